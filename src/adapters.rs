@@ -1,0 +1,5 @@
+//! The ports, implemented against real things. No decision is made here.
+//!
+//! May import: `model` and the traits it implements (`log`, `cluster`, `remediation`, `escalation`), `clock`.
+
+pub mod embedded;

@@ -1,0 +1,39 @@
+//! The only reader of the time. Everywhere else `now` is an argument and a deadline is state.
+
+use jiff::Timestamp;
+use std::{future::Future, time::Duration};
+
+pub trait Clock: Clone + Send + Sync + 'static {
+    fn now(&self) -> Timestamp;
+
+    /// Resolves at `deadline`; never, when there is none.
+    fn until(&self, deadline: Option<Timestamp>) -> impl Future<Output = ()> + Send;
+
+    /// Resolves after `pause`.
+    fn after(&self, pause: Duration) -> impl Future<Output = ()> + Send {
+        let at = self.now().checked_add(pause).ok();
+        async move { self.until(at).await }
+    }
+}
+
+/// The machine's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct System;
+
+impl Clock for System {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    async fn until(&self, deadline: Option<Timestamp>) {
+        match deadline {
+            Some(at) => {
+                let wait = at.duration_since(self.now());
+                tokio::time::sleep(wait.try_into().unwrap_or_default()).await;
+            }
+            None => std::future::pending().await,
+        }
+    }
+}

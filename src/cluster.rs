@@ -1,0 +1,31 @@
+//! The cluster as the rooms need it: a view to read from and a hand to change it with.
+//!
+//! A room of its own because planning looks, remediation looks and acts, and sources enrich. Reading and
+//! writing are two traits: observe mode is the daemon without [`ClusterControl`].
+//! May import: `model`.
+
+use crate::model::{Answer, ClusterCall, Context, Look, Target};
+use std::future::Future;
+
+/// The watch caches. Every read is answered at once, from memory.
+pub trait ClusterView: Clone + Send + Sync + 'static {
+    /// Whether the caches have been complete once: before that nothing may be concluded from an absence.
+    fn ready(&self) -> bool;
+
+    /// What is known about `target` now.
+    fn look(&self, target: &Target) -> Look;
+
+    /// What an event about `target` should carry.
+    fn context(&self, target: &Target) -> Context;
+
+    /// The node with that cloud instance, or with that internal address.
+    fn node_named(&self, instance_or_address: &str) -> Option<String>;
+
+    /// Resolves at the next change of any object.
+    fn changed(&self) -> impl Future<Output = ()> + Send;
+}
+
+/// The only way to change anything in the cluster.
+pub trait ClusterControl: Clone + Send + Sync + 'static {
+    fn call(&self, call: ClusterCall) -> impl Future<Output = Answer> + Send;
+}

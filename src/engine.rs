@@ -1,0 +1,65 @@
+//! The engine: from an event to decisions. Complete, before anybody acts.
+//!
+//! [`step`] is the whole of it: state and one input in, what is to be said out. State is a fold over the
+//! log: events make episodes, what the engine said makes incidents, throttles and reservations, outcomes
+//! give them back. So recovery is replay, and needs no rules.
+//! Pure but for `run`. May import: `model`, `rules`.
+
+mod correlate;
+mod decide;
+mod episode;
+mod guard;
+pub mod run;
+mod state;
+
+pub use decide::Miscount;
+pub use episode::{Episodes, News};
+pub use guard::Guards;
+pub use state::State;
+
+use crate::model::{Decision, Envelope, Event, IncidentChange, Outcome};
+use crate::rules::Ruleset;
+use jiff::Timestamp;
+
+/// What the engine hears.
+#[derive(Debug, Clone)]
+pub enum Input {
+    Event(Envelope<Event>),
+    Outcome(Envelope<Outcome>),
+}
+
+/// What the engine says: the only thing that changes incidents, throttles and reservations.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Said {
+    Change(Envelope<IncidentChange>),
+    Decision(Envelope<Decision>),
+}
+
+impl Said {
+    pub fn id(&self) -> &crate::model::Id {
+        match self {
+            Said::Change(envelope) => &envelope.id,
+            Said::Decision(envelope) => &envelope.id,
+        }
+    }
+}
+
+/// Takes `input`, the record at `seq`, into `state` and says what follows from it at `now`.
+/// What is said is already folded into `state`.
+pub fn step(
+    rules: &Ruleset,
+    state: &mut State,
+    seq: u64,
+    input: &Input,
+    now: Timestamp,
+    misses: &mut Vec<Miscount>,
+) -> Vec<Said> {
+    let news = state.take(seq, input, now);
+    match input {
+        Input::Event(event) => decide::event(rules, state, seq, event, news, now, misses),
+        Input::Outcome(outcome) => correlate::outcome(state, outcome, now),
+    }
+}
+
+#[cfg(test)]
+mod tests;

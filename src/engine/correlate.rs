@@ -1,0 +1,152 @@
+//! Incidents: which signal belongs to which, and when one is over.
+
+use super::{Said, State};
+use crate::model::{
+    Alert, Entry, Envelope, Event, Id, Incident, IncidentChange, Move, Outcome, Severity, Signal, Target,
+    kind,
+};
+use crate::rules::Rule;
+use jiff::Timestamp;
+
+pub(super) const ENGINE: &str = "medevac/engine";
+
+/// A change of `incident`, caused by `cause`.
+pub(super) fn change<T>(
+    cause: &Envelope<T>,
+    incident: &str,
+    target: &Target,
+    salt: &str,
+    change: Move,
+    now: Timestamp,
+) -> Said {
+    let id = Id::of(&["incident", cause.id.as_str(), incident, salt]);
+    let data = IncidentChange { incident: incident.to_owned(), change };
+    let mut envelope = cause.follow(kind::INCIDENT, id, ENGINE, now, data);
+    envelope.subject = target.clone();
+    Said::Change(envelope)
+}
+
+/// The incident that `event` belongs to, opened or joined: its id, and what has to be said.
+pub(super) fn incident_for(
+    state: &State,
+    seq: u64,
+    event: &Envelope<Event>,
+    rule: &Rule,
+    now: Timestamp,
+) -> (String, Option<Said>) {
+    let severity = severity(rule, event);
+    let signal = event.data.alert.as_ref().map(signal);
+    if let Some(open) = state.incident_of(&event.subject) {
+        let news = signal.as_ref().is_some_and(|signal| !open.signals.contains(signal)) || severity > open.severity;
+        let joined = Move::Joined { signal, severity };
+        let said = news.then(|| change(event, &open.id, &open.target, &rule.name, joined, now));
+        return (open.id.clone(), said);
+    }
+    let subject = event.subject.to_string();
+    let id = format!("inc-{}", Id::of(&["incident", event.id.as_str(), &subject]).short(10));
+    let traceparent = trace(&id);
+    let opened = Move::Opened { title: title(event), severity, signal, event_seq: seq, traceparent };
+    let said = change(event, &id, &event.subject, "opened", opened, now);
+    (id, Some(said))
+}
+
+fn signal(alert: &Alert) -> Signal {
+    Signal { fingerprint: alert.fingerprint.clone(), name: alert.name.clone() }
+}
+
+/// One trace per incident, derived from its name (W3C trace context, sampled).
+fn trace(incident: &str) -> String {
+    let (trace, span) = (Id::of(&["trace", incident]), Id::of(&["span", incident]));
+    format!("00-{}-{}-01", trace.as_str(), span.short(16))
+}
+
+pub(super) fn severity(rule: &Rule, event: &Envelope<Event>) -> Severity {
+    let label = event.data.alert.as_ref().and_then(|alert| alert.labels.get("severity"));
+    let told = label.and_then(|word| match word.as_str() {
+        "critical" | "page" | "emergency" => Some(Severity::Critical),
+        "error" | "major" => Some(Severity::Error),
+        "warning" | "warn" | "minor" => Some(Severity::Warning),
+        "info" | "none" => Some(Severity::Info),
+        _ => None,
+    });
+    rule.severity.or(told).unwrap_or_default()
+}
+
+/// Why the incident was opened, in one line of outside text without control characters.
+fn title(event: &Envelope<Event>) -> String {
+    let clean = |text: &str| -> String { text.chars().filter(|c| !c.is_control()).take(200).collect() };
+    match &event.data.alert {
+        Some(alert) => {
+            let summary = alert.annotations.get("summary").filter(|text| !text.trim().is_empty());
+            let name = if alert.name.is_empty() { "an alert" } else { &alert.name };
+            clean(summary.map_or(name, String::as_str))
+        }
+        None => clean(&format!("{} on {}", event.kind, event.subject)),
+    }
+}
+
+/// An alert has ended: every incident that it kept open hears of it.
+pub(super) fn cleared(
+    state: &mut State,
+    event: &Envelope<Event>,
+    fingerprint: &str,
+    now: Timestamp,
+) -> Vec<Said> {
+    let mut said = vec![];
+    let holds = |incident: &&Incident| incident.signals.iter().any(|signal| signal.fingerprint == fingerprint);
+    let concerned: Vec<Incident> = state.incidents.values().filter(holds).cloned().collect();
+    for incident in concerned {
+        let left = incident.signals.len() - 1;
+        let cleared = Move::Cleared { fingerprint: fingerprint.to_owned(), left };
+        let first = change(event, &incident.id, &incident.target, fingerprint, cleared, now);
+        state.said(None, &first);
+        said.push(first);
+        said.extend(over(state, event, &incident.id, now));
+    }
+    said
+}
+
+/// A remediation has ended: is the incident over?
+pub(super) fn outcome(state: &mut State, outcome: &Envelope<Outcome>, now: Timestamp) -> Vec<Said> {
+    match &outcome.data {
+        Outcome::Remediation { incident, entry: Entry::Ended { .. }, .. } => {
+            over(state, outcome, incident, now).into_iter().collect()
+        }
+        Outcome::Remediation { .. } | Outcome::Page { .. } => vec![],
+    }
+}
+
+/// Over when nothing fires and nothing runs; and, where no alert can tell, when the last plan went well.
+fn over<T>(state: &mut State, cause: &Envelope<T>, incident: &str, now: Timestamp) -> Option<Said> {
+    let incident = state.incidents.get(incident)?;
+    let quiet = incident.signals.is_empty() && incident.running.is_none();
+    let well = matches!(incident.last_end.as_deref(), Some("succeeded" | "moot"));
+    if !quiet || !(incident.alerting || well) {
+        return None;
+    }
+    let note = match (incident.alerting, incident.note.as_str()) {
+        (true, "") => "its alerts have cleared".into(),
+        (true, note) => format!("its alerts have cleared; {note}"),
+        (false, note) => note.to_owned(),
+    };
+    let resolved = Move::Resolved { by: "medevac".into(), note };
+    let said = change(cause, &incident.id, &incident.target, "resolved", resolved, now);
+    state.said(None, &said);
+    Some(said)
+}
+
+/// A person acknowledges or resolves. A request for what is not open is no news.
+pub(super) fn request(state: &mut State, event: &Envelope<Event>, now: Timestamp) -> Vec<Said> {
+    let payload = &event.data.payload;
+    let text = |key: &str| payload[key].as_str().unwrap_or_default().to_owned();
+    let Some(incident) = state.incidents.get(&text("incident")) else { return vec![] };
+    let (by, note) = (text("by"), text("note"));
+    let asked = if event.kind == kind::INCIDENT_ACK {
+        Move::Acknowledged { by, note }
+    } else {
+        Move::Resolved { by, note: if note.is_empty() { "resolved".into() } else { note } }
+    };
+    let said = change(event, &incident.id, &incident.target, "request", asked, now);
+    state.said(None, &said);
+    vec![said]
+}

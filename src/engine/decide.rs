@@ -1,0 +1,204 @@
+//! One event against the rules: what matches, and what may be done about it.
+
+use super::correlate::{self, ENGINE};
+use super::{News, Said, State};
+use crate::model::{
+    Decision, Envelope, Event, Id, Incident, Mode, Reservation, Suppression, Verdict, kind,
+};
+use crate::rules::{Deadline, Facts, Rule, Ruleset};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+/// A rule that had no answer for an event: no match, and the reason is counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Miscount {
+    pub rule: String,
+    pub why: String,
+}
+
+pub(super) fn event(
+    rules: &Ruleset,
+    state: &mut State,
+    seq: u64,
+    event: &Envelope<Event>,
+    news: News,
+    now: Timestamp,
+    misses: &mut Vec<Miscount>,
+) -> Vec<Said> {
+    if matches!(event.kind.as_str(), kind::INCIDENT_ACK | kind::INCIDENT_RESOLVE) {
+        return correlate::request(state, event, now);
+    }
+    let mut said = ended(state, event, news, now);
+    if matches!(news, News::Again | News::Flapped | News::Stale) {
+        return said;
+    }
+    let mut facts = None;
+    for rule in rules.candidates(&event.kind) {
+        let facts = facts.get_or_insert_with(|| Facts::new(event, now));
+        match rule.condition.as_ref().map_or(Ok(true), |condition| condition.holds(facts)) {
+            Ok(true) => said.extend(matched(rules, state, seq, event, rule, facts, now)),
+            Ok(false) => {}
+            Err(miss) => misses.push(Miscount { rule: rule.name.clone(), why: miss.to_string() }),
+        }
+    }
+    said
+}
+
+/// Alerts that this event ends: its own, or those that a truncated body had hidden.
+fn ended(state: &mut State, event: &Envelope<Event>, news: News, now: Timestamp) -> Vec<Said> {
+    let own = event.data.alert.as_ref().filter(|_| news == News::Closed);
+    let mut ends: Vec<String> = own.map(|alert| alert.fingerprint.clone()).into_iter().collect();
+    let hidden = state.reconciled(event);
+    for fingerprint in &hidden {
+        state.episodes.close(fingerprint, now);
+    }
+    ends.extend(hidden);
+    ends.iter().flat_map(|fingerprint| correlate::cleared(state, event, fingerprint, now)).collect()
+}
+
+fn matched(
+    rules: &Ruleset,
+    state: &mut State,
+    seq: u64,
+    event: &Envelope<Event>,
+    rule: &Rule,
+    facts: &Facts,
+    now: Timestamp,
+) -> Vec<Said> {
+    let (incident, opened) = correlate::incident_for(state, seq, event, rule, now);
+    if let Some(said) = &opened {
+        state.said(None, said);
+    }
+    let Some(known) = state.incidents.get(&incident) else { return opened.into_iter().collect() };
+    let deadline = deadline(rule, event, facts);
+    let mut quiet = None;
+    let verdict = verdict(rules, state, known, event, rule, facts, deadline, now, &mut quiet);
+    let acts = matches!(verdict, Verdict::Act { .. });
+    let decision = Decision {
+        incident: incident.clone(),
+        epoch: known.epoch + u32::from(acts),
+        rule: rule.name.clone(),
+        severity: correlate::severity(rule, event),
+        mode: rule.mode,
+        deadline,
+        policy: rule.escalate.clone(),
+        evidence: evidence(rule, event),
+        quiet,
+        verdict,
+    };
+    let id = Id::of(&["decision", event.id.as_str(), &rule.name]);
+    let mut envelope = event.follow(kind::DECISION, id, ENGINE, now, decision);
+    envelope.deadline = deadline;
+    envelope.traceparent = Some(known.traceparent.clone());
+    let said = Said::Decision(envelope);
+    state.said(None, &said);
+    opened.into_iter().chain([said]).collect()
+}
+
+/// The order of the questions is the order of the answers: what is never allowed comes first.
+#[expect(clippy::too_many_arguments, reason = "each is one fact that the verdict rests on")]
+fn verdict(
+    rules: &Ruleset,
+    state: &State,
+    incident: &Incident,
+    event: &Envelope<Event>,
+    rule: &Rule,
+    facts: &Facts,
+    deadline: Option<Timestamp>,
+    now: Timestamp,
+    quiet: &mut Option<(String, Timestamp)>,
+) -> Verdict {
+    let suppressed = |reason| Verdict::Suppressed { reason };
+    if event.cause.then(&event.id).is_none() {
+        return suppressed(Suppression::Loop);
+    }
+    if let Some(throttle) = &rule.throttle {
+        let by = throttle.by.as_ref().map(|by| by.key(facts).unwrap_or_else(|_| "?".into()));
+        let key = format!("{}\u{1f}{}", rule.name, by.unwrap_or_else(|| event.subject.to_string()));
+        if let Some(until) = state.quiet_until(&key, now) {
+            return suppressed(Suppression::Throttled { key, until });
+        }
+        let until = now.checked_add(throttle.within.0).unwrap_or(Timestamp::MAX);
+        *quiet = Some((key, until));
+    }
+    if rule.then.is_empty() {
+        return Verdict::Tell;
+    }
+    let holder = incident.running.as_ref();
+    if let Some(plan) = holder
+        && !supersedes(state, plan, deadline)
+    {
+        *quiet = None;
+        return suppressed(Suppression::Busy { plan: plan.clone() });
+    }
+    match leave(rules, state, rule, event, facts, holder, now) {
+        Ok(reserved) => Verdict::Act {
+            steps: rule.then.clone(),
+            otherwise: rule.otherwise.clone(),
+            reserved,
+            doomed: event.kind == kind::SPOT_INTERRUPTION,
+        },
+        Err(reason) => {
+            *quiet = None;
+            suppressed(reason)
+        }
+    }
+}
+
+/// A newer remediation takes the target over where it has a deadline and the running one has none, or a later one.
+fn supersedes(state: &State, running: &Id, deadline: Option<Timestamp>) -> bool {
+    let Some(deadline) = deadline else { return false };
+    state.deadlines.get(running).is_none_or(|held| held.is_none_or(|held| deadline < held))
+}
+
+/// Leave from every guard of the rule, or the first refusal. What only helps or tells needs none.
+fn leave(
+    rules: &Ruleset,
+    state: &State,
+    rule: &Rule,
+    event: &Envelope<Event>,
+    facts: &Facts,
+    superseded: Option<&Id>,
+    now: Timestamp,
+) -> Result<Vec<Reservation>, Suppression> {
+    let harmless = |step: &crate::model::StepSpec| {
+        !step.action.writes() || matches!(step.action, crate::model::Action::Uncordon)
+    };
+    if rule.mode == Mode::Observe || rule.then.iter().all(harmless) {
+        return Ok(vec![]);
+    }
+    let size = event.data.context.pool.as_ref().map(|pool| pool.size);
+    let mut reserved = vec![];
+    for guard in rule.guards.iter().filter_map(|name| rules.guards.get(name)) {
+        let key = guard.per.as_ref().map_or(Ok(String::new()), |per| per.key(facts));
+        // A node without a pool counts with all others that have none: never without a limit.
+        let key = key.unwrap_or_else(|_| "?".into());
+        state.guards.ask(guard, &key, size, superseded, now)?;
+        reserved.push(Reservation { guard: guard.name.clone(), key });
+    }
+    Ok(reserved)
+}
+
+fn deadline(rule: &Rule, event: &Envelope<Event>, facts: &Facts) -> Option<Timestamp> {
+    match &rule.deadline {
+        Some(Deadline::After(span)) => event.time.checked_add(span.0).ok(),
+        // An expression without an answer falls back on what the event itself says.
+        Some(Deadline::At(at)) => at.time(facts).ok().or(event.deadline),
+        None => event.deadline,
+    }
+}
+
+fn evidence(rule: &Rule, event: &Envelope<Event>) -> BTreeMap<String, String> {
+    let annotation = |name: &str| Some(event.data.alert.as_ref()?.annotations.get(name)?.clone());
+    let runbook = rule.runbook.clone().or_else(|| annotation("runbook_url"));
+    let dashboards = match rule.dashboards.is_empty() {
+        false => Some(rule.dashboards.join("\n")),
+        true => annotation("dashboard_url"),
+    };
+    let events = annotation("description").or_else(|| annotation("summary"));
+    let told = events.unwrap_or_else(|| format!("{} about {}", event.kind, event.subject));
+    [("runbook", runbook), ("dashboards", dashboards), ("events", Some(told))]
+        .into_iter()
+        .filter_map(|(name, text)| Some((name.to_owned(), text?)))
+        .collect()
+}

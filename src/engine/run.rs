@@ -1,0 +1,207 @@
+//! The engine's shell: it reads, lets `step` decide, records, and only then acknowledges.
+
+use super::{Input, Miscount, Said, State, step};
+use crate::clock::Clock;
+use crate::log::{
+    self, Condition, Consumer, Delivered, Fold, Kv, Log, LogError, Policy, Record, Seq, Stream,
+};
+use crate::model::{Decision, Event, Id, Incident, IncidentChange, Outcome, kind};
+use crate::rules::Ruleset;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use tokio::sync::watch;
+
+const NAME: &str = "engine";
+const INPUTS: [Stream; 2] = [Stream::Events, Stream::Outcomes];
+const ALL: [Stream; 3] = [Stream::Events, Stream::Decisions, Stream::Outcomes];
+/// Events decided between two commits. More would make the first of them wait.
+const BATCH: usize = 256;
+/// Records between two snapshots: what a start has to read again.
+const SNAPSHOT_EVERY: u64 = 10_000;
+/// Where `/api/v1/incidents` finds them.
+pub const INCIDENTS: &str = "incidents";
+/// A resolved incident stays in the index for so long.
+const KEEP_RESOLVED: Duration = Duration::from_secs(14 * 86_400);
+
+/// What the shell tells of its work, for metrics. Called outside of any decision.
+pub trait Witness: Clone + Send + Sync + 'static {
+    /// Decided on an event or outcome; `waited` since the log took it.
+    fn decided(&self, kind: &str, waited: Duration, said: &[Said]);
+    fn missed(&self, miss: &Miscount);
+    fn state(&self, state: &State, lag: u64);
+}
+
+impl Fold for State {
+    fn fold(&mut self, record: &Record) {
+        match read(record) {
+            Some(Heard::Input(input)) => self.replay(record.seq, &input, record.at),
+            Some(Heard::Said(said)) => self.said(Some(record.seq), &said),
+            None => {}
+        }
+    }
+}
+
+enum Heard {
+    Input(Input),
+    Said(Said),
+}
+
+/// What a record says, if it is for us.
+fn read(record: &Record) -> Option<Heard> {
+    let heard = match record.stream {
+        Stream::Events => record.open::<Event>().map(|event| Heard::Input(Input::Event(event))),
+        Stream::Outcomes => record.open::<Outcome>().map(|outcome| Heard::Input(Input::Outcome(outcome))),
+        Stream::Decisions => match record.open::<serde_json::Value>() {
+            Ok(envelope) if envelope.kind == kind::INCIDENT => {
+                record.open::<IncidentChange>().map(|change| Heard::Said(Said::Change(change)))
+            }
+            Ok(_) => record.open::<Decision>().map(|decision| Heard::Said(Said::Decision(decision))),
+            Err(error) => Err(error),
+        },
+        Stream::Plans | Stream::Dead => return None,
+    };
+    heard.inspect_err(|error| tracing::warn!(%error, "passed over")).ok()
+}
+
+/// Runs until the log is gone. `rules` may change at any time: the next event is decided by the new ones.
+///
+/// # Errors
+/// Where the log cannot be read or written any more.
+pub async fn run<L: Log + Kv>(
+    log: L,
+    clock: impl Clock,
+    rules: watch::Receiver<Arc<Ruleset>>,
+    witness: impl Witness,
+) -> Result<(), LogError> {
+    let mut consumer = log.consumer(NAME, &INPUTS, Policy::default()).await?;
+    let (mut state, recorded) = recover(&log, consumer.floor()).await?;
+    let mut saved = state.inputs_upto;
+    index(&log, &mut state).await?;
+    loop {
+        let batch = consumer.next(BATCH).await?;
+        let rules = Arc::clone(&rules.borrow());
+        let said = decide(&rules, &mut state, &batch, &recorded, &clock, &witness);
+        record(&log, &clock, &mut state, &said).await?;
+        index(&log, &mut state).await?;
+        for delivered in &batch {
+            consumer.ack(delivered.record.seq).await?;
+        }
+        witness.state(&state, log.last().saturating_sub(state.inputs_upto));
+        if state.inputs_upto >= saved + SNAPSHOT_EVERY {
+            log::save(&log, NAME, state.inputs_upto, &state).await?;
+            saved = state.inputs_upto;
+        }
+    }
+}
+
+/// The state as it was when the last event was acknowledged, and the ids of what was said since then:
+/// it counts already, and must not be said again.
+async fn recover<L: Log + Kv>(log: &L, floor: Seq) -> Result<(State, BTreeSet<Id>), LogError> {
+    let snapshot = Kv::get(log, "snapshots", NAME).await?;
+    let saved = snapshot.and_then(|entry| serde_json::from_slice::<log::Saved<State>>(&entry.value).ok());
+    let (mut state, mut at) = saved.map_or_else(Default::default, |saved| (saved.state, saved.seq));
+    let mut recorded = BTreeSet::new();
+    loop {
+        let page = log.read(at, &ALL, 1024).await?;
+        for record in &page {
+            at = record.seq;
+            match read(record) {
+                Some(Heard::Input(input)) if record.seq <= floor => state.replay(record.seq, &input, record.at),
+                Some(Heard::Said(said)) => {
+                    state.said(Some(record.seq), &said);
+                    if record.seq > floor {
+                        recorded.insert(said.id().clone());
+                    }
+                }
+                Some(Heard::Input(_)) | None => {}
+            }
+        }
+        if page.len() < 1024 {
+            return Ok((state, recorded));
+        }
+    }
+}
+
+fn decide(
+    rules: &Ruleset,
+    state: &mut State,
+    batch: &[Delivered],
+    recorded: &BTreeSet<Id>,
+    clock: &impl Clock,
+    witness: &impl Witness,
+) -> Vec<Said> {
+    let mut all = vec![];
+    for Delivered { record, .. } in batch {
+        let Some(Heard::Input(input)) = read(record) else { continue };
+        let mut misses = vec![];
+        let mut said = step(rules, state, record.seq, &input, record.at, &mut misses);
+        said.retain(|said| !recorded.contains(said.id()));
+        misses.iter().for_each(|miss| witness.missed(miss));
+        let kind = match &input {
+            Input::Event(event) => event.kind.as_str(),
+            Input::Outcome(outcome) => outcome.kind.as_str(),
+        };
+        let waited = clock.now().duration_since(record.at).try_into().unwrap_or_default();
+        witness.decided(kind, waited, &said);
+        all.extend(said);
+    }
+    all
+}
+
+/// Records what was said, however long the log takes to accept it: the state counts on it already.
+async fn record(
+    log: &impl Log,
+    clock: &impl Clock,
+    state: &mut State,
+    said: &[Said],
+) -> Result<(), LogError> {
+    let entry = |said: &Said| match said {
+        Said::Change(envelope) => log::Entry::of(Stream::Decisions, envelope),
+        Said::Decision(envelope) => log::Entry::of(Stream::Decisions, envelope),
+    };
+    if said.is_empty() {
+        return Ok(());
+    }
+    loop {
+        match log.append(said.iter().map(entry).collect()).await {
+            Ok(appended) => {
+                let last = appended.iter().map(|one| one.seq).max().unwrap_or_default();
+                state.said_upto = state.said_upto.max(last);
+                return Ok(());
+            }
+            Err(error @ LogError::Full(_)) => {
+                tracing::error!(%error, "decisions wait until the log has room");
+                clock.after(Duration::from_secs(1)).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Brings the index of incidents up to date.
+async fn index<L: Log + Kv>(log: &L, state: &mut State) -> Result<(), LogError> {
+    for incident in state.take_touched() {
+        let expires = incident.resolved_at.and_then(|at| at.checked_add(KEEP_RESOLVED).ok());
+        let value = serde_json::to_vec(&incident).unwrap_or_default();
+        log.put(INCIDENTS, &incident_key(&incident), value, Condition::Always, expires).await?;
+        let pointer = incident_key(&incident).into_bytes();
+        log.put("incident-ids", &incident.id, pointer, Condition::Always, expires).await?;
+    }
+    Ok(())
+}
+
+/// Sorts by time of opening; ends with the id.
+fn incident_key(incident: &Incident) -> String {
+    format!("{:020}-{}", incident.opened_at.as_microsecond(), incident.id)
+}
+
+/// The incident of that id, as it stands.
+///
+/// # Errors
+/// Where the index cannot be read.
+pub async fn find<K: Kv>(kv: &K, id: &str) -> Result<Option<Incident>, LogError> {
+    let Some(pointer) = kv.get("incident-ids", id).await? else { return Ok(None) };
+    let key = String::from_utf8_lossy(&pointer.value).into_owned();
+    let entry = kv.get(INCIDENTS, &key).await?;
+    Ok(entry.and_then(|entry| serde_json::from_slice(&entry.value).ok()))
+}
+

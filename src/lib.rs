@@ -1,0 +1,9 @@
+//! x
+pub mod adapters;
+pub mod clock;
+pub mod cluster;
+pub mod engine;
+pub mod log;
+pub mod model;
+pub mod plan;
+pub mod rules;

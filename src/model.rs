@@ -1,0 +1,36 @@
+//! The vocabulary, in the order in which things flow: event, incident, decision, plan, outcome.
+//!
+//! What crosses a wall between rooms is one of these values, inside an [`Envelope`], on the log.
+//! Pure: values and their laws. May import: nothing of ours.
+
+mod alert;
+mod cluster;
+mod decision;
+mod envelope;
+mod escalation;
+mod event;
+mod id;
+mod incident;
+mod outcome;
+mod plan;
+mod secret;
+mod span;
+mod step;
+mod target;
+
+pub use alert::{Alert, AlertStatus};
+pub use cluster::{
+    Answer, ClusterCall, Look, Node, NodePatch, Owner, Pod, PodPhase, Refusal, Stay, Taint, Workload, WorkloadKind,
+};
+pub use decision::{Decision, Reservation, Severity, Suppression, Verdict};
+pub use envelope::{Cause, Envelope, MAX_CAUSES};
+pub use escalation::{Contact, Directory, Level, Pager, Policy};
+pub use event::{Context, Event, Pool, kind};
+pub use id::{Id, fingerprint};
+pub use incident::{Incident, IncidentChange, IncidentState, Move, Signal};
+pub use outcome::{Delivery, Entry, Outcome, PageKey, PageStep, PlanEnd, Report, Undo};
+pub use plan::{Plan, PlannedStep, Reach};
+pub use secret::Secret;
+pub use span::{BadSpan, Span};
+pub use step::{Action, Expect, Mode, StepSpec};
+pub use target::{BadTarget, Target};

@@ -1,0 +1,256 @@
+//! The cluster as values: what a room may know of it, ask of it, and hear back.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taint {
+    pub key: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub value: String,
+    /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`.
+    pub effect: String,
+}
+
+/// A node, without what no rule and no step needs.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Node {
+    pub name: String,
+    #[serde(default)]
+    pub uid: String,
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+    #[serde(default)]
+    pub taints: Vec<Taint>,
+    #[serde(default)]
+    pub unschedulable: bool,
+    #[serde(default)]
+    pub ready: bool,
+    /// The autoscaling pool it belongs to, by the well-known labels; empty where none is set.
+    #[serde(default)]
+    pub pool: String,
+    #[serde(default)]
+    pub zone: String,
+    #[serde(default)]
+    pub instance_type: String,
+    /// `spot` or `on-demand`; empty where no label says.
+    #[serde(default)]
+    pub capacity_type: String,
+    /// The last segment of `spec.providerID`, for example `i-0abcd1234efgh5678`.
+    #[serde(default)]
+    pub instance_id: String,
+    #[serde(default)]
+    pub internal_ip: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    pub api_version: String,
+    pub kind: String,
+    pub name: String,
+    /// The one owner that controls it.
+    #[serde(default)]
+    pub controller: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum PodPhase {
+    #[default]
+    Pending,
+    Running,
+    Succeeded,
+    Failed,
+    Unknown,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Pod {
+    pub namespace: String,
+    pub name: String,
+    pub uid: String,
+    #[serde(default)]
+    pub node: String,
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+    #[serde(default)]
+    pub owners: Vec<Owner>,
+    #[serde(default)]
+    pub phase: PodPhase,
+    #[serde(default)]
+    pub ready: bool,
+    /// `terminationGracePeriodSeconds`, in seconds.
+    #[serde(default)]
+    pub grace: u32,
+    /// When the API server will consider it gone: `deletionTimestamp`, which includes the grace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub finalizers: Vec<String>,
+}
+
+/// Why a drain leaves a pod where it is (invariant I7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stay {
+    /// A file on the node made it; the kubelet would make it again.
+    Static,
+    /// Its controller would put it straight back.
+    DaemonSet,
+    /// It has ended already.
+    Completed,
+}
+
+impl Pod {
+    /// Why a drain leaves it alone, or `None` where it has to go.
+    pub fn stays(&self) -> Option<Stay> {
+        let by_node = |owner: &Owner| owner.kind == "Node" && owner.api_version == "v1";
+        let by_daemon = |owner: &Owner| {
+            owner.controller && owner.kind == "DaemonSet" && owner.api_version.starts_with("apps/")
+        };
+        if self.annotations.contains_key("kubernetes.io/config.mirror") || self.owners.iter().any(by_node) {
+            Some(Stay::Static)
+        } else if self.owners.iter().any(by_daemon) {
+            Some(Stay::DaemonSet)
+        } else if matches!(self.phase, PodPhase::Succeeded | PodPhase::Failed) {
+            Some(Stay::Completed)
+        } else {
+            None
+        }
+    }
+
+    /// Nobody will make it again once it is gone.
+    pub fn unmanaged(&self) -> bool {
+        !self.owners.iter().any(|owner| owner.controller)
+    }
+
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WorkloadKind {
+    Deployment,
+    StatefulSet,
+    DaemonSet,
+    Job,
+}
+
+impl WorkloadKind {
+    pub const ALL: [WorkloadKind; 4] =
+        [WorkloadKind::Deployment, WorkloadKind::StatefulSet, WorkloadKind::DaemonSet, WorkloadKind::Job];
+
+    /// The lower-case singular, as in `deployment/inference/triton`.
+    pub fn word(self) -> &'static str {
+        match self {
+            WorkloadKind::Deployment => "deployment",
+            WorkloadKind::StatefulSet => "statefulset",
+            WorkloadKind::DaemonSet => "daemonset",
+            WorkloadKind::Job => "job",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Workload {
+    pub kind: WorkloadKind,
+    pub namespace: String,
+    pub name: String,
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+    /// Of the pod template, where a rolling restart leaves its mark.
+    #[serde(default)]
+    pub template_annotations: BTreeMap<String, String>,
+    /// Wanted.
+    #[serde(default)]
+    pub replicas: u32,
+    #[serde(default)]
+    pub ready: u32,
+    /// Replicas of the newest template; for a Job, those that succeeded.
+    #[serde(default)]
+    pub updated: u32,
+}
+
+/// One look at a target: the node, what runs on it, and the workload concerned.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Look {
+    /// Set where the view has never been complete: nothing may be concluded from an absence.
+    pub stale: bool,
+    pub node: Option<Node>,
+    pub pods: Vec<Pod>,
+    pub workload: Option<Workload>,
+    /// Pods of the workload, or those that replaced what ran on the node.
+    pub elsewhere: Vec<Pod>,
+}
+
+/// What to change on a node, in one request.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NodePatch {
+    pub unschedulable: Option<bool>,
+    pub taint: Option<Taint>,
+    /// Key and effect of the taint to take away.
+    pub untaint: Option<(String, String)>,
+    /// `None` takes the label away.
+    pub labels: BTreeMap<String, Option<String>>,
+    pub annotations: BTreeMap<String, Option<String>>,
+}
+
+/// A request that changes the cluster. Every verb carries what makes a repetition harmless.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClusterCall {
+    PatchNode { name: String, patch: NodePatch },
+    /// Through the eviction API, with the UID as a precondition. Grace in seconds, at least 1.
+    Evict { namespace: String, name: String, uid: String, grace: u32 },
+    /// Past the disruption budgets, with the UID as a precondition. Grace in seconds, at least 1.
+    Delete { namespace: String, name: String, uid: String, grace: u32 },
+    /// A rolling restart, marked with the step's key so that a second one changes nothing.
+    Restart { kind: WorkloadKind, namespace: String, name: String, key: String },
+    Scale { kind: WorkloadKind, namespace: String, name: String, replicas: u32 },
+}
+
+impl ClusterCall {
+    /// Cordons and taints go before everything else: they stop new work from landing.
+    pub fn urgent(&self) -> bool {
+        matches!(self, ClusterCall::PatchNode { .. })
+    }
+}
+
+/// What the API server, or any other outside party, answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    Done,
+    Refused(Refusal),
+    /// No answer came: the effect may or may not have happened.
+    Unknown(String),
+}
+
+/// Each refusal asks for another reaction: see the drain checklist in the operator's documentation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// 429: the disruption budget is used up; with seconds, it is "still being processed".
+    Budget { retry_after: Option<u32>, message: String },
+    /// 500: more than one budget selects the pod. It will not change by itself.
+    TwoBudgets(String),
+    /// 404.
+    Gone,
+    /// 409: another object has that name now, or the object changed under us.
+    Changed(String),
+    /// 403 by RBAC: names the verb and resource that are missing.
+    Forbidden(String),
+    /// 403 while the namespace is being deleted.
+    NamespaceEnding,
+    /// An admission webhook said no.
+    Admission(String),
+    /// 5xx, 504, a lost connection before anything was sent: try again.
+    Busy { retry_after: Option<u32>, message: String },
+    /// Anything else: trying again would not help.
+    Invalid(String),
+}

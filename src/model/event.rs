@@ -1,0 +1,84 @@
+//! What came in: the payload, and what was known of the world when it was recorded.
+
+use super::{Alert, Node, Pod, Workload};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The names of the event types that the product itself knows. Senders may use their own.
+pub mod kind {
+    pub const ALERT_FIRING: &str = "alertmanager.alert.firing";
+    pub const ALERT_RESOLVED: &str = "alertmanager.alert.resolved";
+    pub const SPOT_INTERRUPTION: &str = "aws.ec2.spot.interruption";
+    pub const INCIDENT_ACK: &str = "medevac.request.acknowledge";
+    pub const INCIDENT_RESOLVE: &str = "medevac.request.resolve";
+    /// What Alertmanager says still fires in a group whose body was truncated.
+    pub const GROUP_RECONCILED: &str = "alertmanager.group.reconciled";
+    pub const RULES_REJECTED: &str = "medevac.rules.rejected";
+    pub const RULES_LOADED: &str = "medevac.rules.loaded";
+    pub const DECISION: &str = "medevac.decision";
+    pub const INCIDENT: &str = "medevac.incident";
+    pub const PLAN: &str = "medevac.remediation.planned";
+    pub const OUTCOME: &str = "medevac.remediation";
+    pub const PAGE: &str = "medevac.page";
+
+    /// Types that a `when` may name without a warning: DESIGN section 3.
+    pub const KNOWN: &[&str] = &[
+        ALERT_FIRING,
+        ALERT_RESOLVED,
+        SPOT_INTERRUPTION,
+        "aws.ec2.rebalance.recommendation",
+        "aws.ec2.maintenance.scheduled",
+        "aws.ec2.maintenance.cancelled",
+        "aws.ec2.instance.state",
+        "aws.ec2.capacity_reservation.interruption",
+        "aws.autoscaling.lifecycle",
+        "aws.backup.job",
+        "kubernetes.event",
+        "kubernetes.node.condition",
+        "kubernetes.pod.phase",
+        "kubernetes.object",
+        "schedule.due",
+        "heartbeat.missed",
+        "heartbeat.recovered",
+        RULES_REJECTED,
+        RULES_LOADED,
+    ];
+}
+
+/// The event message. The envelope says what kind it is and when it happened.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Event {
+    /// Present for Alertmanager's kinds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alert: Option<Alert>,
+    /// What the sender wrote, for every other kind: a JSON value, usually an object.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub payload: Value,
+    #[serde(default)]
+    pub context: Context,
+}
+
+/// The world as the watch caches had it just before recording. A replay sees what the engine saw.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Context {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<Node>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<Pod>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload: Option<Workload>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<Pool>,
+    /// Labels of the cluster or of the tenant that the source was configured with.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub cloud: BTreeMap<String, String>,
+}
+
+/// The pool of the node concerned, with its size: a share of it may be a guard's limit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pool {
+    pub name: String,
+    /// Nodes in the pool when the event was recorded.
+    pub size: u32,
+}

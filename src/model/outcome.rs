@@ -1,0 +1,159 @@
+//! What happened: the journal of a remediation, and the outbox of pages.
+
+use super::{Id, Plan};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The outcome message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "of", rename_all = "snake_case")]
+pub enum Outcome {
+    Remediation { plan: Id, incident: String, epoch: u32, entry: Entry },
+    Page { incident: String, step: PageStep },
+}
+
+/// One line of a remediation's journal. Recorded before it is acted upon.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "entry", rename_all = "snake_case")]
+pub enum Entry {
+    Accepted,
+    Started { step: String },
+    /// After a crash: it had started, and nobody knows how far it came.
+    Unknown { step: String },
+    Succeeded { step: String, note: String, undo: Undo },
+    Skipped { step: String, why: String },
+    Failed { step: String, why: String },
+    UndoStarted { step: String },
+    Undone { step: String },
+    UndoFailed { step: String, why: String },
+    /// A person must hear of it. The step `escalate` asks for it, and so does a remediation that is stuck.
+    Escalate { policy: String, level: u32, why: String },
+    Notify { contact: String, text: String, key: Id },
+    Ended { how: PlanEnd },
+}
+
+/// What undoing a step has to put back.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(tag = "undo", rename_all = "snake_case")]
+pub enum Undo {
+    /// Nothing was changed, or nothing can be put back.
+    #[default]
+    Nothing,
+    Uncordon { taint: Option<(String, String)> },
+    Untaint { key: String, effect: String },
+    Label { key: String, value: Option<String> },
+    Annotate { key: String, value: Option<String> },
+    Scale { replicas: u32 },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "how", rename_all = "snake_case")]
+pub enum PlanEnd {
+    Succeeded,
+    Failed { step: String, why: String },
+    /// An undo failed: a person has to put it right.
+    Stuck { step: String, why: String },
+    /// A newer plan for the same target took over.
+    Superseded { by: Id },
+    /// The world made it pointless: the node is gone, a person took over, the fault is over.
+    Moot { why: String },
+    /// Observe mode: recorded, nothing done.
+    Observed,
+}
+
+/// What a page says. Built once, when the level is reached, so that a retry says the same.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    pub incident: String,
+    pub title: String,
+    pub target: String,
+    pub severity: super::Severity,
+    pub policy: String,
+    pub level: u32,
+    pub why: String,
+    /// What was asked for and is here: name and text.
+    #[serde(default)]
+    pub evidence: Vec<(String, String)>,
+    /// What was asked for and could not be had: name and why.
+    #[serde(default)]
+    pub missing: Vec<(String, String)>,
+}
+
+/// One ring: sent twice, it rings once (invariant I6).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PageKey {
+    pub incident: String,
+    pub level: u32,
+    /// Counts every round of the ladder; never starts again.
+    pub nth: u32,
+    pub contact: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "page", rename_all = "snake_case")]
+pub enum PageStep {
+    /// The ladder stands here from now on, and climbs at `until`.
+    Calling { policy: String, level: u32, nth: u32, until: Timestamp, why: String },
+    Intent { key: PageKey, report: Report },
+    Attempt { key: PageKey, attempt: u32 },
+    Delivered { key: PageKey, reference: String },
+    Undelivered { key: PageKey, why: String },
+    Acknowledged { by: String, until: Timestamp },
+    /// Nobody answered on any level: said by another road.
+    Unanswered { why: String },
+    StoodDown,
+}
+
+/// What a provider did with a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delivery {
+    /// Taken, with the provider's reference.
+    Accepted(String),
+    /// Not now: again after so many seconds.
+    Retry { after: Option<u32>, why: String },
+    /// Never: another road has to be found.
+    Refused(String),
+}
+
+impl Entry {
+    /// The step that the entry is about.
+    pub fn step(&self) -> Option<&str> {
+        match self {
+            Entry::Started { step }
+            | Entry::Unknown { step }
+            | Entry::Succeeded { step, .. }
+            | Entry::Skipped { step, .. }
+            | Entry::Failed { step, .. }
+            | Entry::UndoStarted { step }
+            | Entry::Undone { step }
+            | Entry::UndoFailed { step, .. } => Some(step),
+            Entry::Accepted | Entry::Escalate { .. } | Entry::Notify { .. } | Entry::Ended { .. } => None,
+        }
+    }
+}
+
+impl PlanEnd {
+    /// The word that metrics and lists use.
+    pub fn word(&self) -> &'static str {
+        match self {
+            PlanEnd::Succeeded => "succeeded",
+            PlanEnd::Failed { .. } => "failed",
+            PlanEnd::Stuck { .. } => "stuck",
+            PlanEnd::Superseded { .. } => "superseded",
+            PlanEnd::Moot { .. } => "moot",
+            PlanEnd::Observed => "observed",
+        }
+    }
+}
+
+impl Outcome {
+    /// A journal line of `plan`.
+    pub fn of(plan: &Plan, entry: Entry) -> Outcome {
+        Outcome::Remediation {
+            plan: plan.id.clone(),
+            incident: plan.incident.clone(),
+            epoch: plan.epoch,
+            entry,
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What a rule may ask for: one action with its arguments, and what each action is like.
+
+use super::{Span, Taint};
+use serde::{Deserialize, Serialize};
+
+/// Whether a rule may act. The most cautious of rule and daemon wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Decide and record, never write (invariant I8).
+    Observe,
+    #[default]
+    Enforce,
+}
+
+/// One step of `then` or `otherwise`, with its needs made explicit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepSpec {
+    /// Unique within its list: the verb, or the `name` that the rule gives.
+    pub name: String,
+    pub action: Action,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<String>,
+}
+
+/// What must be true for `verify` to succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Expect {
+    /// Every alert of the incident has resolved.
+    AlertCleared,
+    /// The node is Ready.
+    NodeReady,
+    /// Nothing that a drain would move is left on the node.
+    NodeEmpty,
+    /// The workload has all its replicas ready; for a node, what it ran is ready elsewhere.
+    PodsRunning,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Action {
+    Cordon {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        taint: Option<Taint>,
+    },
+    Uncordon,
+    Taint {
+        taint: Taint,
+    },
+    Label {
+        key: String,
+        value: Option<String>,
+    },
+    Annotate {
+        key: String,
+        value: Option<String>,
+    },
+    Drain {
+        /// Gives up after this long where no deadline is nearer.
+        timeout: Span,
+        /// Deletes what the API server refuses to evict once the time is up.
+        force: bool,
+    },
+    Restart {
+        workload: Option<String>,
+    },
+    Scale {
+        workload: Option<String>,
+        replicas: u32,
+    },
+    Wait {
+        time: Span,
+    },
+    Verify {
+        expect: Expect,
+        /// How long it must hold.
+        hold: Span,
+        within: Span,
+    },
+    Http {
+        method: String,
+        url: String,
+        body: Option<String>,
+        timeout: Span,
+        /// The far end promises that the same call twice is the same as once.
+        idempotent: bool,
+    },
+    Notify {
+        contact: String,
+        text: String,
+    },
+    Escalate {
+        policy: String,
+        level: u32,
+    },
+}
+
+impl Action {
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Action::Cordon { .. } => "cordon",
+            Action::Uncordon => "uncordon",
+            Action::Taint { .. } => "taint",
+            Action::Label { .. } => "label",
+            Action::Annotate { .. } => "annotate",
+            Action::Drain { .. } => "drain",
+            Action::Restart { .. } => "restart",
+            Action::Scale { .. } => "scale",
+            Action::Wait { .. } => "wait",
+            Action::Verify { .. } => "verify",
+            Action::Http { .. } => "http",
+            Action::Notify { .. } => "notify",
+            Action::Escalate { .. } => "escalate",
+        }
+    }
+
+    /// It takes something away from somebody: the facts are looked at again just before.
+    pub fn destructive(&self) -> bool {
+        matches!(self, Action::Drain { .. } | Action::Restart { .. } | Action::Scale { .. })
+    }
+
+    /// It changes the cluster, so it needs a guard's leave and is never done in observe mode.
+    pub fn writes(&self) -> bool {
+        !matches!(
+            self,
+            Action::Wait { .. } | Action::Verify { .. } | Action::Notify { .. } | Action::Escalate { .. }
+        )
+    }
+
+    /// Without `needs`, it waits for every step above it. Others may start at once.
+    pub fn waits_by_default(&self) -> bool {
+        !matches!(
+            self,
+            Action::Cordon { .. }
+                | Action::Taint { .. }
+                | Action::Label { .. }
+                | Action::Annotate { .. }
+                | Action::Notify { .. }
+                | Action::Escalate { .. }
+        )
+    }
+}

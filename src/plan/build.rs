@@ -1,0 +1,227 @@
+//! Building: every step resolved to what it acts on, in an order that can be run.
+
+use super::lint;
+use crate::model::{
+    Action, Decision, Envelope, Id, Look, Plan, PlannedStep, Reach, Span, Stay, StepSpec, Target, Verdict,
+    WorkloadKind,
+};
+use jiff::Timestamp;
+use std::time::Duration;
+
+/// Kept free before a deadline: kubelet's tear-down and the unmounting of volumes take 3 to 8 s.
+const RESERVE: Duration = Duration::from_secs(12);
+
+/// The decision cannot be carried out: why, in the words that a person is told.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("; "))]
+pub struct Refused(pub Vec<String>);
+
+/// Builds the plan of a decision that acts. `None` where the decision does not.
+///
+/// # Errors
+/// Where a step has nothing to act on, or the plan would break an invariant.
+pub fn build(
+    decision: &Envelope<Decision>,
+    look: &Look,
+    now: Timestamp,
+) -> Option<Result<Plan, Refused>> {
+    let Verdict::Act { steps, otherwise, doomed, .. } = &decision.data.verdict else { return None };
+    let mut faults = vec![];
+    let data = &decision.data;
+    let mut resolve = |specs: &[StepSpec], prefix: &str| -> Vec<PlannedStep> {
+        in_order(specs)
+            .into_iter()
+            .filter_map(|spec| step(spec, prefix, decision, look, &mut faults))
+            .collect()
+    };
+    let mut planned = resolve(steps, "");
+    let mut last = resolve(otherwise, "otherwise-");
+    if let Some(policy) = &data.policy
+        && !last.iter().any(|step| matches!(step.action, Action::Escalate { .. }))
+    {
+        let action = Action::Escalate { policy: policy.clone(), level: 1 };
+        let spec = StepSpec { name: "escalate".into(), action, needs: vec![] };
+        last.extend(step(&spec, "otherwise-", decision, look, &mut faults));
+    }
+    if let Some(first) = planned.iter_mut().find(|step| step.action.destructive()) {
+        first.no_return = true;
+    }
+    let plan = Plan {
+        id: Plan::id_of(&data.incident, data.epoch),
+        incident: data.incident.clone(),
+        epoch: data.epoch,
+        rule: data.rule.clone(),
+        target: decision.subject.clone(),
+        mode: data.mode,
+        deadline: data.deadline,
+        reserve: reserve(data.deadline, now),
+        remarks: remarks(&planned, look),
+        steps: planned,
+        otherwise: last,
+        doomed: *doomed,
+        policy: data.policy.clone(),
+        made_at: now,
+    };
+    faults.extend(lint(&plan));
+    Some(if faults.is_empty() { Ok(plan) } else { Err(Refused(faults)) })
+}
+
+/// A quarter of the time at most: a short deadline is not all reserve.
+fn reserve(deadline: Option<Timestamp>, now: Timestamp) -> Span {
+    let left = deadline.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default());
+    Span(left.map_or(Duration::ZERO, |left| RESERVE.min(left / 4)))
+}
+
+/// Each step after those that it needs; otherwise as written.
+fn in_order(specs: &[StepSpec]) -> Vec<&StepSpec> {
+    let mut ordered: Vec<&StepSpec> = vec![];
+    while let Some(next) = specs.iter().find(|spec| {
+        let placed = |name: &String| ordered.iter().any(|other| other.name == *name);
+        !placed(&spec.name) && spec.needs.iter().all(placed)
+    }) {
+        ordered.push(next);
+    }
+    ordered
+}
+
+fn step(
+    spec: &StepSpec,
+    prefix: &str,
+    decision: &Envelope<Decision>,
+    look: &Look,
+    faults: &mut Vec<String>,
+) -> Option<PlannedStep> {
+    let reach = match reach(&spec.action, &decision.subject, look) {
+        Ok(reach) => reach,
+        Err(why) => {
+            faults.push(format!("`{}` {why}", spec.name));
+            return None;
+        }
+    };
+    let name = format!("{prefix}{}", spec.name);
+    let on = format!("{reach:?}");
+    let epoch = decision.data.epoch.to_string();
+    Some(PlannedStep {
+        key: Id::of(&["step", &decision.data.incident, &epoch, &name, &on]),
+        action: spec.action.clone(),
+        reach,
+        needs: spec.needs.iter().map(|need| format!("{prefix}{need}")).collect(),
+        no_return: false,
+        name,
+    })
+}
+
+fn reach(action: &Action, target: &Target, look: &Look) -> Result<Reach, String> {
+    let node = || match &look.node {
+        Some(node) => Ok(Reach::Node { name: node.name.clone() }),
+        None => Err(format!("acts on a node, and {target} is none that the cluster knows")),
+    };
+    match action {
+        Action::Cordon { .. }
+        | Action::Uncordon
+        | Action::Taint { .. }
+        | Action::Label { .. }
+        | Action::Annotate { .. }
+        | Action::Drain { .. } => node(),
+        Action::Restart { workload } | Action::Scale { workload, .. } => {
+            workload_reach(workload.as_deref(), target, look)
+        }
+        Action::Verify { .. } => Ok(node().unwrap_or_else(|_| {
+            workload_reach(None, target, look).unwrap_or(Reach::World)
+        })),
+        Action::Wait { .. } | Action::Http { .. } | Action::Notify { .. } | Action::Escalate { .. } => {
+            Ok(Reach::World)
+        }
+    }
+}
+
+fn workload_reach(named: Option<&str>, target: &Target, look: &Look) -> Result<Reach, String> {
+    let named = named.and_then(|named| named.parse().ok());
+    let own = matches!(target, Target::Workload { .. }).then(|| target.clone());
+    if let Some(Target::Workload { kind, namespace, name }) = named.or(own) {
+        let known = WorkloadKind::ALL.into_iter().find(|known| known.word() == kind);
+        return known
+            .map(|kind| Reach::Workload { kind, namespace, name })
+            .ok_or_else(|| format!("does not know the kind `{kind}`"));
+    }
+    match &look.workload {
+        Some(of) => {
+            Ok(Reach::Workload { kind: of.kind, namespace: of.namespace.clone(), name: of.name.clone() })
+        }
+        None => Err(format!("acts on a workload, and {target} belongs to none; name one in `workload`")),
+    }
+}
+
+/// What a reader of the plan will want to know about the pods that a drain meets.
+fn remarks(steps: &[PlannedStep], look: &Look) -> Vec<String> {
+    if !steps.iter().any(|step| matches!(step.action, Action::Drain { .. })) {
+        return vec![];
+    }
+    let stay = |why: Stay| look.pods.iter().filter(move |pod| pod.stays() == Some(why));
+    let go = look.pods.iter().filter(|pod| pod.stays().is_none());
+    let mut remarks = vec![format!("{} pods to move", go.clone().count())];
+    for (why, word) in [(Stay::Static, "static"), (Stay::DaemonSet, "of a DaemonSet"), (Stay::Completed, "completed")] {
+        let count = stay(why).count();
+        if count > 0 {
+            remarks.push(format!("{count} left alone: {word}"));
+        }
+    }
+    for pod in go.filter(|pod| pod.unmanaged()).take(10) {
+        remarks.push(format!("{} has no controller: it will not come back", pod.full_name()));
+    }
+    remarks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Mode, Node, Severity, kind};
+    use std::collections::BTreeMap;
+
+    fn decision(steps: Vec<StepSpec>, deadline: Option<Timestamp>) -> Envelope<Decision> {
+        let data = Decision {
+            incident: "inc-1".into(),
+            epoch: 1,
+            rule: "r".into(),
+            severity: Severity::Warning,
+            mode: Mode::Enforce,
+            deadline,
+            policy: Some("p".into()),
+            evidence: BTreeMap::new(),
+            quiet: None,
+            verdict: Verdict::Act { steps, otherwise: vec![], reserved: vec![], doomed: false },
+        };
+        let at = Timestamp::UNIX_EPOCH;
+        Envelope::new(kind::DECISION, Id::of(&["d"]), "t", Target::Node("n".into()), at, data)
+    }
+
+    fn spec(name: &str, action: Action, needs: &[&str]) -> StepSpec {
+        StepSpec { name: name.into(), action, needs: needs.iter().map(|need| (*need).to_owned()).collect() }
+    }
+
+    fn drain() -> Action {
+        Action::Drain { timeout: Span::seconds(60), force: false }
+    }
+
+    #[test]
+    fn a_plan_is_complete_ordered_and_escalates_by_default() {
+        let look = Look { node: Some(Node { name: "n".into(), ..Node::default() }), ..Look::default() };
+        let steps = vec![spec("drain", drain(), &["cordon"]), spec("cordon", Action::Cordon { taint: None }, &[])];
+        let now = Timestamp::UNIX_EPOCH;
+        let deadline = now + Duration::from_secs(120);
+        let plan = build(&decision(steps, Some(deadline)), &look, now).unwrap().unwrap();
+        let names: Vec<&str> = plan.steps.iter().map(|step| step.name.as_str()).collect();
+        assert_eq!(names, ["cordon", "drain"]);
+        assert!(plan.steps[1].no_return && !plan.steps[0].no_return);
+        assert_eq!(plan.otherwise[0].name, "otherwise-escalate");
+        assert_eq!(plan.reserve, Span::seconds(12));
+        assert_eq!(plan.until(), Some(now + Duration::from_secs(108)));
+    }
+
+    #[test]
+    fn a_step_without_anything_to_act_on_is_refused_in_words() {
+        let steps = vec![spec("drain", drain(), &[])];
+        let refused = build(&decision(steps, None), &Look::default(), Timestamp::UNIX_EPOCH).unwrap();
+        assert!(refused.unwrap_err().to_string().contains("acts on a node, and node/n is none"));
+    }
+}

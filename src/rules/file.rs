@@ -1,0 +1,140 @@
+//! From the text of all files to one ruleset, or to all their faults.
+
+use super::condition::Definitions;
+use super::diagnostic::{Code, Diagnostic, Place, Source};
+use super::people::{Secrets, contact, policy};
+use super::rule::{Guard, Names, Rule, guard, rule};
+use super::walk::{Entries, Faults, pairs, text};
+use super::yaml::{self, Key, Kind, Node};
+use super::{Ruleset, shape};
+use crate::model::{Contact, Directory, Id, Policy};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// A rule file larger than this is something else.
+const LARGEST: usize = 16 << 20;
+
+/// Reads and checks `sources` together: a name is defined once among all of them.
+///
+/// # Errors
+/// Every fault of every file, in the order of the files.
+pub fn load(sources: &[Arc<Source>], secrets: Secrets<'_>) -> Result<Ruleset, Vec<Diagnostic>> {
+    let mut faults = Faults::default();
+    let mut documents = vec![];
+    for source in sources {
+        if source.text.len() > LARGEST {
+            let place = Place { source: Arc::clone(source), span: 0..0 };
+            faults.add(Code::TooLarge, &place, "a rule file of more than 16 MiB");
+            continue;
+        }
+        documents.extend(yaml::parse(source, &mut faults.0));
+    }
+    let files: Vec<Entries<'_>> =
+        documents.iter().filter_map(|document| Entries::of(document, &shape::FILE, &mut faults)).collect();
+    let mut ruleset = read(&files, secrets, &mut faults);
+    let (warnings, errors): (Vec<_>, Vec<_>) = faults.0.into_iter().partition(|fault| fault.warning);
+    if !errors.is_empty() {
+        let mut all = errors;
+        let at = |fault: &Diagnostic| {
+            let file = sources.iter().position(|source| Arc::ptr_eq(source, &fault.place.source));
+            (file, fault.place.span.start)
+        };
+        all.sort_by_key(at);
+        return Err(all);
+    }
+    ruleset.warnings = warnings;
+    let texts: Vec<&str> = sources.iter().map(|source| source.text.as_str()).collect();
+    ruleset.version = Some(Id::of(&texts));
+    Ok(ruleset)
+}
+
+fn read(files: &[Entries<'_>], secrets: Secrets<'_>, faults: &mut Faults) -> Ruleset {
+    let definitions = definitions(files, faults);
+    let nodes = |key: &str, faults: &mut Faults| -> Vec<&Node> {
+        files.iter().flat_map(|file| file.list(key, faults)).collect()
+    };
+    let (guard_nodes, policy_nodes) = (nodes("guards", faults), nodes("escalations", faults));
+    let (contact_nodes, rule_nodes) = (nodes("contacts", faults), nodes("rules", faults));
+    let names = Names {
+        definitions: &definitions,
+        guards: named(&guard_nodes, "guard", faults),
+        policies: named(&policy_nodes, "escalation", faults),
+        contacts: named(&contact_nodes, "contact", faults),
+    };
+    named(&rule_nodes, "rule", faults);
+    let guards: BTreeMap<String, Guard> = guard_nodes
+        .iter()
+        .filter_map(|node| guard(node, &definitions, faults))
+        .map(|guard| (guard.name.clone(), guard))
+        .collect();
+    let contacts: BTreeMap<String, Contact> = contact_nodes
+        .iter()
+        .filter_map(|node| contact(node, &names, secrets, faults))
+        .map(|contact| (contact.name.clone(), contact))
+        .collect();
+    let policies: BTreeMap<String, Policy> = policy_nodes
+        .iter()
+        .filter_map(|node| policy(node, &names, faults))
+        .map(|policy| (policy.name.clone(), policy))
+        .collect();
+    let rules: Vec<Rule> = rule_nodes.iter().filter_map(|node| rule(node, &names, faults)).collect();
+    Ruleset::new(rules, guards, Directory { policies, contacts })
+}
+
+/// The `name` of each node. Faults where a name is given twice.
+fn named<'a>(nodes: &[&'a Node], what: &str, faults: &mut Faults) -> Vec<&'a str> {
+    let mut names: Vec<(&str, &Place)> = vec![];
+    for node in nodes {
+        let Kind::Map(entries) = &node.kind else { continue };
+        let name = entries.iter().find(|(key, _)| key.text == "name").map(|(_, value)| value);
+        let Some(Node { kind: Kind::Scalar { text, .. }, place }) = name else { continue };
+        if let Some((_, first)) = names.iter().find(|(known, _)| known == text) {
+            let (line, _) = first.line_column();
+            let hint = format!("the other stands in {}:{line}", first.source.path);
+            faults.add(Code::Duplicate, place, format!("another {what} is called `{text}`")).hint = Some(hint);
+        }
+        names.push((text, place));
+    }
+    names.into_iter().map(|(name, _)| name).collect()
+}
+
+/// Shared clauses, each checked once those that it names are. What remains then forms a circle.
+fn definitions(files: &[Entries<'_>], faults: &mut Faults) -> Definitions {
+    let mut waiting: Vec<(&Key, &Node, String)> = vec![];
+    for file in files {
+        for (key, node) in file.get("definitions").map(|node| pairs(node, faults)).unwrap_or_default() {
+            if waiting.iter().any(|(known, _, _)| known.text == key.text) {
+                faults.add(Code::Duplicate, &key.place, format!("another definition is called `{}`", key.text));
+            } else if let Some(clause) = text(node, faults) {
+                waiting.push((key, node, clause.to_owned()));
+            }
+        }
+    }
+    let all: Vec<String> = waiting.iter().map(|(key, _, _)| key.text.clone()).collect();
+    let mut definitions = Definitions::default();
+    while !waiting.is_empty() {
+        let names = |clause: &str, name: &str| {
+            let word = |c: char| c.is_alphanumeric() || c == '_';
+            clause.split(|c| !word(c)).any(|found| found == name)
+        };
+        let ready = waiting.iter().position(|(_, _, clause)| {
+            all.iter().all(|name| definitions.contains_key(name) || !names(clause, name))
+        });
+        let Some(at) = ready else {
+            for (key, _, _) in &waiting {
+                let message = format!("the definition `{}` is part of a circle", key.text);
+                faults.add(Code::Cycle, &key.place, message);
+            }
+            break;
+        };
+        let (key, node, clause) = waiting.remove(at);
+        match super::condition::compile_any(&clause, &node.place, &definitions, &[], faults) {
+            Some((expr, of)) => definitions.insert(key.text.clone(), (Arc::new(expr), of)),
+            // Its fault is noted: let what names it be checked as far as it can be.
+            None => definitions.insert(key.text.clone(), super::condition::unknown()),
+        };
+    }
+    definitions
+}
+
+#[cfg(test)]
+mod tests;

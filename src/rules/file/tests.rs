@@ -1,0 +1,135 @@
+//! What a rule file may say, and what is said of it where it may not.
+
+use super::*;
+use crate::model::{Action, Secret};
+
+fn try_load(text: &str) -> Result<Ruleset, String> {
+    let source = Arc::new(Source { path: "r.yaml".into(), text: text.into() });
+    load(&[source], &|_| Ok(Secret::new("s"))).map_err(|faults| {
+        faults.iter().map(Diagnostic::line).collect::<Vec<_>>().join("\n")
+    })
+}
+
+const GOOD: &str = r#"
+definitions:
+  trains: node.labels["workload"] == "training"
+  ours: trains && !("medevac.dev/leave-me" in node.annotations)
+guards:
+  - name: gpu-nodes
+    per: node.pool
+    limits: {at_once: 5, share: 30%, rate: 20/1h}
+contacts:
+  - name: platform
+    console: {}
+escalations:
+  - name: gpu-platform
+    levels: [{contacts: platform, delay: 5m}]
+rules:
+  - name: spot
+    when: aws.ec2.spot.interruption
+    if: ours
+    severity: warning
+    guard: gpu-nodes
+    deadline: event.deadline
+    throttle: {once_within: 10m, by: node.name}
+    then:
+      - cordon: {taint: medevac.dev/spot-interruption}
+      - drain: {}
+    otherwise:
+      - escalate: {level: 3}
+    escalate: gpu-platform
+"#;
+
+#[test]
+fn the_documented_example_loads() {
+    let ruleset = try_load(GOOD).unwrap();
+    let rule = ruleset.candidates("aws.ec2.spot.interruption").next().unwrap();
+    assert_eq!(rule.then[1].needs, ["cordon"], "a drain waits for what stands above it");
+    assert!(matches!(&rule.otherwise[0].action, Action::Escalate { policy, level: 3 } if policy == "gpu-platform"));
+    assert!(ruleset.warnings.is_empty());
+}
+
+#[test]
+fn every_fault_is_reported_at_once_with_its_place() {
+    let text = r#"rules:
+  - name: a
+    wen: x
+    when: alertmanager.alert.firing
+    if: node.labls["x"] == "y"
+    guard: nope
+    then:
+      - cordn: {}
+      - drain: {needs: [cordon], timeout: soon}
+    severity: fatal
+  - name: a
+    when: alertmanager.alert.fring
+    escalate: nobody
+"#;
+    let faults = try_load(text).unwrap_err();
+    for wanted in [
+        "r.yaml:3:5: error[unknown-key]: unknown key `wen` in a rule (did you mean `when`?)",
+        "r.yaml:5:9: error[unknown-field]: `node` has no field `labls` (did you mean `labels`?)",
+        "r.yaml:6:12: error[unknown-name]: there is no guard `nope`",
+        "r.yaml:8:9: error[unknown-name]: there is no step `cordn` (did you mean `cordon`?)",
+        "r.yaml:9:40: error[bad-value]: `soon` is not a duration",
+        "r.yaml:10:15: error[bad-value]: `fatal` is not a severity",
+        "r.yaml:11:11: error[duplicate]: another rule is called `a`",
+        "r.yaml:12:11: error[unknown-name]: no source of ours sends `alertmanager.alert.fring`",
+        "r.yaml:13:15: error[unknown-name]: there is no escalation `nobody`",
+    ] {
+        assert!(faults.contains(wanted), "missing {wanted}\nin\n{faults}");
+    }
+}
+
+#[test]
+fn circles_and_secrets_in_the_clear_are_refused() {
+    let faults = try_load(
+        "definitions: {a: b && true, b: a && true}\ncontacts:\n  - name: pd\n    pagerduty: {routing_key: R123}\n",
+    )
+    .unwrap_err();
+    assert!(faults.contains("definition `a` is part of a circle"), "{faults}");
+    assert!(faults.contains("error[secret]: a secret is given by reference"), "{faults}");
+    assert!(!faults.contains("R123"), "{faults}");
+    let faults = try_load(
+        "rules:\n  - name: r\n    when: x\n    then:\n      - wait: {name: a, needs: [b], time: 1s}\n      - wait: {name: b, needs: [a], time: 1s}\n",
+    )
+    .unwrap_err();
+    assert!(faults.contains("error[cycle]"), "{faults}");
+}
+
+#[test]
+fn a_rendered_fault_has_line_caret_and_hint() {
+    let source = Arc::new(Source { path: "r.yaml".into(), text: "ruls: []\n".into() });
+    let faults = load(&[source], &|_| Ok(Secret::new("s"))).unwrap_err();
+    let shown = faults[0].render(false);
+    for wanted in ["unknown key `ruls`", "r.yaml:1:1", "ruls: []", "^^^^", "did you mean `rules`?"] {
+        assert!(shown.contains(wanted), "{shown}");
+    }
+}
+
+proptest::proptest! {
+    /// Whatever stands in a file, the answer is a ruleset or faults: never a panic.
+    #[test]
+    fn nothing_panics(text in r#"[a-z0-9é:{}\[\]",|>&*!#%@`' \n-]{0,200}"#) {
+        if let Err(faults) = try_load(&text) {
+            proptest::prop_assert!(!faults.is_empty());
+        }
+        let faults = load(&[Arc::new(Source { path: "x".into(), text })], &|_| Err("no".into()));
+        for fault in faults.err().unwrap_or_default() {
+            fault.render(false);
+        }
+    }
+
+    /// The good file with one line cut, doubled or emptied.
+    #[test]
+    fn a_damaged_file_is_refused_or_read(line in 0usize..32, how in 0u8..3) {
+        let mut lines: Vec<&str> = GOOD.lines().collect();
+        let at = line % lines.len();
+        match how {
+            0 => { lines.remove(at); }
+            1 => lines.insert(at, lines[at]),
+            _ => lines[at] = "",
+        }
+        try_load(&lines.join("\n")).ok();
+    }
+}

@@ -1,0 +1,161 @@
+//! YAML as a tree that remembers where everything stood. Duplicate keys, aliases and tags are faults.
+
+use super::diagnostic::{Code, Diagnostic, Place, Source};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span};
+use std::{ops::Range, sync::Arc};
+
+/// Deeper than any rule file needs to be.
+const MAX_DEPTH: usize = 32;
+/// More nodes than ten thousand rules have.
+const MAX_NODES: usize = 2_000_000;
+
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    pub(super) kind: Kind,
+    pub(super) place: Place,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Kind {
+    Scalar { text: String, plain: bool },
+    List(Vec<Node>),
+    Map(Vec<(Key, Node)>),
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Key {
+    pub(super) text: String,
+    pub(super) place: Place,
+}
+
+impl Node {
+    pub(super) fn describe(&self) -> &'static str {
+        match &self.kind {
+            Kind::Scalar { text, plain: true } if text.is_empty() || text == "null" || text == "~" => "nothing",
+            Kind::Scalar { .. } => "a single value",
+            Kind::List(_) => "a list",
+            Kind::Map(_) => "a mapping",
+        }
+    }
+
+    pub(super) fn is_null(&self) -> bool {
+        self.describe() == "nothing"
+    }
+}
+
+/// Parses the documents of `source`, mappings all. Faults go to `faults`; what is sound is returned.
+pub(super) fn parse(source: &Arc<Source>, faults: &mut Vec<Diagnostic>) -> Vec<Node> {
+    let offsets: Vec<usize> = source.text.char_indices().map(|(at, _)| at).collect();
+    let mut builder = Builder { source, offsets, faults, parser: Parser::new_from_str(&source.text), nodes: 0 };
+    let mut documents = vec![];
+    loop {
+        match builder.next() {
+            Some((Event::DocumentStart(_), _)) => match builder.next() {
+                Some((event, span)) => match builder.node(event, span, 0) {
+                    Some(node) => documents.push(node),
+                    None => return documents,
+                },
+                None => return documents,
+            },
+            Some((Event::StreamEnd, _)) | None => return documents,
+            Some(_) => {}
+        }
+    }
+}
+
+struct Builder<'a> {
+    source: &'a Arc<Source>,
+    /// Byte offset of each character: the parser counts characters.
+    offsets: Vec<usize>,
+    faults: &'a mut Vec<Diagnostic>,
+    parser: Parser<'a, saphyr_parser::StrInput<'a>>,
+    nodes: usize,
+}
+
+impl<'a> Builder<'a> {
+    fn byte(&self, mark: Marker) -> usize {
+        self.offsets.get(mark.index()).copied().unwrap_or(self.source.text.len())
+    }
+
+    fn place(&self, span: Span) -> Place {
+        let range: Range<usize> = self.byte(span.start)..self.byte(span.end);
+        Place { source: Arc::clone(self.source), span: range }
+    }
+
+    fn fault(&mut self, code: Code, place: Place, message: &str) {
+        self.faults.push(Diagnostic::new(code, place, message));
+    }
+
+    fn next(&mut self) -> Option<(Event<'a>, Span)> {
+        match self.parser.next_event()? {
+            Ok(event) => Some(event),
+            Err(error) => {
+                let at = self.byte(*error.marker()).min(self.source.text.len());
+                let place = Place { source: Arc::clone(self.source), span: at..at };
+                let hint = "YAML is indented by spaces, never tabs; quote values that hold `: ` or start with `{`, `[`, `*`, `&`, `!`";
+                self.faults.push(Diagnostic::new(Code::Yaml, place, error.info()).hint(hint));
+                None
+            }
+        }
+    }
+
+    /// `None` where the rest of the file is lost.
+    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Option<Node> {
+        self.nodes += 1;
+        if depth > MAX_DEPTH || self.nodes > MAX_NODES {
+            let place = self.place(span);
+            self.fault(Code::TooLarge, place, "nested too deeply, or too large for a rule file");
+            return None;
+        }
+        let place = self.place(span);
+        let kind = match event {
+            Event::Scalar(text, style, _, tag) => {
+                if tag.is_some() {
+                    self.fault(Code::Yaml, place.clone(), "tags are not used in rule files");
+                }
+                Kind::Scalar { text: text.into_owned(), plain: style == ScalarStyle::Plain }
+            }
+            Event::SequenceStart(..) => Kind::List(self.list(depth)?),
+            Event::MappingStart(..) => Kind::Map(self.map(depth)?),
+            Event::Alias(_) => {
+                self.fault(Code::Yaml, place.clone(), "aliases are not used in rule files; write a shared clause under `definitions`");
+                Kind::Scalar { text: String::new(), plain: true }
+            }
+            _ => return None,
+        };
+        Some(Node { kind, place })
+    }
+
+    fn list(&mut self, depth: usize) -> Option<Vec<Node>> {
+        let mut items = vec![];
+        loop {
+            match self.next()? {
+                (Event::SequenceEnd, _) => return Some(items),
+                (event, span) => items.push(self.node(event, span, depth + 1)?),
+            }
+        }
+    }
+
+    fn map(&mut self, depth: usize) -> Option<Vec<(Key, Node)>> {
+        let mut entries: Vec<(Key, Node)> = vec![];
+        loop {
+            let (event, span) = self.next()?;
+            if event == Event::MappingEnd {
+                return Some(entries);
+            }
+            let key = self.node(event, span, depth + 1)?;
+            let (event, span) = self.next()?;
+            let value = self.node(event, span, depth + 1)?;
+            let Kind::Scalar { text, .. } = key.kind else {
+                self.fault(Code::Yaml, key.place, "a key is a single word");
+                continue;
+            };
+            if entries.iter().any(|(known, _)| known.text == text) {
+                let message = format!("`{text}` stands here twice");
+                self.faults.push(Diagnostic::new(Code::Duplicate, key.place, message));
+                continue;
+            }
+            entries.push((Key { text, place: key.place }, value));
+        }
+    }
+}
