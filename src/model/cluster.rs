@@ -128,6 +128,12 @@ impl Pod {
         !self.owners.iter().any(|owner| owner.controller)
     }
 
+    /// Its controller as `namespace/Kind/name`: the same for the pod that replaces it.
+    pub fn controller(&self) -> Option<String> {
+        let owner = self.owners.iter().find(|owner| owner.controller)?;
+        Some(format!("{}/{}/{}", self.namespace, owner.kind, owner.name))
+    }
+
     pub fn full_name(&self) -> String {
         format!("{}/{}", self.namespace, self.name)
     }
@@ -187,8 +193,8 @@ pub struct Look {
     pub node: Option<Node>,
     pub pods: Vec<Pod>,
     pub workload: Option<Workload>,
-    /// Pods of the workload, or those that replaced what ran on the node.
-    pub elsewhere: Vec<Pod>,
+    /// Pods with a controller that are not ready, wherever they are: those that replace others among them.
+    pub waiting: Vec<Pod>,
 }
 
 /// What to change on a node, in one request.

@@ -25,6 +25,9 @@ pub struct Plan {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
     pub made_at: Timestamp,
+    /// Controllers of the pods that have to move, as [`super::Pod::controller`] names them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub movers: Vec<String>,
     /// What the linter and the builder want a reader to know: pods that will not come back, pods left alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,

@@ -61,6 +61,7 @@ pub fn build(
         doomed: *doomed,
         policy: data.policy.clone(),
         made_at: now,
+        movers: movers(look),
     };
     faults.extend(lint(&plan));
     Some(if faults.is_empty() { Ok(plan) } else { Err(Refused(faults)) })
@@ -150,6 +151,12 @@ fn workload_reach(named: Option<&str>, target: &Target, look: &Look) -> Result<R
         }
         None => Err(format!("acts on a workload, and {target} belongs to none; name one in `workload`")),
     }
+}
+
+fn movers(look: &Look) -> Vec<String> {
+    let go = look.pods.iter().filter(|pod| pod.stays().is_none());
+    let controllers: std::collections::BTreeSet<String> = go.filter_map(crate::model::Pod::controller).collect();
+    controllers.into_iter().collect()
 }
 
 /// What a reader of the plan will want to know about the pods that a drain meets.

@@ -1,0 +1,34 @@
+//! Remediation: a plan carried out as a journaled saga. Record, then act; after a crash, probe before repeating.
+//!
+//! `journal` is the table of legal transitions, `saga` decides what has to be recorded and done next,
+//! `steps` holds one small machine per kind of step, `drain` the largest of them. `run` waits, records and calls.
+//! Pure but for `run`. May import: `model`.
+
+mod drain;
+mod journal;
+pub mod run;
+mod saga;
+mod steps;
+
+pub use drain::{Drain, Limits};
+pub use journal::{Illegal, Journal, StepState};
+pub use saga::{Call, Saga, Work};
+
+use crate::model::Answer;
+use std::{future::Future, time::Duration};
+
+/// A call to the world outside of the cluster. The host must be one that the configuration lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebCall {
+    pub method: String,
+    pub url: String,
+    pub body: String,
+    pub timeout: Duration,
+    /// Sent as `Idempotency-Key`: the same effect has the same key, for ever.
+    pub key: String,
+}
+
+/// How `http` steps reach out.
+pub trait Web: Clone + Send + Sync + 'static {
+    fn call(&self, call: WebCall) -> impl Future<Output = Answer> + Send;
+}

@@ -1,0 +1,303 @@
+//! Draining a node: what to ask of the API server next, given what it answered and what the caches show.
+//!
+//! Per pod, never all or nothing: a refusal by a disruption budget waits and asks again, a pod that will
+//! not go is deleted when its time is up, and what may not be touched is left alone. Grace is
+//! `min(spec, deadline - now)`, never lengthened, never zero (invariant I7).
+
+use super::saga::Work;
+use crate::model::{Answer, ClusterCall, Look, Pod, Refusal, Span};
+use jiff::Timestamp;
+use std::{collections::BTreeMap, time::Duration};
+
+/// First pause after a refusal, and the longest.
+const PAUSE_FIRST: Duration = Duration::from_millis(250);
+const PAUSE_MOST: Duration = Duration::from_secs(5);
+/// Late bindings: a pod may have been bound just before the cordon, and shows up this much later.
+const SETTLE: Duration = Duration::from_secs(5);
+/// A pod this long past its deletion time is held by something: said, with its finalizers.
+const STUCK_AFTER: Duration = Duration::from_secs(60);
+
+/// When the drain has to be done, and what it may do about those that will not go.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    pub until: Timestamp,
+    /// Delete what could not be evicted in time. Always so before a hard deadline.
+    pub force: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Going {
+    pod: Pod,
+    in_flight: bool,
+    next_at: Timestamp,
+    refusals: u32,
+    /// The shortest grace asked for so far.
+    asked: Option<u32>,
+    last: String,
+}
+
+#[derive(Debug)]
+pub struct Drain {
+    limits: Limits,
+    started: Timestamp,
+    going: BTreeMap<String, Going>,
+    gone: u32,
+    forced: u32,
+    unmanaged: Vec<String>,
+    fatal: Option<String>,
+    reported: Vec<String>,
+    /// Seen once with the cordon on it: if that goes away, a person took over.
+    cordoned: bool,
+}
+
+/// Where the drain stands.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Progress {
+    Working,
+    Done(String),
+    Failed(String),
+    /// The world made it pointless.
+    Moot(String),
+}
+
+impl Drain {
+    pub fn new(limits: Limits, now: Timestamp) -> Drain {
+        Drain {
+            limits,
+            started: now,
+            going: BTreeMap::new(),
+            gone: 0,
+            forced: 0,
+            unmanaged: vec![],
+            fatal: None,
+            reported: vec![],
+            cordoned: false,
+        }
+    }
+
+    /// Takes in what the caches show.
+    fn look(&mut self, look: &Look, now: Timestamp) {
+        if look.stale {
+            return;
+        }
+        self.cordoned |= look.node.as_ref().is_some_and(|node| node.unschedulable);
+        let mut seen = BTreeMap::new();
+        for pod in look.pods.iter().filter(|pod| pod.stays().is_none()) {
+            seen.insert(pod.uid.clone(), pod);
+        }
+        let before = self.going.len();
+        self.going.retain(|uid, _| seen.contains_key(uid));
+        self.gone += u32::try_from(before - self.going.len()).unwrap_or(0);
+        for (uid, pod) in seen {
+            match self.going.get_mut(&uid) {
+                Some(going) => going.pod = pod.clone(),
+                None => self.join(pod, now),
+            }
+        }
+    }
+
+    fn join(&mut self, pod: &Pod, now: Timestamp) {
+        if pod.unmanaged() && self.unmanaged.len() < 20 {
+            self.unmanaged.push(pod.full_name());
+        }
+        let pod = pod.clone();
+        let going =
+            Going { in_flight: false, next_at: now, refusals: 0, asked: None, last: String::new(), pod };
+        self.going.insert(going.pod.uid.clone(), going);
+    }
+
+    /// What to ask now, each with the pod's UID as its tag.
+    pub(super) fn poll(&mut self, look: &Look, now: Timestamp) -> Vec<(String, Work)> {
+        self.look(look, now);
+        if look.stale || self.fatal.is_some() || now >= self.limits.until {
+            return vec![];
+        }
+        let limits = self.limits;
+        let mut work = vec![];
+        for (uid, going) in &mut self.going {
+            if let Some(call) = going.next(limits, now) {
+                if matches!(call, ClusterCall::Delete { .. }) {
+                    self.forced += u32::from(going.pod.deleted_at.is_none());
+                }
+                going.in_flight = true;
+                work.push((uid.clone(), Work::Cluster(call)));
+            }
+        }
+        work
+    }
+
+    pub(super) fn answer(&mut self, uid: &str, answer: Answer, now: Timestamp) {
+        let Some(going) = self.going.get_mut(uid) else { return };
+        going.in_flight = false;
+        let (pause, said) = match answer {
+            Answer::Done => (Duration::from_secs(1), String::new()),
+            Answer::Refused(Refusal::Gone | Refusal::Changed(_)) => {
+                // Not there any more, or another one of that name: this pod is gone.
+                self.going.remove(uid);
+                self.gone += 1;
+                return;
+            }
+            Answer::Refused(Refusal::Forbidden(why)) => {
+                self.fatal = Some(why);
+                return;
+            }
+            Answer::Refused(Refusal::Budget { retry_after, message }) => {
+                (going.pause(uid, retry_after), message)
+            }
+            Answer::Refused(Refusal::TwoBudgets(message)) => {
+                // A misconfiguration that asking again does not mend; the deadline will.
+                (Duration::from_secs(10), message)
+            }
+            Answer::Refused(Refusal::NamespaceEnding) => {
+                (PAUSE_MOST, "its namespace is being deleted".into())
+            }
+            Answer::Refused(Refusal::Busy { retry_after, message }) => {
+                (going.pause(uid, retry_after), message)
+            }
+            Answer::Refused(Refusal::Admission(message) | Refusal::Invalid(message)) => {
+                (going.pause(uid, None), message)
+            }
+            Answer::Unknown(message) => (going.pause(uid, None), message),
+        };
+        going.last = said;
+        going.next_at = now.checked_add(pause).unwrap_or(now);
+    }
+
+    pub fn progress(&mut self, look: &Look, now: Timestamp) -> Progress {
+        self.look(look, now);
+        if look.stale {
+            return Progress::Working;
+        }
+        let Some(node) = &look.node else {
+            return Progress::Moot("the node is gone".into());
+        };
+        if self.cordoned && !node.unschedulable {
+            return Progress::Moot("a person uncordoned the node".into());
+        }
+        if let Some(why) = &self.fatal {
+            return Progress::Failed(why.clone());
+        }
+        let settled = now.duration_since(self.started) >= SETTLE.try_into().unwrap_or_default();
+        if self.going.is_empty() && settled {
+            return Progress::Done(self.report());
+        }
+        if now >= self.limits.until {
+            let left: Vec<String> = self.going.values().map(Going::describe).collect();
+            return match left.len() {
+                0 => Progress::Done(self.report()),
+                n => Progress::Failed(format!("{n} pods are left: {}", left.join("; "))),
+            };
+        }
+        Progress::Working
+    }
+
+    /// When to look again, if nothing happens before.
+    pub fn wake_at(&self, now: Timestamp) -> Timestamp {
+        let settle = self.started.checked_add(SETTLE).unwrap_or(now);
+        let next = self.going.values().filter(|going| !going.in_flight).map(|going| going.wake(self.limits));
+        let next = next.min().unwrap_or(settle);
+        next.min(self.limits.until).max(now)
+    }
+
+    /// Pods that something holds back, each named once, for the log and for whoever is paged.
+    pub fn stuck(&mut self, now: Timestamp) -> Vec<String> {
+        let mut news = vec![];
+        for (uid, going) in &self.going {
+            let past = going.pod.deleted_at.map(|at| now.duration_since(at));
+            let stuck = past.is_some_and(|past| past > STUCK_AFTER.try_into().unwrap_or_default());
+            if stuck && !self.reported.contains(uid) {
+                self.reported.push(uid.clone());
+                news.push(going.describe());
+            }
+        }
+        news
+    }
+
+    fn report(&self) -> String {
+        let mut report = format!("{} pods moved", self.gone);
+        if self.forced > 0 {
+            report.push_str(&format!(", {} of them deleted past their budget", self.forced));
+        }
+        if !self.unmanaged.is_empty() {
+            report.push_str(&format!("; will not come back: {}", self.unmanaged.join(", ")));
+        }
+        report
+    }
+}
+
+impl Going {
+    /// Exponential with a spread that is the pod's own: not all ask in the same instant.
+    fn pause(&mut self, uid: &str, retry_after: Option<u32>) -> Duration {
+        self.refusals += 1;
+        if let Some(seconds) = retry_after {
+            return Duration::from_secs(u64::from(seconds.min(60)));
+        }
+        let doubled = PAUSE_FIRST.saturating_mul(1 << self.refusals.min(6).saturating_sub(1));
+        let spread = uid.bytes().fold(self.refusals, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)));
+        doubled.min(PAUSE_MOST).mul_f64(0.75 + f64::from(spread % 512) / 1024.0)
+    }
+
+    fn grace_left(&self, limits: Limits, now: Timestamp) -> u32 {
+        let left = limits.until.duration_since(now).as_secs();
+        self.pod.grace.min(u32::try_from(left).unwrap_or(0)).max(1)
+    }
+
+    /// The latest moment at which the pod still gets its whole grace before the time is up.
+    fn force_at(&self, limits: Limits) -> Timestamp {
+        let grace = Duration::from_secs(u64::from(self.pod.grace.min(30)));
+        limits.until.checked_sub(grace).unwrap_or(limits.until)
+    }
+
+    fn wake(&self, limits: Limits) -> Timestamp {
+        match self.pod.deleted_at {
+            Some(at) if at > limits.until && limits.force => self.next_at,
+            Some(at) => at.checked_add(STUCK_AFTER).unwrap_or(at).max(self.next_at),
+            None => self.next_at,
+        }
+    }
+
+    fn next(&mut self, limits: Limits, now: Timestamp) -> Option<ClusterCall> {
+        if self.in_flight || self.next_at > now {
+            return None;
+        }
+        let (namespace, name) = (self.pod.namespace.clone(), self.pod.name.clone());
+        let uid = self.pod.uid.clone();
+        let grace = self.grace_left(limits, now);
+        if let Some(ends) = self.pod.deleted_at {
+            // Already on its way; only if it would outlast the deadline is it asked to hurry, once per value.
+            let hurry = limits.force && ends > limits.until && self.asked.is_none_or(|asked| grace < asked);
+            if !hurry {
+                return None;
+            }
+            self.asked = Some(grace);
+            return Some(ClusterCall::Delete { namespace, name, uid, grace });
+        }
+        if limits.force && now >= self.force_at(limits) {
+            self.asked = Some(grace);
+            return Some(ClusterCall::Delete { namespace, name, uid, grace });
+        }
+        Some(ClusterCall::Evict { namespace, name, uid, grace })
+    }
+
+    fn describe(&self) -> String {
+        let name = self.pod.full_name();
+        match (&self.pod.deleted_at, self.pod.finalizers.as_slice()) {
+            (Some(_), []) => format!("{name} is terminating and does not end"),
+            (Some(_), held) => format!("{name} is terminating, held by {}", held.join(", ")),
+            (None, _) if self.last.is_empty() => format!("{name} is still there"),
+            (None, _) => format!("{name}: {}", self.last),
+        }
+    }
+}
+
+/// The time a drain has: its own timeout, or the plan's where that is nearer.
+pub(super) fn limits(timeout: Span, force: bool, until: Option<Timestamp>, now: Timestamp) -> Limits {
+    let own = now.checked_add(timeout.0).unwrap_or(now);
+    match until {
+        Some(hard) if hard < own => Limits { until: hard, force: true },
+        _ => Limits { until: own, force },
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! The journal: which line may follow which. Replaying it is the same function as writing it.
+
+use crate::model::{Entry, Plan, PlanEnd, Undo};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum StepState {
+    Waiting,
+    Started,
+    /// It had started when the daemon died.
+    Unknown,
+    Succeeded { undo: Undo },
+    Skipped,
+    Failed { why: String },
+    Undoing,
+    Undone,
+    UndoFailed { why: String },
+}
+
+/// One plan's journal so far.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Journal {
+    pub steps: BTreeMap<String, StepState>,
+    pub ended: Option<PlanEnd>,
+    /// Lines so far: names the next one.
+    pub lines: u64,
+    /// Policies asked for, so that a repetition asks for nothing new.
+    pub escalated: u32,
+}
+
+/// A line that may not stand where it stands: a defect of ours, or a foreign hand in the log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{line} cannot follow {state}")]
+pub struct Illegal {
+    pub line: String,
+    pub state: String,
+}
+
+impl Journal {
+    pub fn new(plan: &Plan) -> Journal {
+        let names = plan.steps.iter().chain(&plan.otherwise).map(|step| step.name.clone());
+        let steps = names.map(|name| (name, StepState::Waiting)).collect();
+        Journal { steps, ended: None, lines: 0, escalated: 0 }
+    }
+
+    /// Takes one line in.
+    ///
+    /// # Errors
+    /// Where the table does not have the transition; the journal is unchanged.
+    pub fn take(&mut self, entry: &Entry) -> Result<(), Illegal> {
+        let illegal = |state: String| Illegal { line: format!("{entry:?}"), state };
+        if let Some(how) = &self.ended {
+            return Err(illegal(format!("{how:?}")));
+        }
+        if let Some(step) = entry.step() {
+            let state = self.steps.get_mut(step).ok_or_else(|| illegal("no such step".into()))?;
+            *state = next(state, entry).ok_or_else(|| illegal(format!("{state:?}")))?;
+        }
+        match entry {
+            Entry::Ended { how } => self.ended = Some(how.clone()),
+            Entry::Escalate { .. } => self.escalated += 1,
+            _ => {}
+        }
+        self.lines += 1;
+        Ok(())
+    }
+
+    pub fn state(&self, step: &str) -> &StepState {
+        self.steps.get(step).unwrap_or(&StepState::Waiting)
+    }
+
+    /// The first step that failed, with its reason.
+    pub fn failure<'a>(&'a self, plan: &'a Plan) -> Option<(&'a str, &'a str)> {
+        plan.steps.iter().find_map(|step| match self.state(&step.name) {
+            StepState::Failed { why } => Some((step.name.as_str(), why.as_str())),
+            _ => None,
+        })
+    }
+}
+
+/// The table.
+fn next(state: &StepState, entry: &Entry) -> Option<StepState> {
+    use StepState::{Failed, Skipped, Started, Succeeded, UndoFailed, Undoing, Undone, Unknown, Waiting};
+    Some(match (state, entry) {
+        (Waiting | Unknown, Entry::Started { .. }) => Started,
+        (Started, Entry::Unknown { .. }) => Unknown,
+        (Started | Unknown, Entry::Succeeded { undo, .. }) => Succeeded { undo: undo.clone() },
+        (Waiting | Started | Unknown, Entry::Skipped { .. }) => Skipped,
+        (Waiting | Started | Unknown, Entry::Failed { why, .. }) => Failed { why: why.clone() },
+        (Succeeded { .. } | Undoing, Entry::UndoStarted { .. }) => Undoing,
+        (Undoing, Entry::Undone { .. }) => Undone,
+        (Undoing, Entry::UndoFailed { why, .. }) => UndoFailed { why: why.clone() },
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_done_stays_done() {
+        let step = || "s".to_owned();
+        let succeeded = StepState::Succeeded { undo: Undo::Nothing };
+        assert_eq!(next(&succeeded, &Entry::Started { step: step() }), None);
+        assert_eq!(next(&StepState::Undone, &Entry::UndoStarted { step: step() }), None);
+        assert_eq!(next(&StepState::Waiting, &Entry::Unknown { step: step() }), None);
+        let undone = next(&StepState::Undoing, &Entry::UndoStarted { step: step() });
+        assert_eq!(undone, Some(StepState::Undoing), "an undo is repeated after a crash");
+    }
+}

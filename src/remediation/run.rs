@@ -1,0 +1,380 @@
+//! The remediation shell: one task per plan. It records, calls and waits; `saga` decides.
+
+use super::{Call, Journal, Saga, Web, Work};
+use crate::clock::Clock;
+use crate::cluster::{ClusterControl, ClusterView};
+use crate::log::{self, Consumer, Fold, Kv, Log, LogError, Policy, Record, Stream};
+use crate::model::{
+    Answer, Entry, Envelope, Id, IncidentChange, Look, Move, Outcome, Plan, PlanEnd, Reach, Refusal, Target, kind,
+};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, time::Duration};
+use tokio::{sync::mpsc, task::JoinSet};
+use tracing::Instrument;
+
+const NAME: &str = "remediation";
+const REMEDIATION: &str = "medevac/remediation";
+/// Records between two snapshots.
+const SNAPSHOT_EVERY: u64 = 10_000;
+
+/// What the shell tells of its work, for metrics.
+pub trait Witness: Clone + Send + Sync + 'static {
+    /// The first request of a plan went out, so long after its cause was recorded.
+    fn first_call(&self, plan: &Plan, waited: Duration);
+    fn ended(&self, plan: &Plan, how: &PlanEnd, slack: Option<f64>);
+}
+
+/// What this shell needs of the world. `control` is absent in observe mode.
+#[derive(Clone)]
+pub struct Hands<V, K, W> {
+    pub view: V,
+    pub control: Option<K>,
+    pub web: W,
+}
+
+/// Plans that have not ended, with their journals: the fold of plans and outcomes.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Open {
+    plans: BTreeMap<Id, (Envelope<Plan>, Journal)>,
+    /// Incidents whose alerts have all resolved while a plan was open.
+    cleared: BTreeMap<String, ()>,
+}
+
+impl Fold for Open {
+    fn fold(&mut self, record: &Record) {
+        match record.stream {
+            Stream::Plans => {
+                if let Ok(plan) = record.open::<Plan>() {
+                    self.cleared.remove(&plan.data.incident);
+                    let fresh = (plan.clone(), Journal::new(&plan.data));
+                    self.plans.entry(plan.data.id.clone()).or_insert(fresh);
+                }
+            }
+            Stream::Outcomes => {
+                let Ok(Envelope { data: Outcome::Remediation { plan, entry, .. }, .. }) = record.open() else {
+                    return;
+                };
+                let Some((_, journal)) = self.plans.get_mut(&plan) else { return };
+                if let Err(error) = journal.take(&entry) {
+                    tracing::warn!(%plan, %error, "a journal line is passed over");
+                }
+                if journal.ended.is_some() {
+                    self.plans.remove(&plan);
+                }
+            }
+            Stream::Decisions => {
+                if let Some(incident) = all_cleared(record) {
+                    self.cleared.insert(incident, ());
+                }
+            }
+            Stream::Events | Stream::Dead => {}
+        }
+    }
+}
+
+/// The incident whose last alert has resolved, if the record says so.
+fn all_cleared(record: &Record) -> Option<String> {
+    let change = record.open::<IncidentChange>().ok().filter(|envelope| envelope.kind == kind::INCIDENT)?;
+    matches!(change.data.change, Move::Cleared { left: 0, .. }).then_some(change.data.incident)
+}
+
+enum Mail {
+    Cleared,
+    Superseded(Id),
+}
+
+/// Runs until the log is gone.
+///
+/// # Errors
+/// Where the log cannot be read or written any more.
+pub async fn run<L, C, V, K, W>(
+    log: L,
+    clock: C,
+    hands: Hands<V, K, W>,
+    witness: impl Witness,
+) -> Result<(), LogError>
+where
+    L: Log + Kv,
+    C: Clock,
+    V: ClusterView,
+    K: ClusterControl,
+    W: Web,
+{
+    let streams = [Stream::Plans, Stream::Outcomes, Stream::Decisions];
+    let saved = log::recover::<Open>(&log, NAME, &streams).await?;
+    let mut consumer = log.consumer(NAME, &[Stream::Plans, Stream::Decisions], Policy::default()).await?;
+    let mut newest = saved.seq;
+    let mut desk = Desk { log, clock, hands, witness, tasks: JoinSet::new(), held: BTreeMap::new(), waiting: vec![] };
+    let mut recovered: Vec<_> = saved.state.plans.into_values().collect();
+    recovered.sort_by_key(|(envelope, _)| envelope.data.epoch);
+    for (envelope, journal) in recovered {
+        let plan = &envelope.data;
+        tracing::info!(plan = plan.id.short(10), incident = plan.incident, "taken up again");
+        let cleared = saved.state.cleared.contains_key(&plan.incident).then(|| plan.incident.clone());
+        desk.take(envelope, journal);
+        cleared.inspect(|incident| desk.cleared(incident));
+    }
+    let mut snapshot_at = newest;
+    loop {
+        tokio::select! {
+            biased;
+            Some(done) = desk.tasks.join_next() => {
+                desk.done(&done.map_err(|error| LogError::Unavailable(error.to_string()))??);
+            }
+            batch = consumer.next(64) => {
+                for delivered in batch? {
+                    let record = delivered.record;
+                    if record.seq > newest {
+                        newest = record.seq;
+                        desk.hear(&record);
+                    }
+                    consumer.ack(record.seq).await?;
+                }
+            }
+        }
+        if desk.held.is_empty() && desk.waiting.is_empty() && newest > snapshot_at + SNAPSHOT_EVERY {
+            log::save(&desk.log, NAME, newest, &Open::default()).await?;
+            snapshot_at = newest;
+        }
+    }
+}
+
+/// A plan that is being carried out, as the room knows it.
+struct Held {
+    mail: mpsc::UnboundedSender<Mail>,
+    target: Target,
+    incident: String,
+}
+
+/// All plans that are open. One per target is carried out; a newer one waits until the older has stopped (invariant I2).
+struct Desk<L, C, V, K, W, T> {
+    log: L,
+    clock: C,
+    hands: Hands<V, K, W>,
+    witness: T,
+    tasks: JoinSet<Result<Id, LogError>>,
+    held: BTreeMap<Id, Held>,
+    waiting: Vec<(Envelope<Plan>, Journal)>,
+}
+
+impl<L, C, V, K, W, T> Desk<L, C, V, K, W, T>
+where
+    L: Log + Kv,
+    C: Clock,
+    V: ClusterView,
+    K: ClusterControl,
+    W: Web,
+    T: Witness,
+{
+    fn hear(&mut self, record: &Record) {
+        if let Some(incident) = all_cleared(record) {
+            self.cleared(&incident);
+        }
+        if record.stream == Stream::Plans {
+            match record.open::<Plan>() {
+                Ok(envelope) => {
+                    let journal = Journal::new(&envelope.data);
+                    self.take(envelope, journal);
+                }
+                Err(error) => tracing::error!(%error, "a plan cannot be read"),
+            }
+        }
+    }
+
+    fn cleared(&self, incident: &str) {
+        for held in self.held.values().filter(|held| held.incident == incident) {
+            post(&held.mail, Mail::Cleared);
+        }
+    }
+
+    fn take(&mut self, envelope: Envelope<Plan>, journal: Journal) {
+        let plan = &envelope.data;
+        match self.held.values().find(|held| held.target == plan.target) {
+            Some(older) => {
+                post(&older.mail, Mail::Superseded(plan.id.clone()));
+                self.waiting.push((envelope, journal));
+            }
+            None => self.spawn(envelope, journal),
+        }
+    }
+
+    fn done(&mut self, id: &Id) {
+        self.held.remove(id);
+        for (envelope, journal) in std::mem::take(&mut self.waiting) {
+            self.take(envelope, journal);
+        }
+    }
+
+    fn spawn(&mut self, envelope: Envelope<Plan>, journal: Journal) {
+        let (mail, inbox) = mpsc::unbounded_channel();
+        let plan = envelope.data.clone();
+        let held = Held { mail, target: plan.target.clone(), incident: plan.incident.clone() };
+        let span = tracing::info_span!("remediation", plan = plan.id.short(10), incident = plan.incident,
+            traceparent = envelope.traceparent);
+        let worker = Worker {
+            log: self.log.clone(),
+            clock: self.clock.clone(),
+            hands: self.hands.clone(),
+            witness: self.witness.clone(),
+            saga: Saga::new(plan, journal),
+            envelope,
+            inbox,
+            calls: JoinSet::new(),
+            called: false,
+        };
+        self.held.insert(worker.saga.plan.id.clone(), held);
+        self.tasks.spawn(worker.run().instrument(span));
+    }
+}
+
+/// A worker that has just ended needs no mail.
+fn post(to: &mpsc::UnboundedSender<Mail>, mail: Mail) {
+    if to.send(mail).is_err() {
+        tracing::debug!("the remediation has ended already");
+    }
+}
+
+/// One plan being carried out.
+struct Worker<L, C, V, K, W, T> {
+    log: L,
+    clock: C,
+    hands: Hands<V, K, W>,
+    witness: T,
+    envelope: Envelope<Plan>,
+    saga: Saga,
+    inbox: mpsc::UnboundedReceiver<Mail>,
+    calls: JoinSet<(Call, Answer)>,
+    called: bool,
+}
+
+impl<L, C, V, K, W, T> Worker<L, C, V, K, W, T>
+where
+    L: Log + Kv,
+    C: Clock,
+    V: ClusterView,
+    K: ClusterControl,
+    W: Web,
+    T: Witness,
+{
+    async fn run(mut self) -> Result<Id, LogError> {
+        loop {
+            let now = self.clock.now();
+            let look = self.look();
+            let entries = self.saga.advance(&look, now);
+            if !entries.is_empty() {
+                if self.record(&entries, &look).await? {
+                    return Ok(self.saga.plan.id.clone());
+                }
+                continue;
+            }
+            for call in self.saga.calls(&look, now) {
+                self.send(call);
+            }
+            for remark in self.saga.remarks(now) {
+                tracing::warn!(remark, "a pod does not end");
+            }
+            let wake = self.saga.wake_at(now);
+            tokio::select! {
+                biased;
+                Some(mail) = self.inbox.recv() => match mail {
+                    Mail::Cleared => self.saga.alerts_cleared(),
+                    Mail::Superseded(by) => self.saga.superseded(by),
+                },
+                Some(done) = self.calls.join_next() => {
+                    let (call, answer) = done.map_err(|error| LogError::Unavailable(error.to_string()))?;
+                    tracing::debug!(step = call.step, ?answer, "answered");
+                    self.saga.answer(&call, answer, self.clock.now());
+                }
+                () = self.hands.view.changed() => {}
+                () = self.clock.until(wake) => {}
+            }
+        }
+    }
+
+    /// The node and the workload that the plan is about, as the caches have them.
+    fn look(&self) -> Look {
+        let plan = &self.saga.plan;
+        let mut node = None;
+        let mut workload = None;
+        for step in &plan.steps {
+            match &step.reach {
+                Reach::Node { name } => node = Some(Target::Node(name.clone())),
+                Reach::Workload { kind, namespace, name } => {
+                    let (namespace, name) = (namespace.clone(), name.clone());
+                    workload = Some(Target::Workload { kind: kind.word().into(), namespace, name });
+                }
+                Reach::World => {}
+            }
+        }
+        let mut look = self.hands.view.look(node.as_ref().or(workload.as_ref()).unwrap_or(&plan.target));
+        if let (Some(_), Some(workload)) = (&node, &workload) {
+            look.workload = self.hands.view.look(workload).workload;
+        }
+        look.stale |= !self.hands.view.ready();
+        look
+    }
+
+    /// Makes `entries` durable, then takes them in. True: the plan has ended.
+    async fn record(&mut self, entries: &[Entry], look: &Look) -> Result<bool, LogError> {
+        let now = self.clock.now();
+        let plan = &self.saga.plan;
+        let line = |(at, entry): (u64, &Entry)| {
+            let number = (self.saga.journal.lines + at).to_string();
+            let id = Id::of(&["journal", plan.id.as_str(), &number]);
+            let outcome = Outcome::of(plan, entry.clone());
+            let envelope = self.envelope.follow(kind::OUTCOME, id, REMEDIATION, now, outcome);
+            log::Entry::of(Stream::Outcomes, &envelope)
+        };
+        let lines: Vec<log::Entry> = (0..).zip(entries).map(line).collect();
+        loop {
+            match self.log.append(lines.clone()).await {
+                Ok(_) => break,
+                Err(error @ LogError::Full(_)) => {
+                    tracing::error!(%error, "nothing is done until it can be recorded");
+                    self.clock.after(Duration::from_secs(1)).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        for entry in entries {
+            tell(entry);
+            if let Err(error) = self.saga.recorded(entry, look, now) {
+                tracing::error!(%error, "the journal does not allow its own line");
+                return Err(LogError::Unavailable(error.to_string()));
+            }
+        }
+        let Some(how) = &self.saga.journal.ended else { return Ok(false) };
+        let slack = self.saga.plan.deadline.map(|at| at.duration_since(now).as_secs_f64());
+        self.witness.ended(&self.saga.plan, how, slack);
+        Ok(true)
+    }
+
+    fn send(&mut self, call: Call) {
+        if !std::mem::replace(&mut self.called, true) {
+            let waited = self.clock.now().duration_since(self.envelope.time);
+            self.witness.first_call(&self.saga.plan, waited.try_into().unwrap_or_default());
+        }
+        let (control, web) = (self.hands.control.clone(), self.hands.web.clone());
+        self.calls.spawn(async move {
+            let answer = match (&call.work, control) {
+                (Work::Cluster(work), Some(control)) => control.call(work.clone()).await,
+                (Work::Web(work), Some(_)) => web.call(work.clone()).await,
+                // Observe mode has no hands; a plan that got here was made before it was switched on.
+                (_, None) => Answer::Refused(Refusal::Invalid("the daemon runs in observe mode".into())),
+            };
+            (call, answer)
+        });
+    }
+}
+
+/// One line per transition, for whoever reads the log at night.
+fn tell(entry: &Entry) {
+    match entry {
+        Entry::Failed { step, why } | Entry::UndoFailed { step, why } => tracing::warn!(step, why, "failed"),
+        Entry::Succeeded { step, note, .. } => tracing::info!(step, note, "done"),
+        Entry::Started { step } => tracing::info!(step, "started"),
+        Entry::Skipped { step, why } => tracing::info!(step, why, "skipped"),
+        Entry::Ended { how } => tracing::info!(how = how.word(), "ended"),
+        other => tracing::info!(entry = ?other, "recorded"),
+    }
+}

@@ -1,0 +1,370 @@
+//! The saga: what has to be recorded next, and what may be asked of the world once that is durable.
+//!
+//! Forward until a step fails or the time is up; then `otherwise` (a person hears of it at once); then, if the
+//! point of no return was not passed, what was done is undone in reverse.
+
+use super::journal::{Illegal, Journal, StepState};
+use super::steps::{self, Machine, Probe, Status};
+use crate::model::{Action, Answer, Entry, Id, Look, Plan, PlanEnd, PlannedStep, Undo};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+/// One request to the outside, with what brings its answer home.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    pub step: String,
+    pub tag: String,
+    pub work: Work,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    Cluster(crate::model::ClusterCall),
+    Web(super::WebCall),
+}
+
+#[derive(Debug)]
+pub struct Saga {
+    pub plan: Plan,
+    pub journal: Journal,
+    machines: BTreeMap<String, Machine>,
+    /// Every alert of the incident has resolved.
+    cleared: bool,
+    /// How it has to end once nothing is left to do: set by the world, not by a step.
+    ending: Option<PlanEnd>,
+}
+
+impl Saga {
+    pub fn new(plan: Plan, journal: Journal) -> Saga {
+        Saga { plan, journal, machines: BTreeMap::new(), cleared: false, ending: None }
+    }
+
+    /// The last alert of the incident has resolved.
+    pub fn alerts_cleared(&mut self) {
+        self.cleared = true;
+    }
+
+    /// A newer plan took the target over: nothing more is started.
+    pub fn superseded(&mut self, by: Id) {
+        self.ending = Some(PlanEnd::Superseded { by });
+    }
+
+    /// Takes in a line that is durable.
+    ///
+    /// # Errors
+    /// Where the journal does not allow it.
+    pub fn recorded(&mut self, entry: &Entry, look: &Look, now: Timestamp) -> Result<(), Illegal> {
+        self.journal.take(entry)?;
+        match entry {
+            Entry::Started { step } => {
+                if let Some(planned) = self.plan.step(step) {
+                    self.machines.insert(step.clone(), steps::start(&self.plan, planned, look, now));
+                }
+            }
+            Entry::UndoStarted { step } => {
+                let machine = self.undo_machine(step, look, now);
+                self.machines.insert(step.clone(), machine);
+            }
+            Entry::Succeeded { step, .. }
+            | Entry::Skipped { step, .. }
+            | Entry::Failed { step, .. }
+            | Entry::Undone { step }
+            | Entry::UndoFailed { step, .. } => {
+                self.machines.remove(step);
+            }
+            Entry::Accepted | Entry::Unknown { .. } | Entry::Escalate { .. } | Entry::Notify { .. } => {}
+            Entry::Ended { .. } => self.machines.clear(),
+        }
+        Ok(())
+    }
+
+    fn undo_machine(&self, step: &str, look: &Look, now: Timestamp) -> Machine {
+        let undo = self.undo_of(step);
+        self.plan
+            .step(step)
+            .and_then(|planned| steps::undo(&self.plan, planned, &undo, look, now))
+            .unwrap_or(Machine::Nothing)
+    }
+
+    /// What the journal says has to be put back. After a crash in mid-undo it is looked up again.
+    fn undo_of(&self, step: &str) -> Undo {
+        match (self.journal.state(step), self.plan.step(step).map(|planned| &planned.action)) {
+            (StepState::Succeeded { undo }, _) => undo.clone(),
+            (StepState::Undoing, Some(Action::Cordon { taint })) => {
+                let taint = taint.as_ref().map(|taint| (taint.key.clone(), taint.effect.clone()));
+                Undo::Uncordon { taint }
+            }
+            (StepState::Undoing, Some(Action::Taint { taint })) => {
+                Undo::Untaint { key: taint.key.clone(), effect: taint.effect.clone() }
+            }
+            _ => Undo::Nothing,
+        }
+    }
+
+    /// The lines to record next, given one look. Nothing is done before they are durable.
+    pub fn advance(&mut self, look: &Look, now: Timestamp) -> Vec<Entry> {
+        if self.journal.ended.is_some() {
+            return vec![];
+        }
+        if self.journal.lines == 0 {
+            return vec![Entry::Accepted];
+        }
+        if self.plan.mode == crate::model::Mode::Observe {
+            return vec![Entry::Ended { how: PlanEnd::Observed }];
+        }
+        if let Some(entries) = self.unknown(look) {
+            return entries;
+        }
+        let finished = self.finished(look, now);
+        if !finished.is_empty() {
+            return finished;
+        }
+        if let Some(how @ PlanEnd::Superseded { .. }) = &self.ending {
+            return vec![Entry::Ended { how: how.clone() }];
+        }
+        if self.failed() || self.ending.is_some() {
+            return self.backward();
+        }
+        self.forward(look, now)
+    }
+
+    /// Steps that had started in another life: said to be unknown, then judged by a look at the world.
+    fn unknown(&self, look: &Look) -> Option<Vec<Entry>> {
+        if look.stale {
+            // Nothing can be judged yet, and nothing new may be started.
+            let open = |state: &StepState| matches!(state, StepState::Started | StepState::Unknown);
+            let orphan = |(name, state): (&String, &StepState)| open(state) && !self.machines.contains_key(name);
+            return self.journal.steps.iter().any(orphan).then(Vec::new);
+        }
+        for step in self.all_steps() {
+            let name = step.name.clone();
+            let orphan = !self.machines.contains_key(&name);
+            match self.journal.state(&name) {
+                StepState::Started if orphan => return Some(vec![Entry::Unknown { step: name }]),
+                StepState::Unknown => {
+                    return Some(vec![match steps::probe(&self.plan, step, look) {
+                        Probe::Done { note, undo } => Entry::Succeeded { step: name, note, undo },
+                        Probe::Again => Entry::Started { step: name },
+                        Probe::CannotKnow(why) => Entry::Failed { step: name, why },
+                    }]);
+                }
+                StepState::Undoing if orphan => return Some(vec![Entry::UndoStarted { step: name }]),
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// What the machines have come to.
+    fn finished(&mut self, look: &Look, now: Timestamp) -> Vec<Entry> {
+        let mut entries = vec![];
+        let names: Vec<String> = self.machines.keys().cloned().collect();
+        for step in names {
+            let undoing = *self.journal.state(&step) == StepState::Undoing;
+            let Some(machine) = self.machines.get_mut(&step) else { continue };
+            match (machine.status(look, self.cleared, now), undoing) {
+                (Status::Working, _) => {}
+                (Status::Done { .. }, true) => entries.push(Entry::Undone { step }),
+                (Status::Done { note, undo }, false) => {
+                    entries.extend(self.telling(&step));
+                    entries.push(Entry::Succeeded { step, note, undo });
+                }
+                (Status::Failed(why), true) => entries.push(Entry::UndoFailed { step, why }),
+                (Status::Failed(why), false) => entries.push(Entry::Failed { step, why }),
+                (Status::Moot(why), _) => {
+                    self.ending.get_or_insert(PlanEnd::Moot { why: why.clone() });
+                    entries.push(Entry::Skipped { step, why });
+                }
+            }
+        }
+        entries
+    }
+
+    /// The line by which `notify` and `escalate` do what they do.
+    fn telling(&self, step: &str) -> Option<Entry> {
+        let planned = self.plan.step(step)?;
+        match &planned.action {
+            Action::Escalate { policy, level } => {
+                Some(Entry::Escalate { policy: policy.clone(), level: *level, why: self.why() })
+            }
+            Action::Notify { contact, text } => {
+                Some(Entry::Notify { contact: contact.clone(), text: text.clone(), key: planned.key.clone() })
+            }
+            _ => None,
+        }
+    }
+
+    fn why(&self) -> String {
+        match self.journal.failure(&self.plan) {
+            Some((step, why)) => format!("`{step}` failed: {why}"),
+            None => format!("the rule `{}` asks for a person", self.plan.rule),
+        }
+    }
+
+    fn failed(&self) -> bool {
+        self.journal.failure(&self.plan).is_some()
+    }
+
+    fn forward(&mut self, look: &Look, now: Timestamp) -> Vec<Entry> {
+        let late = self.plan.until().is_some_and(|until| now >= until);
+        let mut entries = vec![];
+        for step in &self.plan.steps {
+            if *self.journal.state(&step.name) != StepState::Waiting || !self.ready(step) {
+                continue;
+            }
+            if late && step.action.writes() {
+                let why = "the deadline has come".to_owned();
+                entries.push(Entry::Failed { step: step.name.clone(), why });
+            } else if step.action.destructive() && let Some(why) = self.moot(look) {
+                self.ending = Some(PlanEnd::Moot { why });
+                return self.backward();
+            } else if !(look.stale && step.action.writes()) {
+                entries.push(Entry::Started { step: step.name.clone() });
+            }
+        }
+        let open = |step: &PlannedStep| !matches!(
+            self.journal.state(&step.name),
+            StepState::Succeeded { .. } | StepState::Skipped
+        );
+        if entries.is_empty() && !self.plan.steps.iter().any(open) {
+            entries.push(Entry::Ended { how: PlanEnd::Succeeded });
+        }
+        entries
+    }
+
+    /// Look again before each destructive step: has it become pointless?
+    fn moot(&self, look: &Look) -> Option<String> {
+        if look.stale {
+            return None;
+        }
+        let on_node = self.plan.steps.iter().any(|step| matches!(step.reach, crate::model::Reach::Node { .. }));
+        if on_node && look.node.is_none() {
+            return Some("the node is gone".into());
+        }
+        if self.cleared && !self.plan.doomed {
+            return Some("the alert has cleared".into());
+        }
+        let cordoned = self.plan.steps.iter().any(|step| {
+            matches!(step.action, Action::Cordon { .. })
+                && matches!(self.journal.state(&step.name), StepState::Succeeded { .. })
+        });
+        let open = look.node.as_ref().is_some_and(|node| !node.unschedulable);
+        (cordoned && open).then(|| "a person uncordoned the node".to_owned())
+    }
+
+    fn ready(&self, step: &PlannedStep) -> bool {
+        step.needs.iter().all(|need| {
+            matches!(self.journal.state(need), StepState::Succeeded { .. } | StepState::Skipped)
+        })
+    }
+
+    /// After a failure: stop what runs, tell people, undo what can be undone, end.
+    fn backward(&mut self) -> Vec<Entry> {
+        let stop = |step: &PlannedStep| {
+            let why = "another step ended the plan".to_owned();
+            match self.journal.state(&step.name) {
+                StepState::Waiting | StepState::Started => Some(Entry::Skipped { step: step.name.clone(), why }),
+                _ => None,
+            }
+        };
+        let stopped: Vec<Entry> = self.plan.steps.iter().filter_map(stop).collect();
+        if !stopped.is_empty() {
+            return stopped;
+        }
+        if self.failed() {
+            let waiting = |step: &&PlannedStep| *self.journal.state(&step.name) == StepState::Waiting;
+            let settled = |step: &PlannedStep| step.needs.iter().all(|need| {
+                !matches!(self.journal.state(need), StepState::Waiting | StepState::Started)
+            });
+            let next: Vec<Entry> = self
+                .plan
+                .otherwise
+                .iter()
+                .filter(waiting)
+                .filter(|step| settled(step))
+                .map(|step| Entry::Started { step: step.name.clone() })
+                .collect();
+            if !next.is_empty() {
+                return next;
+            }
+            let running = |step: &PlannedStep| *self.journal.state(&step.name) == StepState::Started;
+            if self.plan.otherwise.iter().any(running) {
+                return vec![];
+            }
+        }
+        self.undo()
+    }
+
+    /// In reverse, one at a time, unless the point of no return was passed.
+    fn undo(&self) -> Vec<Entry> {
+        let passed = self.plan.doomed
+            || self.plan.steps.iter().any(|step| {
+                step.no_return
+                    && matches!(self.journal.state(&step.name), StepState::Succeeded { .. } | StepState::Failed { .. })
+            });
+        if !passed {
+            for step in self.plan.steps.iter().rev() {
+                match self.journal.state(&step.name) {
+                    StepState::Succeeded { undo } if *undo != Undo::Nothing => {
+                        return vec![Entry::UndoStarted { step: step.name.clone() }];
+                    }
+                    StepState::Undoing => return vec![],
+                    StepState::UndoFailed { why } => return self.stuck(&step.name, why),
+                    _ => {}
+                }
+            }
+        }
+        let failure = self.journal.failure(&self.plan);
+        let how = match (failure, &self.ending) {
+            (Some((step, why)), _) => PlanEnd::Failed { step: step.into(), why: why.into() },
+            (None, Some(how)) => how.clone(),
+            (None, None) => PlanEnd::Succeeded,
+        };
+        vec![Entry::Ended { how }]
+    }
+
+    fn stuck(&self, step: &str, why: &str) -> Vec<Entry> {
+        let how = PlanEnd::Stuck { step: step.into(), why: why.into() };
+        let tell = self.plan.policy.as_ref().map(|policy| Entry::Escalate {
+            policy: policy.clone(),
+            level: 1,
+            why: format!("`{step}` could not be undone: {why}; a person has to put it right"),
+        });
+        tell.into_iter().chain([Entry::Ended { how }]).collect()
+    }
+
+    fn all_steps(&self) -> impl Iterator<Item = &PlannedStep> {
+        self.plan.steps.iter().chain(&self.plan.otherwise)
+    }
+
+    /// What to ask of the world now. Only after everything recorded is durable.
+    pub fn calls(&mut self, look: &Look, now: Timestamp) -> Vec<Call> {
+        let mut calls = vec![];
+        for (step, machine) in &mut self.machines {
+            for (tag, work) in machine.poll(look, now) {
+                calls.push(Call { step: step.clone(), tag, work });
+            }
+        }
+        calls
+    }
+
+    pub fn answer(&mut self, call: &Call, answer: Answer, now: Timestamp) {
+        if let Some(machine) = self.machines.get_mut(&call.step) {
+            machine.answer(&call.tag, answer, now);
+        }
+    }
+
+    /// When to look again, if nothing happens before.
+    pub fn wake_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let until = self.plan.until().filter(|until| *until > now);
+        self.machines.values().filter_map(|machine| machine.wake_at(now)).chain(until).min()
+    }
+
+    /// What whoever watches should know before a step ends.
+    pub fn remarks(&mut self, now: Timestamp) -> Vec<String> {
+        self.machines.values_mut().flat_map(|machine| machine.remark(now)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;
