@@ -3,3 +3,6 @@
 //! May import: `model` and the traits it implements (`log`, `cluster`, `remediation`, `escalation`), `clock`.
 
 pub mod embedded;
+pub mod kubernetes;
+pub mod pagers;
+pub mod web;

@@ -21,8 +21,11 @@ pub trait ClusterView: Clone + Send + Sync + 'static {
     /// The node with that cloud instance, or with that internal address.
     fn node_named(&self, instance_or_address: &str) -> Option<String>;
 
-    /// Resolves at the next change of any object.
-    fn changed(&self) -> impl Future<Output = ()> + Send;
+    /// Grows with every change of any object. Taken before a look, it tells what the look may have missed.
+    fn version(&self) -> u64;
+
+    /// Resolves once the version is another than `since`. Bursts are told once.
+    fn changed(&self, since: u64) -> impl Future<Output = ()> + Send;
 }
 
 /// The only way to change anything in the cluster.

@@ -28,7 +28,7 @@ pub use escalation::{Contact, Directory, Level, Pager, Policy};
 pub use event::{Context, Event, Pool, kind};
 pub use id::{Id, fingerprint};
 pub use incident::{Incident, IncidentChange, IncidentState, Move, Signal};
-pub use outcome::{Delivery, Entry, Outcome, PageKey, PageStep, PlanEnd, Report, Undo};
+pub use outcome::{Delivery, Entry, Outcome, PageKey, PageKind, PageStep, PlanEnd, Report, Undo};
 pub use plan::{Plan, PlannedStep, Reach};
 pub use secret::Secret;
 pub use span::{BadSpan, Span};

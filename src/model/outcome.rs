@@ -87,6 +87,18 @@ pub struct PageKey {
     /// Counts every round of the ladder; never starts again.
     pub nth: u32,
     pub contact: String,
+    pub kind: PageKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PageKind {
+    /// Somebody has to answer.
+    Trigger,
+    /// What was triggered is over.
+    Resolve,
+    /// For information; nobody has to answer.
+    Note,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -100,8 +112,8 @@ pub enum PageStep {
     Undelivered { key: PageKey, why: String },
     Acknowledged { by: String, until: Timestamp },
     /// Nobody answered on any level: said by another road.
-    Unanswered { why: String },
-    StoodDown,
+    Unanswered { until: Timestamp, why: String },
+    StoodDown { why: String },
 }
 
 /// What a provider did with a page.

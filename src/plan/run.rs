@@ -26,10 +26,11 @@ pub async fn run<L: Log + Kv>(log: L, clock: impl Clock, view: impl ClusterView)
             if let Some(decision) = acts(&delivered.record) {
                 // Before the caches are complete a plan would be built on absences.
                 while !view.ready() {
+                    let version = view.version();
                     consumer.in_progress(seq).await?;
                     tokio::select! {
                         biased;
-                        () = view.changed() => {}
+                        () = view.changed(version) => {}
                         () = clock.after(Duration::from_secs(1)) => {}
                     }
                 }

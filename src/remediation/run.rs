@@ -259,6 +259,7 @@ where
     async fn run(mut self) -> Result<Id, LogError> {
         loop {
             let now = self.clock.now();
+            let version = self.hands.view.version();
             let look = self.look();
             let entries = self.saga.advance(&look, now);
             if !entries.is_empty() {
@@ -285,7 +286,7 @@ where
                     tracing::debug!(step = call.step, ?answer, "answered");
                     self.saga.answer(&call, answer, self.clock.now());
                 }
-                () = self.hands.view.changed() => {}
+                () = self.hands.view.changed(version) => {}
                 () = self.clock.until(wake) => {}
             }
         }

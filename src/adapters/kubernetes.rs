@@ -1,0 +1,49 @@
+//! Kubernetes: watch caches to read from, and calls to change things with.
+//!
+//! `watch` keeps `cache` up to date and resumes where a watch broke off; `control` changes things;
+//! `answer` reads what the API server said; `convert` takes from its objects what we need.
+
+mod answer;
+mod cache;
+mod control;
+mod convert;
+mod watch;
+
+pub use control::KubernetesControl;
+pub use watch::KubernetesView;
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use std::{path::Path, time::Duration};
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    #[error("cannot use the kubeconfig {path}; check the path, the current context and what it refers to")]
+    Kubeconfig {
+        path: String,
+        #[source]
+        source: kube::config::KubeconfigError,
+    },
+    #[error("this does not run inside a cluster, and no kubeconfig was given; give --kubeconfig FILE")]
+    Nowhere(#[source] Box<kube::config::InferConfigError>),
+    #[error("cannot make a client from that configuration")]
+    Client(#[source] kube::Error),
+}
+
+/// A client by `kubeconfig`, or by what stands around: `KUBECONFIG`, then the pod's own account.
+///
+/// # Errors
+/// Where no usable configuration is found. The cluster itself is not asked.
+pub async fn connect(kubeconfig: Option<&Path>) -> Result<kube::Client, ConnectError> {
+    let mut config = match kubeconfig {
+        Some(path) => {
+            let bad = |source| ConnectError::Kubeconfig { path: path.display().to_string(), source };
+            let file = Kubeconfig::read_from(path).map_err(bad)?;
+            kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.map_err(bad)?
+        }
+        None => kube::Config::infer().await.map_err(|source| ConnectError::Nowhere(Box::new(source)))?,
+    };
+    config.connect_timeout = Some(Duration::from_secs(5));
+    // Every refusal is a fact for the saga, which has its own pauses.
+    config.default_retry = false;
+    kube::Client::try_from(config).map_err(ConnectError::Client)
+}

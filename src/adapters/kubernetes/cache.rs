@@ -1,0 +1,185 @@
+//! The cluster in memory: indexed by what is asked for, never scanned per event.
+
+use crate::model::{Context, Look, Node, Pod, Pool, Target, Workload, WorkloadKind};
+use std::collections::{BTreeMap, BTreeSet};
+
+type PodKey = (String, String);
+type WorkloadKey = (WorkloadKind, String, String);
+
+#[derive(Debug, Default)]
+pub(super) struct Cache {
+    nodes: BTreeMap<String, Node>,
+    /// Cloud instance or internal address to node.
+    aliases: BTreeMap<String, String>,
+    pools: BTreeMap<String, u32>,
+    pods: BTreeMap<PodKey, Pod>,
+    by_node: BTreeMap<String, BTreeSet<PodKey>>,
+    /// Pods with a controller that are not ready.
+    waiting: BTreeSet<PodKey>,
+    workloads: BTreeMap<WorkloadKey, Workload>,
+}
+
+/// More pods than this on the way say nothing more to anybody.
+const MOST_WAITING: usize = 1000;
+
+impl Cache {
+    pub(super) fn put_node(&mut self, node: Node) {
+        self.drop_node(&node.name);
+        for alias in [&node.instance_id, &node.internal_ip].into_iter().filter(|alias| !alias.is_empty()) {
+            self.aliases.insert(alias.clone(), node.name.clone());
+        }
+        *self.pools.entry(node.pool.clone()).or_default() += 1;
+        self.nodes.insert(node.name.clone(), node);
+    }
+
+    pub(super) fn drop_node(&mut self, name: &str) {
+        let Some(node) = self.nodes.remove(name) else { return };
+        self.aliases.retain(|_, of| of != name);
+        if let Some(size) = self.pools.get_mut(&node.pool) {
+            *size = size.saturating_sub(1);
+        }
+    }
+
+    pub(super) fn put_pod(&mut self, pod: Pod) {
+        let key = (pod.namespace.clone(), pod.name.clone());
+        self.drop_pod(&key);
+        if !pod.node.is_empty() {
+            self.by_node.entry(pod.node.clone()).or_default().insert(key.clone());
+        }
+        if !pod.ready && !pod.unmanaged() && pod.stays().is_none() && pod.deleted_at.is_none() {
+            self.waiting.insert(key.clone());
+        }
+        self.pods.insert(key, pod);
+    }
+
+    pub(super) fn drop_pod(&mut self, key: &PodKey) {
+        self.waiting.remove(key);
+        let Some(pod) = self.pods.remove(key) else { return };
+        if let Some(on_node) = self.by_node.get_mut(&pod.node) {
+            on_node.remove(key);
+            if on_node.is_empty() {
+                self.by_node.remove(&pod.node);
+            }
+        }
+    }
+
+    pub(super) fn put_workload(&mut self, of: Workload) {
+        self.workloads.insert((of.kind, of.namespace.clone(), of.name.clone()), of);
+    }
+
+    pub(super) fn drop_workload(&mut self, key: &WorkloadKey) {
+        self.workloads.remove(key);
+    }
+
+    pub(super) fn node_names(&self) -> Vec<String> {
+        self.nodes.keys().cloned().collect()
+    }
+
+    pub(super) fn pod_keys(&self) -> Vec<PodKey> {
+        self.pods.keys().cloned().collect()
+    }
+
+    pub(super) fn workload_keys(&self, kind: WorkloadKind) -> Vec<WorkloadKey> {
+        self.workloads.keys().filter(|key| key.0 == kind).cloned().collect()
+    }
+
+    pub(super) fn node_named(&self, alias: &str) -> Option<String> {
+        match self.nodes.contains_key(alias) {
+            true => Some(alias.to_owned()),
+            false => self.aliases.get(alias).cloned(),
+        }
+    }
+
+    pub(super) fn look(&self, target: &Target) -> Look {
+        let pod = self.pod(target);
+        let node = self.node(target, pod);
+        let on_node = node.and_then(|node| self.by_node.get(&node.name));
+        Look {
+            stale: false,
+            pods: on_node.into_iter().flatten().filter_map(|key| self.pods.get(key)).cloned().collect(),
+            workload: self.workload(target, pod).cloned(),
+            waiting: self.waiting.iter().take(MOST_WAITING).filter_map(|key| self.pods.get(key)).cloned().collect(),
+            node: node.cloned(),
+        }
+    }
+
+    pub(super) fn context(&self, target: &Target) -> Context {
+        let pod = self.pod(target);
+        let node = self.node(target, pod);
+        let pool = node.filter(|node| !node.pool.is_empty()).map(|node| Pool {
+            name: node.pool.clone(),
+            size: self.pools.get(&node.pool).copied().unwrap_or(0),
+        });
+        Context {
+            node: node.cloned(),
+            pod: pod.cloned(),
+            workload: self.workload(target, pod).cloned(),
+            pool,
+            cloud: BTreeMap::new(),
+        }
+    }
+
+    fn pod(&self, target: &Target) -> Option<&Pod> {
+        match target {
+            Target::Pod { namespace, name } => self.pods.get(&(namespace.clone(), name.clone())),
+            _ => None,
+        }
+    }
+
+    fn node(&self, target: &Target, pod: Option<&Pod>) -> Option<&Node> {
+        match target {
+            Target::Node(name) => self.nodes.get(name),
+            Target::Instance(id) => self.nodes.get(self.aliases.get(id)?),
+            _ => self.nodes.get(&pod?.node),
+        }
+    }
+
+    fn workload(&self, target: &Target, pod: Option<&Pod>) -> Option<&Workload> {
+        if let Target::Workload { kind, namespace, name } = target {
+            let kind = WorkloadKind::ALL.into_iter().find(|known| known.word() == kind)?;
+            return self.workloads.get(&(kind, namespace.clone(), name.clone()));
+        }
+        let pod = pod?;
+        let owner = pod.owners.iter().find(|owner| owner.controller)?;
+        let (kind, name) = match owner.kind.as_str() {
+            // A ReplicaSet is named after its Deployment and the hash of the pod template.
+            "ReplicaSet" => {
+                let hash = pod.labels.get("pod-template-hash")?;
+                (WorkloadKind::Deployment, owner.name.strip_suffix(hash)?.trim_end_matches('-'))
+            }
+            "StatefulSet" => (WorkloadKind::StatefulSet, owner.name.as_str()),
+            "DaemonSet" => (WorkloadKind::DaemonSet, owner.name.as_str()),
+            "Job" => (WorkloadKind::Job, owner.name.as_str()),
+            _ => return None,
+        };
+        self.workloads.get(&(kind, pod.namespace.clone(), name.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_that_moves_or_goes_leaves_no_trace() {
+        let mut cache = Cache::default();
+        let node = |name: &str| Node {
+            name: name.into(),
+            pool: "p".into(),
+            instance_id: format!("i-{name}"),
+            ..Node::default()
+        };
+        cache.put_node(node("a"));
+        cache.put_node(node("b"));
+        let pod = |on: &str| Pod { namespace: "ns".into(), name: "x".into(), node: on.into(), ..Pod::default() };
+        cache.put_pod(pod("a"));
+        cache.put_pod(pod("b"));
+        assert!(cache.look(&Target::Node("a".into())).pods.is_empty());
+        assert_eq!(cache.look(&Target::Instance("i-b".into())).pods.len(), 1);
+        assert_eq!(cache.context(&Target::Node("a".into())).pool.map(|pool| pool.size), Some(2));
+        cache.drop_pod(&("ns".into(), "x".into()));
+        cache.drop_node("b");
+        assert_eq!((cache.by_node.len(), cache.node_named("i-b")), (0, None));
+        assert_eq!(cache.context(&Target::Node("a".into())).pool.map(|pool| pool.size), Some(1));
+    }
+}

@@ -1,0 +1,119 @@
+//! The roads to people, one file per provider: its wire format, its limits, what its answers mean.
+
+mod alertmanager;
+mod pagerduty;
+mod slack;
+mod webhook;
+
+use crate::clock::Clock;
+use crate::escalation::Dispatch;
+use crate::model::{Contact, Delivery, PageKey, PageKind, Pager, Report};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
+use tokio::sync::Mutex;
+
+/// A provider that does not answer within this time is asked again.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Answers are read no further than this: they are quoted, not used.
+const QUOTED: usize = 200;
+
+#[derive(Clone)]
+pub struct Pagers<C> {
+    client: reqwest::Client,
+    clock: C,
+    limits: Arc<Mutex<BTreeMap<String, Arc<DefaultDirectRateLimiter>>>>,
+}
+
+impl<C: Clock> Pagers<C> {
+    pub fn new(client: reqwest::Client, clock: C) -> Pagers<C> {
+        Pagers { client, clock, limits: Arc::default() }
+    }
+
+    /// Waits for a place below the provider's own limit.
+    async fn place(&self, contact: &Contact) {
+        let per_minute = match contact.pager {
+            // PagerDuty: 120 a minute and key. Slack: 1 a second and channel.
+            Pager::PagerDuty { .. } => 100,
+            Pager::Slack { .. } => 50,
+            Pager::Console | Pager::Webhook { .. } | Pager::Alertmanager { .. } => 600,
+        };
+        let limiter = {
+            let mut limits = self.limits.lock().await;
+            let new = || {
+                let rate = NonZeroU32::new(per_minute).unwrap_or(NonZeroU32::MIN);
+                Arc::new(RateLimiter::direct(Quota::per_minute(rate)))
+            };
+            Arc::clone(limits.entry(contact.name.clone()).or_insert_with(new))
+        };
+        limiter.until_ready().await;
+    }
+}
+
+impl<C: Clock> Dispatch for Pagers<C> {
+    async fn send(&self, contact: &Contact, key: &PageKey, report: &Report) -> Delivery {
+        self.place(contact).await;
+        match &contact.pager {
+            Pager::Console => console(key, report),
+            Pager::Webhook { url, headers } => webhook::send(&self.client, url, headers, key, report).await,
+            Pager::PagerDuty { routing_key, url } => {
+                pagerduty::send(&self.client, url, routing_key, key, report).await
+            }
+            Pager::Slack { token, channel, url } => {
+                slack::send(&self.client, url, token, channel, key, report).await
+            }
+            Pager::Alertmanager { urls } => {
+                alertmanager::send(&self.client, urls, key, report, self.clock.now()).await
+            }
+        }
+    }
+}
+
+/// The daemon's own log: what reaches whoever watches it.
+fn console(key: &PageKey, report: &Report) -> Delivery {
+    let text = plain(report);
+    match key.kind {
+        PageKind::Trigger => tracing::error!(contact = key.contact, incident = report.incident, "PAGE {text}"),
+        PageKind::Resolve => tracing::info!(contact = key.contact, incident = report.incident, "RESOLVED {text}"),
+        PageKind::Note => tracing::info!(contact = key.contact, incident = report.incident, "NOTE {text}"),
+    }
+    Delivery::Accepted("console".into())
+}
+
+/// The report as plain text, without control characters.
+fn plain(report: &Report) -> String {
+    let mut lines = vec![format!("{} on {}: {}", report.title, report.target, report.why)];
+    lines.extend(report.evidence.iter().map(|(name, text)| format!("{name}: {text}")));
+    lines.extend(report.missing.iter().map(|(name, why)| format!("{name}: missing, {why}")));
+    let text = lines.join("\n");
+    text.chars().filter(|c| !c.is_control() || *c == '\n').collect()
+}
+
+/// Same incident and contact, same key: the provider recognises a repetition, and the end of it.
+fn dedup_key(key: &PageKey) -> String {
+    format!("medevac:{}:{}", key.incident, key.contact).chars().take(255).collect()
+}
+
+fn cut(text: &str, most: usize) -> String {
+    text.chars().take(most).collect()
+}
+
+/// Sends and reads the answer: status, `Retry-After`, and the body.
+async fn ask(request: reqwest::RequestBuilder) -> Result<(u16, Option<u32>, String), Delivery> {
+    // The error of a client may quote the URL, and a URL may hold a token: it is taken out.
+    let lost = |error: reqwest::Error| Delivery::Retry { after: None, why: error.without_url().to_string() };
+    let response = request.timeout(TIMEOUT).send().await.map_err(lost)?;
+    let status = response.status().as_u16();
+    let header = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
+    let after = header.and_then(|value| value.parse().ok());
+    let body = response.text().await.map_err(lost)?;
+    Ok((status, after, body))
+}
+
+/// The usual reading: 2xx taken, 408, 429 and 5xx later, everything else never.
+fn usual(status: u16, after: Option<u32>, body: &str) -> Delivery {
+    match status {
+        200..=299 => Delivery::Accepted(cut(body, QUOTED)),
+        408 | 429 | 500.. => Delivery::Retry { after, why: format!("answered {status}") },
+        _ => Delivery::Refused(format!("answered {status}: {}", cut(body, QUOTED))),
+    }
+}

@@ -1,0 +1,73 @@
+//! Slack chat.postMessage. A 200 with `"ok": false` is a failure. Outside text is escaped: it cannot mention anybody.
+
+use super::{ask, cut};
+use crate::model::{Delivery, PageKey, PageKind, Report, Secret};
+use serde_json::{Value, json};
+
+pub(super) async fn send(
+    client: &reqwest::Client,
+    url: &str,
+    token: &Secret,
+    channel: &str,
+    key: &PageKey,
+    report: &Report,
+) -> Delivery {
+    let word = match key.kind {
+        PageKind::Trigger => format!("L{}", report.level),
+        PageKind::Resolve => "Resolved".into(),
+        PageKind::Note => "Note".into(),
+    };
+    let header = cut(&format!("{word}: {}", report.title), 150);
+    let mut blocks = vec![json!({ "type": "header", "text": { "type": "plain_text", "text": header } })];
+    let mut section = |text: String| {
+        blocks.push(json!({ "type": "section", "text": { "type": "mrkdwn", "text": cut(&text, 2900) } }));
+    };
+    section(format!("*{}*\n{}", escape(&report.target), escape(&report.why)));
+    for (name, text) in report.evidence.iter().take(10) {
+        section(format!("*{}*\n{}", escape(name), escape(&cut(text, 1000))));
+    }
+    for (name, why) in report.missing.iter().take(10) {
+        section(format!("_{} is missing: {}_", escape(name), escape(why)));
+    }
+    let text = escape(&format!("{word} {} on {}", report.title, report.target));
+    let body = json!({ "channel": channel, "text": text, "blocks": blocks });
+    match ask(client.post(url).bearer_auth(token.expose()).json(&body)).await {
+        Ok((status, after, body)) => judge(status, after, &body),
+        Err(lost) => lost,
+    }
+}
+
+fn judge(status: u16, after: Option<u32>, body: &str) -> Delivery {
+    if status == 429 || status >= 500 {
+        return Delivery::Retry { after, why: format!("answered {status}") };
+    }
+    let answer: Value = serde_json::from_str(body).unwrap_or_default();
+    if answer["ok"] == true {
+        let reference = |key: &str| answer[key].as_str().unwrap_or_default().to_owned();
+        return Delivery::Accepted(format!("{}:{}", reference("channel"), reference("ts")));
+    }
+    match answer["error"].as_str() {
+        Some(why @ ("ratelimited" | "fatal_error" | "internal_error" | "service_unavailable")) => {
+            Delivery::Retry { after, why: why.into() }
+        }
+        Some(why) => Delivery::Refused(cut(why, 100)),
+        None => Delivery::Refused(format!("answered {status} without an answer that can be read")),
+    }
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ok_false_is_a_failure_and_a_label_cannot_call_the_channel() {
+        assert_eq!(judge(200, None, r#"{"ok":false,"error":"not_in_channel"}"#), Delivery::Refused("not_in_channel".into()));
+        assert!(matches!(judge(429, Some(7), ""), Delivery::Retry { after: Some(7), .. }));
+        assert_eq!(judge(200, None, r#"{"ok":true,"channel":"C1","ts":"1.2"}"#), Delivery::Accepted("C1:1.2".into()));
+        assert_eq!(escape("<!channel> & co"), "&lt;!channel&gt; &amp; co");
+    }
+}
