@@ -1,7 +1,10 @@
 //! x
 pub mod adapters;
+pub mod api;
 pub mod clock;
 pub mod cluster;
+pub mod config;
+pub mod daemon;
 pub mod engine;
 pub mod escalation;
 pub mod log;
@@ -9,3 +12,6 @@ pub mod model;
 pub mod plan;
 pub mod remediation;
 pub mod rules;
+pub mod simulation;
+pub mod sources;
+pub mod telemetry;

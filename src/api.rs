@@ -1,0 +1,12 @@
+//! The HTTP port: sources come in, people look and answer.
+//!
+//! A room of its own at the edge: it serves the intake of `sources` and the indexes that the rooms keep.
+//! `routes` are the paths, `auth` who may use them, `server` connections, time-outs and TLS.
+
+mod auth;
+mod routes;
+mod server;
+
+pub use auth::Gate;
+pub use routes::{Readiness, Site, router};
+pub use server::{Server, ServerError};

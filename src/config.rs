@@ -1,0 +1,74 @@
+//! What the daemon is told at its start: parsed and bounded, each thing of its own type.
+//!
+//! May import: `model`.
+
+use crate::model::{Mode, Secret};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf};
+
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Files or directories of rules.
+    pub rules: Vec<PathBuf>,
+    pub data_dir: PathBuf,
+    pub listen: SocketAddr,
+    pub auth: Auth,
+    pub tls: Option<Tls>,
+    pub kubeconfig: Option<PathBuf>,
+    pub mode: Mode,
+    /// The name given to events that carry none.
+    pub cluster: Option<String>,
+    /// Base URLs of Alertmanager, for truncated groups.
+    pub alertmanagers: Vec<String>,
+    /// Hosts that `http` steps may call.
+    pub http_hosts: BTreeSet<String>,
+}
+
+/// Who may come in. Empty: nobody is asked, and only loopback is listened on.
+#[derive(Debug, Clone, Default)]
+pub struct Auth {
+    /// Any of them is accepted: two at once while one is being replaced.
+    pub tokens: Vec<Secret>,
+    /// User and password.
+    pub basic: Vec<(String, Secret)>,
+    /// DNS names of client certificates that are accepted. Needs a client CA.
+    pub client_names: Vec<String>,
+}
+
+/// Files in PEM form.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    /// Clients that show a certificate of this authority are known.
+    pub client_ca: Option<PathBuf>,
+}
+
+impl Auth {
+    pub fn is_empty(&self) -> bool {
+        self.tokens.is_empty() && self.basic.is_empty() && self.client_names.is_empty()
+    }
+}
+
+/// What cannot be run with.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadConfig {
+    #[error("{0} is not loopback, and nobody would be asked who they are: give --token-file, --basic-file or --client-ca with --client-name, or listen on 127.0.0.1")]
+    Open(SocketAddr),
+    #[error("--client-name needs --client-ca, --tls-cert and --tls-key")]
+    NoClientCa,
+}
+
+impl Config {
+    /// # Errors
+    /// Where it would open a door to everybody.
+    pub fn check(&self) -> Result<(), BadConfig> {
+        if self.auth.is_empty() && !self.listen.ip().is_loopback() {
+            return Err(BadConfig::Open(self.listen));
+        }
+        let ca = self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+        if !self.auth.client_names.is_empty() && !ca {
+            return Err(BadConfig::NoClientCa);
+        }
+        Ok(())
+    }
+}

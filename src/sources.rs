@@ -1,0 +1,18 @@
+//! Sources: what arrives is translated, enriched and made durable. Never judged.
+//!
+//! `alertmanager` and `cloudevents` translate; `enrich` finds what an event is about; `intake` makes it
+//! durable before anybody is told so; `reconcile` asks Alertmanager about what a truncated body hid.
+//! May import: `model`, `log`, `clock`, `cluster`.
+
+pub mod alertmanager;
+pub mod cloudevents;
+mod enrich;
+mod intake;
+pub mod reconcile;
+
+pub use intake::{Intake, Received, Tally};
+
+/// A body that is not what its path expects: the sender is told, and nothing of it was taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BadBody(pub String);

@@ -1,0 +1,118 @@
+//! The intake: durable first, then told so. One bad item is set aside with its reason.
+
+use super::{alertmanager, cloudevents, enrich, reconcile};
+use super::BadBody;
+use crate::clock::Clock;
+use crate::cluster::ClusterView;
+use crate::log::{DeadLetter, Entry, Log, LogError, Stream};
+use crate::model::{Envelope, Event};
+use serde_json::{Map, Value};
+
+/// Of a dead letter, so much is kept.
+const KEPT: usize = 1 << 20;
+
+/// What became of a body.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Tally {
+    pub accepted: usize,
+    /// Known already: a repeat, a retry, the other half of an HA pair.
+    pub duplicates: usize,
+    pub dead_letters: usize,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Received {
+    #[error(transparent)]
+    Bad(#[from] BadBody),
+    #[error("not accepted")]
+    NotAccepted(#[from] LogError),
+}
+
+#[derive(Clone)]
+pub struct Intake<L, C, V> {
+    pub log: L,
+    pub clock: C,
+    pub view: V,
+    /// The name given to events that do not carry one.
+    pub cluster: Option<String>,
+    /// Where truncated groups are sent to be completed; nothing is asked where it is absent.
+    pub truncated: Option<tokio::sync::mpsc::Sender<reconcile::Truncated>>,
+}
+
+impl<L: Log, C: Clock, V: ClusterView> Intake<L, C, V> {
+    /// Takes an Alertmanager webhook body. When this returns, what it counts is durable.
+    ///
+    /// # Errors
+    /// [`Received::Bad`]: the body is not one. [`Received::NotAccepted`]: nothing was taken, send it again.
+    pub async fn alertmanager(&self, body: &[u8]) -> Result<Tally, Received> {
+        let now = self.clock.now();
+        let group = alertmanager::read(body, now)?;
+        let truncated = reconcile::Truncated::of(&group, now);
+        let events: Vec<Envelope<Event>> = group
+            .alerts
+            .into_iter()
+            .map(|alert| {
+                let target = enrich::target(&alert, &self.view);
+                alertmanager::envelope(alert, target, self.cluster.as_deref(), now)
+            })
+            .collect();
+        let tally = self.accept("alertmanager", events, group.bad).await?;
+        if let (Some(truncated), Some(to)) = (truncated, &self.truncated)
+            && to.try_send(truncated).is_err()
+        {
+            tracing::warn!("a truncated group is not completed: too many wait already");
+        }
+        Ok(tally)
+    }
+
+    /// Takes one or several CloudEvents.
+    ///
+    /// # Errors
+    /// [`Received::Bad`]: nothing in the body can be used. [`Received::NotAccepted`]: nothing was taken.
+    pub async fn cloudevents(
+        &self,
+        content_type: &str,
+        attributes: Map<String, Value>,
+        body: &[u8],
+    ) -> Result<Tally, Received> {
+        let (events, bad) = cloudevents::read(content_type, attributes, body, self.clock.now())?;
+        Ok(self.accept("cloudevents", events, bad).await?)
+    }
+
+    /// Makes events durable that need no translation: requests of people, news of the daemon itself.
+    ///
+    /// # Errors
+    /// Where nothing was taken.
+    pub async fn own(&self, events: Vec<Envelope<Event>>) -> Result<Tally, LogError> {
+        self.accept("medevac", events, vec![]).await
+    }
+
+    async fn accept(
+        &self,
+        source: &str,
+        events: Vec<Envelope<Event>>,
+        bad: Vec<cloudevents::Bad>,
+    ) -> Result<Tally, LogError> {
+        let at = self.clock.now();
+        let mut entries = Vec::with_capacity(events.len() + bad.len());
+        for mut event in events {
+            if event.cluster.is_none() {
+                event.cluster.clone_from(&self.cluster);
+            }
+            enrich::enrich(&mut event, &self.view);
+            entries.push(Entry::of(Stream::Events, &event));
+        }
+        let good = entries.len();
+        for (text, reason) in bad {
+            let body = text.chars().take(KEPT).collect();
+            let letter = DeadLetter { source: source.to_owned(), reason, body, at };
+            entries.extend(letter.entry().ok());
+        }
+        if entries.is_empty() {
+            return Ok(Tally::default());
+        }
+        let appended = self.log.append(entries).await?;
+        let duplicates = appended[..good].iter().filter(|one| one.duplicate).count();
+        Ok(Tally { accepted: good - duplicates, duplicates, dead_letters: appended.len() - good })
+    }
+}

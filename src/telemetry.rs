@@ -1,0 +1,207 @@
+//! Metrics and logs. Names and labels are fixed here; a label's value never comes from `Debug`.
+//!
+//! May import: `model`.
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::{Registry, Unit},
+};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tracing_subscriber::{EnvFilter, fmt};
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SourceLabels {
+    source: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RuleLabels {
+    rule: String,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PageLabels {
+    provider: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct GuardLabels {
+    guard: String,
+}
+
+/// Every metric of the daemon. Clones share them.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Arc<Mutex<Registry>>,
+    events: Family<SourceLabels, Counter>,
+    decision: Histogram,
+    first_call: Histogram,
+    decisions: Family<RuleLabels, Counter>,
+    remediations: Family<RuleLabels, Counter>,
+    misses: Family<RuleLabels, Counter>,
+    slack: Histogram,
+    held: Family<GuardLabels, Gauge>,
+    denied: Family<GuardLabels, Counter>,
+    pages: Family<PageLabels, Counter>,
+    unanswered: Counter,
+    lag: Gauge,
+    incidents: Gauge,
+    episodes: Gauge,
+    rules: Gauge,
+    rejected: Counter,
+}
+
+/// From half a millisecond to two minutes: a spot notice gives no more.
+const LATENCIES: [f64; 14] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 120.0];
+/// Seconds left when a plan ended; below zero it came too late.
+const SLACKS: [f64; 9] = [-60.0, -10.0, 0.0, 5.0, 10.0, 20.0, 40.0, 80.0, 120.0];
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        let latency = || Histogram::new(LATENCIES);
+        let metrics = Metrics {
+            registry: Arc::new(Mutex::new(Registry::with_prefix("medevac"))),
+            events: Family::default(),
+            decision: latency(),
+            first_call: latency(),
+            decisions: Family::default(),
+            remediations: Family::default(),
+            misses: Family::default(),
+            slack: Histogram::new(SLACKS),
+            held: Family::default(),
+            denied: Family::default(),
+            pages: Family::default(),
+            unanswered: Counter::default(),
+            lag: Gauge::default(),
+            incidents: Gauge::default(),
+            episodes: Gauge::default(),
+            rules: Gauge::default(),
+            rejected: Counter::default(),
+        };
+        metrics.register();
+        metrics
+    }
+}
+
+impl Metrics {
+    fn register(&self) {
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = &mut *registry;
+        all.register("events", "Events by source and outcome", self.events.clone());
+        let seconds = |all: &mut Registry, name: &str, help: &str, metric: &Histogram| {
+            all.register_with_unit(name, help, Unit::Seconds, metric.clone());
+        };
+        seconds(all, "event_decision", "From durable to decided", &self.decision);
+        seconds(all, "event_first_call", "From the decision to the first request that changes something", &self.first_call);
+        seconds(all, "deadline_slack", "Left before the deadline when a plan ended", &self.slack);
+        all.register("decisions", "Decisions by rule and verdict", self.decisions.clone());
+        all.register("remediations", "Remediations by rule and outcome", self.remediations.clone());
+        all.register("condition_misses", "Conditions without an answer", self.misses.clone());
+        all.register("guard_held", "Reservations held", self.held.clone());
+        all.register("guard_denied", "Reservations denied", self.denied.clone());
+        all.register("pages", "Pages by provider and outcome", self.pages.clone());
+        all.register("pages_unanswered", "Incidents that nobody answered", self.unanswered.clone());
+        all.register("log_lag_records", "Records that the engine has not decided on yet", self.lag.clone());
+        all.register("incidents_open", "Open incidents", self.incidents.clone());
+        all.register("alert_episodes", "Alert episodes remembered", self.episodes.clone());
+        all.register("rules", "Rules in force", self.rules.clone());
+        all.register("rules_rejected", "Reloads that were refused", self.rejected.clone());
+    }
+
+    /// The Prometheus text format.
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = encode(&mut text, &registry) {
+            tracing::error!(%error, "the metrics cannot be written");
+        }
+        text
+    }
+
+    pub fn received(&self, source: &'static str, outcome: &'static str, count: usize) {
+        if count > 0 {
+            self.events.get_or_create(&SourceLabels { source, outcome }).inc_by(count as u64);
+        }
+    }
+
+    pub fn decided(&self, waited: Duration) {
+        self.decision.observe(waited.as_secs_f64());
+    }
+
+    pub fn verdict(&self, rule: &str, outcome: &'static str) {
+        self.decisions.get_or_create(&RuleLabels { rule: rule.into(), outcome }).inc();
+    }
+
+    pub fn missed(&self, rule: &str) {
+        self.misses.get_or_create(&RuleLabels { rule: rule.into(), outcome: "no_answer" }).inc();
+    }
+
+    pub fn first_call(&self, waited: Duration) {
+        self.first_call.observe(waited.as_secs_f64());
+    }
+
+    pub fn remediated(&self, rule: &str, outcome: &'static str, slack: Option<f64>) {
+        self.remediations.get_or_create(&RuleLabels { rule: rule.into(), outcome }).inc();
+        if let Some(slack) = slack {
+            self.slack.observe(slack);
+        }
+    }
+
+    pub fn guard_held(&self, held: impl Iterator<Item = (String, usize)>) {
+        self.held.clear();
+        for (guard, count) in held {
+            self.held.get_or_create(&GuardLabels { guard }).inc_by(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
+    pub fn guard_denied(&self, guard: &str) {
+        self.denied.get_or_create(&GuardLabels { guard: guard.into() }).inc();
+    }
+
+    pub fn paged(&self, provider: &'static str, outcome: &'static str) {
+        self.pages.get_or_create(&PageLabels { provider, outcome }).inc();
+    }
+
+    pub fn unanswered(&self) {
+        self.unanswered.inc();
+    }
+
+    pub fn state(&self, lag: u64, incidents: usize, episodes: usize) {
+        let set = |gauge: &Gauge, value: u64| {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        };
+        set(&self.lag, lag);
+        set(&self.incidents, incidents as u64);
+        set(&self.episodes, episodes as u64);
+    }
+
+    pub fn rules_loaded(&self, count: usize) {
+        self.rules.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    pub fn rules_rejected(&self) {
+        self.rejected.inc();
+    }
+}
+
+/// Starts logging: for people on a terminal, JSON elsewhere. `MEDEVAC_LOG` filters, for example `debug`.
+pub fn log(terminal: bool, default: &str) {
+    let filter = EnvFilter::try_from_env("MEDEVAC_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let set = if terminal {
+        builder.compact().try_init().is_ok()
+    } else {
+        builder.json().with_current_span(true).with_span_list(false).try_init().is_ok()
+    };
+    if !set {
+        tracing::debug!("logging was set up before");
+    }
+}
