@@ -5,4 +5,5 @@
 pub mod embedded;
 pub mod kubernetes;
 pub mod pagers;
+pub mod rulefiles;
 pub mod web;

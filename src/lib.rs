@@ -1,6 +1,7 @@
 //! x
 pub mod adapters;
 pub mod api;
+pub mod cli;
 pub mod clock;
 pub mod cluster;
 pub mod config;

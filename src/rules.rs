@@ -50,6 +50,14 @@ impl Ruleset {
         Ruleset { rules, guards, directory, index, version: None, warnings: vec![] }
     }
 
+    /// The same rules, none bolder than `mode`.
+    pub fn at_most(mut self, mode: crate::model::Mode) -> Ruleset {
+        for rule in &mut self.rules {
+            rule.mode = rule.mode.min(mode);
+        }
+        self
+    }
+
     /// The rules that an event of this type may match.
     pub fn candidates(&self, kind: &str) -> impl Iterator<Item = &Rule> {
         self.index.get(kind).into_iter().flatten().filter_map(|at| self.rules.get(*at))

@@ -3,7 +3,7 @@
 use crate::clock::Clock;
 use crate::cluster::ClusterView;
 use crate::log::Log;
-use crate::model::{Envelope, Event, Id, Secret, Target, kind};
+use crate::model::{Envelope, Event, Id, Mode, Secret, Target, kind};
 use crate::rules::{self, Ruleset, SecretRef, Source};
 use crate::sources::Intake;
 use crate::telemetry::Metrics;
@@ -22,6 +22,11 @@ pub trait Files: Send + 'static {
     /// # Errors
     /// A secret that cannot be had, in words that do not quote it.
     fn secret(&self, reference: &SecretRef) -> Result<Secret, String>;
+
+    /// No rule may be bolder than this.
+    fn mode(&self) -> Mode {
+        Mode::Enforce
+    }
 
     /// Resolves at the next change of any file.
     fn changed(&mut self) -> impl Future<Output = ()> + Send;
@@ -50,7 +55,7 @@ pub async fn reload<L: Log, C: Clock, V: ClusterView>(
                 tracing::info!(rules = next.rules.len(), version = ?next.version, "the rules were reloaded");
                 metrics.rules_loaded(next.rules.len());
                 let payload = json!({ "rules": next.rules.len(), "version": next.version });
-                rules.send_replace(Arc::new(next));
+                rules.send_replace(Arc::new(next.at_most(files.mode())));
                 (kind::RULES_LOADED, payload)
             }
             Err(faults) => {

@@ -113,7 +113,8 @@ impl World {
         std::mem::take(&mut self.history)
     }
 
-    fn tell(&mut self, now: Timestamp, what: String) {
+    /// Notes something for whoever watches.
+    pub fn tell(&mut self, now: Timestamp, what: String) {
         self.history.push((now, what));
     }
 

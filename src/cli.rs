@@ -1,0 +1,113 @@
+//! The command line: one file per command. The only place that prints.
+//!
+//! Exit 0: good. 1: the answer is no. 64: bad usage or configuration.
+
+mod check;
+mod client;
+mod demo;
+mod incidents;
+mod run;
+mod send;
+mod words;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use std::{error::Error, io::Write, process::ExitCode};
+
+/// Reliability and remediation for GPU clusters on Kubernetes and AWS.
+#[derive(Debug, Parser)]
+#[command(name = "medevac", version, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon.
+    Run(Box<run::Args>),
+    /// Run the whole daemon against a practice cluster and watch what it does.
+    Demo(demo::Args),
+    /// Check rule files: every fault at once, with its place.
+    Check(check::Args),
+    /// Print the JSON Schema of rule files, for editors.
+    Schema,
+    /// Post an event or an Alertmanager body, and print what became of it.
+    Send(send::Args),
+    /// List incidents, or show one with its whole causal chain.
+    Incidents(incidents::Args),
+    /// Acknowledge an incident: the calling stops until the acknowledgement expires.
+    Ack(incidents::Answer),
+    /// Resolve an incident.
+    Resolve(incidents::Answer),
+    /// Print completions for a shell.
+    Completions { shell: clap_complete::Shell },
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub enum Exit {
+    Good,
+    /// The answer is no; it has been printed.
+    No,
+    /// Bad usage or configuration: what, and what to do.
+    Usage(String),
+    /// Something else went wrong.
+    Failed(String),
+}
+
+impl Exit {
+    /// The error with its causes, once each.
+    pub fn from_error(error: &dyn Error) -> Exit {
+        Exit::Failed(words::chain(error))
+    }
+
+    pub fn code(self) -> ExitCode {
+        match self {
+            Exit::Good => ExitCode::SUCCESS,
+            Exit::No => ExitCode::from(1),
+            Exit::Usage(why) => {
+                words::complain(&why);
+                ExitCode::from(64)
+            }
+            Exit::Failed(why) => {
+                words::complain(&why);
+                ExitCode::from(1)
+            }
+        }
+    }
+}
+
+/// Prints what clap has to say: help goes well, a bad flag is bad usage.
+pub fn usage(error: &clap::Error) -> ExitCode {
+    if error.print().is_err() {
+        return ExitCode::from(64);
+    }
+    if error.use_stderr() { ExitCode::from(64) } else { ExitCode::SUCCESS }
+}
+
+impl Cli {
+    /// Runs the command that was asked for.
+    pub async fn run(self) -> Exit {
+        match self.command {
+            Command::Run(args) => run::run(*args).await,
+            Command::Demo(args) => demo::run(args).await,
+            Command::Check(args) => check::run(&args),
+            Command::Schema => {
+                words::say(&serde_json::to_string_pretty(&crate::rules::json_schema()).unwrap_or_default());
+                Exit::Good
+            }
+            Command::Send(args) => send::run(args).await,
+            Command::Incidents(args) => incidents::run(args).await,
+            Command::Ack(answer) => incidents::answer("ack", answer).await,
+            Command::Resolve(answer) => incidents::answer("resolve", answer).await,
+            Command::Completions { shell } => {
+                let mut out = vec![];
+                clap_complete::generate(shell, &mut Cli::command(), "medevac", &mut out);
+                match std::io::stdout().write_all(&out) {
+                    Ok(()) => Exit::Good,
+                    Err(error) => Exit::from_error(&error),
+                }
+            }
+        }
+    }
+}

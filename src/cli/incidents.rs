@@ -1,0 +1,166 @@
+//! `medevac incidents`, `ack` and `resolve`.
+
+use super::{Exit, check::Output, client::Daemon, words};
+use serde_json::{Value, json};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Show this one, with its whole causal chain.
+    id: Option<String>,
+    /// Only those that are open, acknowledged or resolved.
+    #[arg(long)]
+    state: Option<String>,
+    #[arg(long, default_value_t = 50)]
+    limit: u32,
+    #[arg(long, value_enum, default_value = "text")]
+    output: Output,
+    #[command(flatten)]
+    daemon: Daemon,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Answer {
+    /// The incident, for example inc-3f9a1c20de.
+    id: String,
+    /// Who answers. Default: the user of this shell.
+    #[arg(long, env = "USER")]
+    by: Option<String>,
+    #[arg(long, default_value = "")]
+    note: String,
+    #[command(flatten)]
+    daemon: Daemon,
+}
+
+pub(super) async fn run(args: Args) -> Exit {
+    let path = match (&args.id, &args.state) {
+        (Some(id), _) => format!("/api/v1/incidents/{}", escape(id)),
+        (None, Some(state)) => format!("/api/v1/incidents?limit={}&state={}", args.limit, escape(state)),
+        (None, None) => format!("/api/v1/incidents?limit={}", args.limit),
+    };
+    let body = match args.daemon.get(&path).await.and_then(super::client::Answer::good) {
+        Ok(body) => body,
+        Err(exit) => return exit,
+    };
+    match (args.output, &args.id) {
+        (Output::Json, _) => words::say(&body.to_string()),
+        (Output::Text, Some(_)) => chain(&body),
+        (Output::Text, None) => list(&body),
+    }
+    Exit::Good
+}
+
+fn escape(text: &str) -> String {
+    let keep = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    text.bytes().map(|byte| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+fn text(value: &Value) -> String {
+    words::plain(value.as_str().unwrap_or_default())
+}
+
+fn list(body: &Value) {
+    let incidents = body["incidents"].as_array().cloned().unwrap_or_default();
+    if incidents.is_empty() {
+        return words::say("No incidents.");
+    }
+    words::say(&format!("{:<15} {:<13} {:<9} {:<20} {:<32} NOTE", "INCIDENT", "STATE", "SEVERITY", "OPENED", "TARGET"));
+    for one in incidents {
+        let opened: String = text(&one["opened_at"]).chars().take(19).collect();
+        words::say(&format!(
+            "{:<15} {:<13} {:<9} {:<20} {:<32} {}",
+            text(&one["id"]),
+            text(&one["state"]),
+            text(&one["severity"]),
+            opened,
+            text(&one["target"]),
+            text(&one["note"])
+        ));
+    }
+}
+
+fn chain(body: &Value) {
+    let incident = &body["incident"];
+    let line = |name: &str, value: String| words::say(&format!("{name:<10} {value}"));
+    line("incident", text(&incident["id"]));
+    line("title", text(&incident["title"]));
+    line("target", text(&incident["target"]));
+    line("state", format!("{} ({})", text(&incident["state"]), text(&incident["severity"])));
+    line("note", text(&incident["note"]));
+    words::say("");
+    for link in body["chain"].as_array().into_iter().flatten() {
+        let at: String = text(&link["at"]).chars().skip(11).take(12).collect();
+        words::say(&format!("{at}  {:<9}  {}", text(&link["stream"]), describe(&link["record"])));
+    }
+}
+
+/// One record of the chain, in one line.
+pub(super) fn describe(record: &Value) -> String {
+    let data = &record["data"];
+    let kind = text(&record["type"]);
+    let said = match kind.as_str() {
+        "medevac.incident" => {
+            let change = &data["move"];
+            let by = change["by"].as_str().map(|by| format!(" by {by}: {}", text(&change["note"])));
+            format!("incident {}{}", text(&change["is"]), by.unwrap_or_default())
+        }
+        "medevac.decision" => {
+            let verdict = &data["verdict"];
+            let why = match verdict["reason"].is_null() {
+                true => String::new(),
+                false => format!(": {}", text(&verdict["reason"]["why"])),
+            };
+            format!("rule {} matched: {}{why}", text(&data["rule"]), text(&verdict["is"]))
+        }
+        "medevac.remediation.planned" => {
+            let steps = data["steps"].as_array().into_iter().flatten();
+            let names: Vec<String> = steps.map(|step| text(&step["name"])).collect();
+            let remarks = data["remarks"].as_array().into_iter().flatten().map(text).collect::<Vec<_>>();
+            format!("plan: {} ({})", names.join(", "), remarks.join("; "))
+        }
+        "medevac.remediation" => journal(&data["entry"]),
+        "medevac.page" => page(&data["step"]),
+        _ => format!("{kind} from {}", text(&record["source"])),
+    };
+    words::plain(&said)
+}
+
+fn journal(entry: &Value) -> String {
+    let step = text(&entry["step"]);
+    let why = |key: &str| entry[key].as_str().filter(|why| !why.is_empty()).map(|why| format!(": {why}"));
+    match entry["entry"].as_str().unwrap_or_default() {
+        "ended" => format!("remediation {}", text(&entry["how"]["how"])),
+        "escalate" => {
+            format!("asks for a person ({} level {}){}", text(&entry["policy"]), entry["level"], why("why").unwrap_or_default())
+        }
+        "succeeded" => format!("{step} done{}", why("note").unwrap_or_default()),
+        "accepted" => "remediation accepted".into(),
+        other => format!("{step} {}{}", other.replace('_', " "), why("why").unwrap_or_default()),
+    }
+}
+
+fn page(step: &Value) -> String {
+    let key = &step["key"];
+    let whom = format!("{} (level {}, round {})", text(&key["contact"]), key["level"], key["nth"]);
+    match step["page"].as_str().unwrap_or_default() {
+        "calling" => format!("calling level {} of {}: {}", step["level"], text(&step["policy"]), text(&step["why"])),
+        "intent" => format!("{} for {whom}", text(&key["kind"])),
+        "attempt" => format!("attempt {} to reach {whom}", step["attempt"]),
+        "delivered" => format!("reached {whom}"),
+        "undelivered" => format!("could not reach {whom}: {}", text(&step["why"])),
+        "acknowledged" => format!("acknowledged by {}", text(&step["by"])),
+        "unanswered" => format!("NOBODY ANSWERS: {}", text(&step["why"])),
+        other => other.replace('_', " "),
+    }
+}
+
+pub(super) async fn answer(verb: &str, args: Answer) -> Exit {
+    let body = json!({ "by": args.by, "note": args.note }).to_string();
+    let path = format!("/api/v1/incidents/{}/{verb}", escape(&args.id));
+    match args.daemon.post(&path, "application/json", body.into_bytes()).await.and_then(super::client::Answer::good) {
+        Ok(_) => {
+            words::say(&format!("{}: {verb} is recorded", args.id));
+            Exit::Good
+        }
+        Err(exit) => exit,
+    }
+}
