@@ -121,7 +121,8 @@ pub struct Delivered {
 
 /// A named reader whose place survives a restart.
 pub trait Consumer: Send + 'static {
-    /// Waits until there is at least one record, and returns at most `max`, in order.
+    /// Waits until there is at least one record, and returns at most `max`, in order. A caller who gives
+    /// up waiting loses nothing.
     fn next(&mut self, max: usize) -> impl Future<Output = Result<Vec<Delivered>, LogError>> + Send;
 
     /// The record is done with.

@@ -164,6 +164,14 @@ impl Embedded {
         answer.await.map_err(|_| LogError::Unavailable("the writer has stopped".into()))?
     }
 
+    /// Tells the writer something that may be lost where it has too much to do.
+    fn tell(&self, command: Command) {
+        let told = self.inner.commands.as_ref().map(|commands| commands.try_send(command));
+        if !matches!(told, Some(Ok(()))) {
+            tracing::debug!("a place was not saved; the next one will be");
+        }
+    }
+
     async fn send(&self, command: Command) -> Result<(), LogError> {
         let gone = || LogError::Unavailable("the writer has stopped".into());
         let commands = self.inner.commands.as_ref().ok_or_else(gone)?;

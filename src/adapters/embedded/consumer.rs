@@ -50,78 +50,69 @@ impl EmbeddedConsumer {
         self.now().checked_add(wait).unwrap_or(Timestamp::MAX)
     }
 
-    /// What has to be delivered again, with too many tries set aside as dead letters.
-    async fn overdue(&mut self, max: usize) -> Result<Vec<Delivered>, LogError> {
-        let now = self.now();
-        let due: Vec<Seq> = self
-            .pending
-            .iter()
-            .filter(|(_, pending)| pending.due <= now)
-            .map(|(seq, _)| *seq)
-            .take(max)
-            .collect();
-        let mut again = vec![];
-        for seq in due {
-            let Some(pending) = self.pending.get_mut(&seq) else { continue };
-            pending.deliveries += 1;
-            pending.due = now.checked_add(self.policy.ack_wait).unwrap_or(Timestamp::MAX);
-            let delivered = Delivered { record: pending.record.clone(), deliveries: pending.deliveries };
-            again.extend(self.unless_poison(delivered).await?);
-        }
-        Ok(again)
-    }
-
-    async fn unless_poison(&mut self, delivered: Delivered) -> Result<Option<Delivered>, LogError> {
-        if delivered.deliveries <= self.policy.max_deliver {
-            return Ok(Some(delivered));
-        }
-        let seq = delivered.record.seq;
-        let reason = format!("record {seq} was delivered {} times without success", self.policy.max_deliver);
-        self.log
-            .dead_letter(DeadLetter {
+    /// Sets aside what was delivered too often. Until that is durable it stays pending.
+    async fn bury(&mut self) -> Result<(), LogError> {
+        let most = self.policy.max_deliver;
+        while let Some(pending) = self.pending.values().find(|pending| pending.deliveries > most) {
+            let seq = pending.record.seq;
+            let letter = DeadLetter {
                 source: format!("consumer/{}", self.name),
-                reason,
-                body: String::from_utf8_lossy(&delivered.record.body).into_owned(),
+                reason: format!("record {seq} was delivered {most} times without success"),
+                body: String::from_utf8_lossy(&pending.record.body).into_owned(),
                 at: self.now(),
-            })
-            .await?;
-        self.ack(seq).await?;
-        Ok(None)
+            };
+            self.log.dead_letter(letter).await?;
+            self.ack(seq).await?;
+        }
+        Ok(())
     }
 
-    async fn fresh(&mut self, max: usize) -> Result<Vec<Delivered>, LogError> {
-        let top = self.log.last();
-        let records = self.log.read(self.cursor, &self.streams, max).await?;
-        let whole = records.len() < max;
+    /// What has to be delivered again.
+    fn overdue(&mut self, max: usize) -> Vec<Delivered> {
+        let (now, due) = (self.now(), self.later(self.policy.ack_wait));
+        let most = self.policy.max_deliver;
+        let late = self.pending.values_mut().filter(|pending| pending.due <= now && pending.deliveries <= most);
+        let again = late.take(max).map(|pending| {
+            pending.deliveries += 1;
+            pending.due = due;
+            Delivered { record: pending.record.clone(), deliveries: pending.deliveries }
+        });
+        again.filter(|delivered| delivered.deliveries <= most).collect()
+    }
+
+    /// Takes in what was read. Nothing is awaited between here and handing it out, so that a caller who
+    /// gives up loses nothing.
+    fn hand_out(&mut self, records: Vec<Record>, whole: bool, top: Seq) -> Vec<Delivered> {
         let due = self.later(self.policy.ack_wait);
         let mut out = Vec::with_capacity(records.len());
         for record in records {
             self.cursor = record.seq;
             let again = record.seq <= self.place.handed_out;
             let deliveries = if again { 1 + self.place.tries } else { 1 };
-            let pending = Pending { record: record.clone(), deliveries, due };
-            self.pending.insert(record.seq, pending);
-            out.extend(self.unless_poison(Delivered { record, deliveries }).await?);
+            self.pending.insert(record.seq, Pending { record: record.clone(), deliveries, due });
+            if deliveries <= self.policy.max_deliver {
+                out.push(Delivered { record, deliveries });
+            }
         }
         if whole {
             // What other streams hold in between is not ours to wait for.
             self.cursor = self.cursor.max(top);
         }
-        self.save(self.cursor).await?;
-        Ok(out)
+        self.save(self.cursor);
+        out
     }
 
-    /// Remembers the place: the floor, and how far was handed out.
-    async fn save(&mut self, handed_out: Seq) -> Result<(), LogError> {
+    /// Remembers the place: the floor, and how far was handed out. It rides along with the next commit;
+    /// one that is lost costs a redelivery.
+    fn save(&mut self, handed_out: Seq) {
         let floor = self.pending.keys().next().map_or(self.cursor, |first| first - 1);
         let past = floor >= self.place.handed_out;
         let tries = if past { 0 } else { self.place.tries };
         let place = Place { floor, handed_out: handed_out.max(self.place.handed_out), tries };
         if (place.floor, place.handed_out) != (self.place.floor, self.place.handed_out) {
             self.place = place;
-            self.log.send(Command::Place { name: self.name.clone(), place }).await?;
+            self.log.tell(Command::Place { name: self.name.clone(), place });
         }
-        Ok(())
     }
 }
 
@@ -130,12 +121,17 @@ impl Consumer for EmbeddedConsumer {
         let mut last = self.log.inner.last.clone();
         loop {
             last.borrow_and_update();
-            let mut batch = self.overdue(max).await?;
-            if batch.len() < max {
-                batch.extend(self.fresh(max - batch.len()).await?);
+            self.bury().await?;
+            let again = self.overdue(max);
+            if !again.is_empty() {
+                return Ok(again);
             }
-            if !batch.is_empty() {
-                return Ok(batch);
+            let top = self.log.last();
+            let records = self.log.read(self.cursor, &self.streams, max).await?;
+            let whole = records.len() < max;
+            let fresh = self.hand_out(records, whole, top);
+            if !fresh.is_empty() {
+                return Ok(fresh);
             }
             let wait = self.pending.values().map(|pending| pending.due).min();
             let wait = wait.map(|due| due.duration_since(self.now()));
@@ -150,7 +146,8 @@ impl Consumer for EmbeddedConsumer {
 
     async fn ack(&mut self, seq: Seq) -> Result<(), LogError> {
         self.pending.remove(&seq);
-        self.save(self.place.handed_out).await
+        self.save(self.place.handed_out);
+        Ok(())
     }
 
     async fn nak(&mut self, seq: Seq, delay: Duration) -> Result<(), LogError> {

@@ -37,13 +37,16 @@ impl Readers {
         query: impl FnOnce(&Connection) -> Result<T, rusqlite::Error> + Send + 'static,
     ) -> Result<T, LogError> {
         let gone = |what: &str| LogError::Unavailable(what.to_owned());
-        let _permit = self.permits.acquire().await.map_err(|_| gone("closed"))?;
+        // The permit goes with the query: a caller who gives up does not free its connection too early.
+        let permits = Arc::clone(&self.permits);
+        let permit = permits.acquire_owned().await.map_err(|_| gone("closed"))?;
         let idle = Arc::clone(&self.idle);
         let done = tokio::task::spawn_blocking(move || {
             let take = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let db = take.ok_or_else(|| gone("no reader is free"))?;
             let result = query(&db);
             idle.lock().unwrap_or_else(PoisonError::into_inner).push(db);
+            drop(permit);
             result.map_err(|error| LogError::Unavailable(error.to_string()))
         });
         done.await.map_err(|_| gone("a reader failed"))?
