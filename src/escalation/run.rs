@@ -4,7 +4,7 @@ use super::{Dispatch, Input, State, outbox::TRIES, step};
 use crate::clock::Clock;
 use crate::log::{self, Consumer, Fold, Kv, Log, LogError, Policy, Record, Stream};
 use crate::model::{
-    Decision, Delivery, Directory, Envelope, Id, IncidentChange, Outcome, PageKey, PageStep, Target, kind,
+    Contact, Decision, Delivery, Directory, Envelope, Id, IncidentChange, Outcome, PageKey, PageStep, Report, Target, kind,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinSet};
@@ -87,22 +87,13 @@ pub async fn run<L: Log + Kv>(
     let mut sending: JoinSet<(PageKey, &'static str, Delivery)> = JoinSet::new();
     let mut busy: Vec<PageKey> = vec![];
     loop {
-        let now = clock.now();
         let people = Arc::clone(&directory.borrow());
-        for (key, page) in state.outbox.due(now, &busy) {
+        for (key, page) in state.outbox.due(clock.now(), &busy) {
             let attempt = PageStep::Attempt { key: key.clone(), attempt: page.attempts + 1 };
             record(&log, &clock, &mut state, &witness, vec![(key.incident.clone(), attempt)]).await?;
             busy.push(key.clone());
-            let (dispatch, contact) = (dispatch.clone(), people.contacts.get(&key.contact).cloned());
-            sending.spawn(async move {
-                match contact {
-                    Some(contact) => {
-                        let delivery = dispatch.send(&contact, &key, &page.report).await;
-                        (key, contact.pager.word(), delivery)
-                    }
-                    None => (key, "none", Delivery::Refused("this contact is not defined any more".into())),
-                }
-            });
+            let contact = people.contacts.get(&key.contact).cloned();
+            sending.spawn(send(dispatch.clone(), contact, key, page.report));
         }
         let wake = state.outbox.wake_at().filter(|_| busy.is_empty()).into_iter().chain(state.wake_at()).min();
         tokio::select! {
@@ -138,6 +129,21 @@ pub async fn run<L: Log + Kv>(
                 record(&log, &clock, &mut state, &witness, said).await?;
             }
         }
+    }
+}
+
+async fn send(
+    dispatch: impl Dispatch,
+    contact: Option<Contact>,
+    key: PageKey,
+    report: Report,
+) -> (PageKey, &'static str, Delivery) {
+    match contact {
+        Some(contact) => {
+            let delivery = dispatch.send(&contact, &key, &report).await;
+            (key, contact.pager.word(), delivery)
+        }
+        None => (key, "none", Delivery::Refused("this contact is not defined any more".into())),
     }
 }
 

@@ -67,6 +67,10 @@ impl EmbeddedConsumer {
         Ok(())
     }
 
+    fn poisoned(&self) -> bool {
+        self.pending.values().any(|pending| pending.deliveries > self.policy.max_deliver)
+    }
+
     /// What has to be delivered again.
     fn overdue(&mut self, max: usize) -> Vec<Delivered> {
         let (now, due) = (self.now(), self.later(self.policy.ack_wait));
@@ -126,12 +130,18 @@ impl Consumer for EmbeddedConsumer {
             if !again.is_empty() {
                 return Ok(again);
             }
+            if self.poisoned() {
+                continue;
+            }
             let top = self.log.last();
             let records = self.log.read(self.cursor, &self.streams, max).await?;
             let whole = records.len() < max;
             let fresh = self.hand_out(records, whole, top);
             if !fresh.is_empty() {
                 return Ok(fresh);
+            }
+            if self.poisoned() || !whole {
+                continue;
             }
             let wait = self.pending.values().map(|pending| pending.due).min();
             let wait = wait.map(|due| due.duration_since(self.now()));

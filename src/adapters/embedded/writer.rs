@@ -124,7 +124,7 @@ impl Writer {
         let at = self.micros();
         let (next, revision) = (self.next, self.revision);
         let mut fresh = BTreeMap::new();
-        let mut bytes = 0;
+        let (mut bytes, mut failed) = (0, None);
         let mut answers = Vec::with_capacity(batch.len());
         let write = || -> Result<(), rusqlite::Error> {
             let transaction = self.db.transaction()?;
@@ -137,8 +137,13 @@ impl Writer {
                     window: &self.window,
                     fresh: &mut fresh,
                     bytes: &mut bytes,
+                    failed: &mut failed,
                 };
                 answers.push(tx.run(command));
+            }
+            // An append that failed half-way must not be half there: the whole batch goes.
+            if let Some(error) = failed.take() {
+                return Err(error);
             }
             if bytes > 0 {
                 segment(&transaction, next, self.next - 1, bytes, at, self.options.segment_bytes)?;
@@ -259,6 +264,8 @@ struct Tx<'a> {
     window: &'a Window,
     fresh: &'a mut BTreeMap<u128, Seq>,
     bytes: &'a mut u64,
+    /// The first append that could not be written.
+    failed: &'a mut Option<rusqlite::Error>,
 }
 
 impl Tx<'_> {
@@ -267,7 +274,12 @@ impl Tx<'_> {
         match command {
             Command::Append { entries, reply } => {
                 let result = entries.iter().map(|entry| self.append(entry)).collect::<Result<_, _>>();
-                Answer::Appended(reply, result.map_err(down))
+                let result = result.map_err(|error| {
+                    let told = log_error(&error);
+                    self.failed.get_or_insert(error);
+                    told
+                });
+                Answer::Appended(reply, result)
             }
             Command::Put { bucket, key, value, condition, expires, reply } => {
                 let result = self.put(&bucket, &key, &value, condition, expires);

@@ -1,0 +1,233 @@
+//! A daemon for tests: in this process, or in a child that can be killed.
+
+use super::{
+    client,
+    dying::{Death, Dying},
+    until,
+};
+use medevac::adapters::embedded::{Embedded, Options};
+use medevac::adapters::kubernetes::{self, KubernetesControl, KubernetesView};
+use medevac::adapters::{pagers::Pagers, web::WebClient};
+use medevac::api::{Gate, Readiness, Server, Site, router};
+use medevac::clock::System;
+use medevac::cluster::{ClusterControl, ClusterView};
+use medevac::config::{Auth, Tls};
+use medevac::daemon::{self, Ports, Witness};
+use medevac::model::{Mode, Secret};
+use medevac::remediation::run::Hands;
+use medevac::rules::{self, Ruleset, Source};
+use medevac::simulation::{App, Practice, World};
+use medevac::sources::{Intake, reconcile};
+use medevac::telemetry::Metrics;
+use serde::{Deserialize, Serialize};
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::Arc,
+};
+use tokio::sync::{mpsc, watch};
+
+/// What a child is told.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Orders {
+    pub(crate) directory: PathBuf,
+    pub(crate) port: u16,
+    pub(crate) rules: String,
+    pub(crate) death: Option<Death>,
+    pub(crate) alertmanager: Option<String>,
+    /// `None`: a practice cluster of four nodes.
+    pub(crate) kubeconfig: Option<PathBuf>,
+    pub(crate) observe: bool,
+}
+
+impl Orders {
+    pub(crate) fn new(directory: &Path, port: u16, rules: &str) -> Orders {
+        Orders {
+            directory: directory.into(),
+            port,
+            rules: rules.into(),
+            death: None,
+            alertmanager: None,
+            kubeconfig: None,
+            observe: false,
+        }
+    }
+}
+
+pub(crate) fn ruleset(text: &str) -> Ruleset {
+    let source = Arc::new(Source { path: "test.yaml".into(), text: text.into() });
+    rules::load(&[source], &|_| Ok(Secret::new("test-secret"))).unwrap_or_else(|faults| {
+        panic!("{}", faults.iter().map(rules::Diagnostic::line).collect::<Vec<_>>().join("\n"))
+    })
+}
+
+/// Four nodes, `n1` to `n4`, with six pods.
+pub(crate) fn world() -> World {
+    let mut world = World::default();
+    for name in ["n1", "n2", "n3", "n4"] {
+        world.add_node(name, "training", "z", "spot");
+    }
+    world.add_app(App {
+        namespace: "ns".into(),
+        name: "app".into(),
+        replicas: 6,
+        pools: vec!["training".into()],
+        min_available: 3,
+        stops_in: 1,
+        grace: 5,
+    });
+    world
+}
+
+#[derive(Clone)]
+struct Ready<V>(V);
+
+impl<V: ClusterView> Readiness for Ready<V> {
+    fn not_ready(&self) -> Vec<String> {
+        if self.0.ready() { vec![] } else { vec!["caches".into()] }
+    }
+}
+
+/// A daemon in this process. It ends with the test.
+pub(crate) struct Running {
+    pub(crate) url: String,
+    pub(crate) log: Dying,
+    pub(crate) rules: watch::Sender<Arc<Ruleset>>,
+    pub(crate) metrics: Metrics,
+    _stop: watch::Sender<bool>,
+}
+
+pub(crate) struct Door {
+    pub(crate) auth: Auth,
+    pub(crate) tls: Option<Tls>,
+}
+
+impl Default for Door {
+    fn default() -> Self {
+        Door { auth: Auth::default(), tls: None }
+    }
+}
+
+pub(crate) async fn start(orders: &Orders, door: Door) -> Running {
+    match &orders.kubeconfig {
+        Some(kubeconfig) => {
+            client();
+            let kube = kubernetes::connect(Some(kubeconfig)).await.unwrap();
+            let (view, control) = (KubernetesView::start(&kube), KubernetesControl::new(kube));
+            serve(orders, door, view, control).await
+        }
+        None => {
+            let practice = Practice::new(world(), System);
+            tokio::spawn(practice.clone().run());
+            serve(orders, door, practice.clone(), practice).await
+        }
+    }
+}
+
+async fn serve<V: ClusterView, K: ClusterControl>(orders: &Orders, door: Door, view: V, control: K) -> Running {
+    let http = client();
+    let log = Embedded::open(&orders.directory, Options::default(), System).unwrap();
+    let log = Dying::new(log, orders.death);
+    let server = Server::bind(([127, 0, 0, 1], orders.port).into(), door.tls.as_ref(), &door.auth).await.unwrap();
+    let scheme = if door.tls.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://localhost:{}", server.address().unwrap().port());
+    let mode = if orders.observe { Mode::Observe } else { Mode::Enforce };
+    let (rules, in_force) = watch::channel(Arc::new(ruleset(&orders.rules).at_most(mode)));
+    let (stop, stopped) = watch::channel(false);
+    let (truncated, groups) = mpsc::channel(16);
+    let metrics = Metrics::default();
+    let intake =
+        Intake { log: log.clone(), clock: System, view: view.clone(), cluster: None, truncated: Some(truncated) };
+    let site = Site {
+        intake: intake.clone(),
+        gate: Gate::new(&door.auth),
+        metrics: metrics.clone(),
+        readiness: Ready(view.clone()),
+    };
+    let hosts = ["127.0.0.1".to_owned(), "localhost".to_owned()];
+    let ports = Ports {
+        log: log.clone(),
+        clock: System,
+        hands: Hands {
+            view,
+            control: (!orders.observe).then_some(control),
+            web: WebClient::new(http.clone(), hosts.into()),
+        },
+        dispatch: Pagers::new(http.clone(), System),
+    };
+    let peers = orders.alertmanager.iter().cloned().collect();
+    tokio::spawn(reconcile::run(groups, intake, http, peers));
+    tokio::spawn(server.run(router(site), stopped.clone()));
+    tokio::spawn(daemon::run(ports, in_force, Witness(metrics.clone()), stopped));
+    Running { url, log, rules, metrics, _stop: stop }
+}
+
+/// A daemon in a child process: killed when dropped.
+pub(crate) struct Killable {
+    child: Child,
+    pub(crate) url: String,
+}
+
+const ORDERS: &str = "MEDEVAC_TEST_ORDERS";
+
+/// Starts this test binary again, as the daemon that `orders` describe. `test` is the path of the test
+/// function that calls [`child`].
+pub(crate) async fn spawn(test: &str, orders: &Orders) -> Killable {
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(ORDERS, serde_json::to_string(orders).unwrap())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let url = format!("http://127.0.0.1:{}", orders.port);
+    let mut killable = Killable { child, url };
+    let health = format!("{}/readyz", killable.url);
+    // A daemon that dies at its start answers nobody: that is what was ordered.
+    until("the child is ready or dead", || {
+        let dead = killable.dead();
+        let health = health.clone();
+        async move {
+            let ready = client().get(health).send().await.is_ok_and(|response| response.status().is_success());
+            (ready || dead).then_some(())
+        }
+    })
+    .await;
+    killable
+}
+
+impl Killable {
+    pub(crate) fn dead(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    pub(crate) async fn died(&mut self) {
+        until("the child dies as it was ordered to", || {
+            let dead = self.dead();
+            async move { dead.then_some(()) }
+        })
+        .await;
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Killable {
+    fn drop(&mut self) {
+        if self.child.try_wait().is_ok_and(|status| status.is_none()) {
+            self.kill();
+        }
+    }
+}
+
+/// The child's life: call it from a test function of its own.
+pub(crate) async fn child() {
+    let Ok(orders) = std::env::var(ORDERS) else { return };
+    medevac::telemetry::log(true, "error");
+    let orders: Orders = serde_json::from_str(&orders).unwrap();
+    let _running = start(&orders, Door::default()).await;
+    std::future::pending::<()>().await;
+}

@@ -1,0 +1,65 @@
+//! Real servers, started on loopback and stopped by pid.
+
+use super::{client, free_port, until};
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+/// A server process. Dropped, it is killed.
+pub(crate) struct Process(pub(crate) Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+/// Where `make` put the programs that the tests need.
+pub(crate) fn cache() -> PathBuf {
+    let home = std::env::var("HOME").unwrap_or_else(|_| "/root".into());
+    let base = std::env::var("XDG_CACHE_HOME").unwrap_or_else(|_| format!("{home}/.cache"));
+    std::env::var("MEDEVAC_CACHE").map_or_else(|_| Path::new(&base).join("medevac"), PathBuf::from)
+}
+
+pub(crate) struct Alertmanager {
+    process: Process,
+    pub(crate) url: String,
+}
+
+impl Alertmanager {
+    /// A real one, from Debian, with that configuration.
+    pub(crate) async fn start(directory: &Path, config: &str) -> Alertmanager {
+        let binary = cache().join("alertmanager/usr/bin/prometheus-alertmanager");
+        let binary = if binary.exists() { binary } else { "prometheus-alertmanager".into() };
+        let file = directory.join("alertmanager.yml");
+        std::fs::write(&file, config).unwrap();
+        let port = free_port();
+        let child = Command::new(&binary)
+            .arg(format!("--config.file={}", file.display()))
+            .arg(format!("--storage.path={}", directory.join("am").display()))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .arg("--cluster.listen-address=")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}; `make test` brings it", binary.display()));
+        let url = format!("http://127.0.0.1:{port}");
+        let ready = format!("{url}/-/ready");
+        until("Alertmanager is ready", || async {
+            client().get(&ready).send().await.is_ok_and(|response| response.status().is_success()).then_some(())
+        })
+        .await;
+        Alertmanager { process: Process(child), url }
+    }
+
+    pub(crate) async fn post(&self, alerts: &serde_json::Value) {
+        let response = client().post(format!("{}/api/v2/alerts", self.url)).json(alerts).send().await.unwrap();
+        assert!(response.status().is_success(), "{}", response.text().await.unwrap());
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.0.id()
+    }
+}
