@@ -1,1 +1,49 @@
-//! c
+//! Tests against a real control plane: kube-apiserver, controller-manager, scheduler and etcd, with kwok for kubelets.
+//! `make test-cluster` brings them. One control plane serves all cases, so they run from a `main` of their own.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed expectation is a failed test")]
+#![expect(clippy::disallowed_methods, reason = "tests wait for real processes, with a deadline")]
+#![expect(clippy::print_stdout, reason = "a harness")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod crashes;
+mod drains;
+mod plane;
+mod rights;
+
+use plane::Plane;
+use std::{process::ExitCode, sync::Arc};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    // This binary started again, as the daemon that a case kills.
+    if std::env::var_os("MEDEVAC_TEST_ORDERS").is_some() {
+        support::daemon::child().await;
+        return ExitCode::SUCCESS;
+    }
+    let plane = Arc::new(Plane::start().await);
+    let (mut passed, mut failed) = (0, 0);
+    let mut verdict = |name: &str, result: Result<(), tokio::task::JoinError>| {
+        let word = if result.is_ok() { "ok" } else { "FAILED" };
+        println!("test {name} ... {word}");
+        if result.is_ok() { passed += 1 } else { failed += 1 }
+    };
+    macro_rules! case {
+        ($room:ident :: $name:ident) => {
+            let result = tokio::spawn($room::$name(Arc::clone(&plane))).await;
+            verdict(concat!(stringify!($room), "::", stringify!($name)), result);
+        };
+    }
+    case!(drains::an_alert_drains_a_node_by_all_the_rules);
+    case!(drains::a_pod_that_does_not_want_to_die_is_named_to_a_person);
+    case!(drains::a_persons_cordon_stays);
+    case!(drains::observe_mode_writes_nothing);
+    case!(drains::restart_and_scale_change_the_workload_once);
+    case!(rights::a_missing_right_is_named);
+    case!(crashes::killed_at_every_journal_line_the_end_is_the_same);
+    drop(plane);
+    println!("\n{passed} passed, {failed} failed");
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
