@@ -50,7 +50,7 @@ fn ended(state: &mut State, event: &Envelope<Event>, news: News, now: Timestamp)
     let mut ends: Vec<String> = own.map(|alert| alert.fingerprint.clone()).into_iter().collect();
     let hidden = state.reconciled(event);
     for fingerprint in &hidden {
-        state.episodes.close(fingerprint, now);
+        state.episodes.close(fingerprint, now, now);
     }
     ends.extend(hidden);
     ends.iter().flat_map(|fingerprint| correlate::cleared(state, event, fingerprint, now)).collect()

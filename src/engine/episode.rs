@@ -5,7 +5,10 @@
 use crate::model::{Alert, AlertStatus};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// What one alert in one body told us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +48,8 @@ const MOST: usize = 50_000;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Episodes {
     by_fingerprint: BTreeMap<String, Episode>,
-    /// Closed ones by time of closing, to forget the oldest first.
-    closed: BTreeMap<(Timestamp, String), ()>,
+    /// Closed ones by when we heard of their end, to forget the oldest first.
+    closed: BTreeSet<(Timestamp, String)>,
     /// Episodes forgotten although open, because there were too many.
     pub overflowed: u64,
 }
@@ -71,7 +74,7 @@ impl Episodes {
             if alert.starts_at <= closed_at {
                 return News::Stale;
             }
-            self.closed.remove(&(closed_at, alert.fingerprint.clone()));
+            self.closed.remove(&(known.last_seen, alert.fingerprint.clone()));
             self.open(alert, now);
             return News::Opened;
         }
@@ -103,7 +106,7 @@ impl Episodes {
         match self.by_fingerprint.get(&alert.fingerprint) {
             // It ended before this episode began: a late copy of the one before.
             Some(known) if known.closed_at.is_none() && ended >= known.starts_at => {
-                self.close(&alert.fingerprint, ended);
+                self.close(&alert.fingerprint, ended, now);
                 News::Closed
             }
             _ => News::Stale,
@@ -111,10 +114,10 @@ impl Episodes {
     }
 
     /// Ends an episode, at the time that the sender gave: a firing that began before it is a late copy.
-    pub(super) fn close(&mut self, fingerprint: &str, ended: Timestamp) {
+    pub(super) fn close(&mut self, fingerprint: &str, ended: Timestamp, now: Timestamp) {
         if let Some(known) = self.by_fingerprint.get_mut(fingerprint) {
-            known.closed_at = Some(ended);
-            self.closed.insert((ended, fingerprint.to_owned()), ());
+            (known.closed_at, known.last_seen) = (Some(ended), now);
+            self.closed.insert((now, fingerprint.to_owned()));
         }
     }
 
@@ -142,13 +145,14 @@ impl Episodes {
 
     fn forget(&mut self, now: Timestamp) {
         let horizon = now.checked_sub(REMEMBER).unwrap_or(Timestamp::MIN);
-        while let Some(((closed_at, fingerprint), ())) = self.closed.first_key_value() {
-            if *closed_at >= horizon && self.by_fingerprint.len() <= MOST {
+        while let Some((heard_at, fingerprint)) = self.closed.first() {
+            if *heard_at >= horizon && self.by_fingerprint.len() <= MOST {
                 return;
             }
             self.by_fingerprint.remove(fingerprint);
             self.closed.pop_first();
         }
+        // Only open ones are left to forget: the one that was quiet for longest.
         if self.by_fingerprint.len() > MOST {
             let quietest = self.by_fingerprint.iter().min_by_key(|(_, episode)| episode.last_seen);
             if let Some(fingerprint) = quietest.map(|(fingerprint, _)| fingerprint.clone()) {

@@ -59,7 +59,7 @@ impl State {
         let news = self.take(seq, input, now);
         if let (News::Other, Input::Event(event)) = (news, input) {
             for fingerprint in self.reconciled(event) {
-                self.episodes.close(&fingerprint, now);
+                self.episodes.close(&fingerprint, now, now);
             }
         }
     }

@@ -1,1 +1,218 @@
-//! t
+//! The engine's histories: what opens, joins, acts, is held back, and ends.
+
+use super::*;
+use crate::model::{
+    Alert, AlertStatus, Context, Entry, Id, Incident, Node, Plan, PlanEnd, Pool, Secret, Suppression, Target, Verdict,
+    kind,
+};
+use std::{sync::Arc, time::Duration};
+
+const RULES: &str = r#"
+guards: [{name: g, per: node.pool, limits: {at_once: 1}}]
+contacts: [{name: c, console: {}}]
+escalations: [{name: p, levels: [{contacts: c}]}]
+rules:
+  - name: ill
+    when: alertmanager.alert.firing
+    if: alert.name == "Ill"
+    guard: g
+    throttle: {once_within: 1h}
+    then: [{cordon: {}}, {drain: {}}]
+    escalate: p
+  - {name: tell, when: alertmanager.alert.firing, if: alert.name == "Tell", escalate: p}
+  - {name: spot, when: aws.ec2.spot.interruption, then: [{cordon: {}}, {drain: {}}]}
+  - {name: odd, when: alertmanager.alert.firing, if: alert.labels.nope == "x", escalate: p}
+"#;
+
+fn rules() -> Ruleset {
+    let source = Arc::new(crate::rules::Source { path: "t".into(), text: RULES.into() });
+    crate::rules::load(&[source], &|_| Ok(Secret::new("s"))).unwrap()
+}
+
+fn at(minutes: u64) -> Timestamp {
+    Timestamp::UNIX_EPOCH + Duration::from_secs(minutes * 60)
+}
+
+#[derive(Default)]
+struct Room {
+    state: State,
+    seq: u64,
+    misses: Vec<Miscount>,
+}
+
+impl Room {
+    fn hear(&mut self, input: &Input, minutes: u64) -> Vec<Said> {
+        self.seq += 1;
+        step(&rules(), &mut self.state, self.seq, input, at(minutes), &mut self.misses)
+    }
+
+    fn alert(&mut self, name: &str, node: &str, status: AlertStatus, starts: u64, minutes: u64) -> Vec<Said> {
+        let ends = (status == AlertStatus::Resolved).then(|| at(minutes));
+        let alert = Alert {
+            status,
+            name: name.into(),
+            labels: [("alertname".to_owned(), name.to_owned())].into(),
+            annotations: Default::default(),
+            starts_at: at(starts),
+            ends_at: ends,
+            fingerprint: format!("{name}-{node}"),
+            generator_url: String::new(),
+            receiver: String::new(),
+            external_url: String::new(),
+            group_key: "group".into(),
+        };
+        let kind = if ends.is_some() { kind::ALERT_RESOLVED } else { kind::ALERT_FIRING };
+        self.seq += 1;
+        let id = Id::of(&[&self.seq.to_string()]);
+        self.seq -= 1;
+        let event = self.event(kind, id, node, minutes, Event { alert: Some(alert), ..Event::default() });
+        self.hear(&Input::Event(event), minutes)
+    }
+
+    fn event(&self, kind: &str, id: Id, node: &str, minutes: u64, data: Event) -> Envelope<Event> {
+        let known = Node { name: node.into(), pool: "pool".into(), ..Node::default() };
+        let pool = Some(Pool { name: "pool".into(), size: 10 });
+        let context = Context { node: Some(known), pool, ..Context::default() };
+        let data = Event { context, ..data };
+        Envelope::new(kind, id, "t", Target::Node(node.into()), at(minutes), data)
+    }
+
+    fn spot(&mut self, node: &str, minutes: u64) -> Vec<Said> {
+        let event = self.event(kind::SPOT_INTERRUPTION, Id::of(&["spot", node]), node, minutes, Event::default());
+        let event = Envelope { deadline: Some(at(minutes + 2)), ..event };
+        self.hear(&Input::Event(event), minutes)
+    }
+
+    fn ended(&mut self, incident: &Incident, how: PlanEnd, minutes: u64) -> Vec<Said> {
+        let plan = Plan::id_of(&incident.id, incident.epoch);
+        let (incident, epoch) = (incident.id.clone(), incident.epoch);
+        let data = Outcome::Remediation { plan, incident, epoch, entry: Entry::Ended { how } };
+        let id = Id::of(&["ended", &minutes.to_string()]);
+        let envelope = Envelope::new(kind::OUTCOME, id, "t", Target::Node("n".into()), at(minutes), data);
+        self.hear(&Input::Outcome(envelope), minutes)
+    }
+
+    fn only(&self) -> Incident {
+        assert_eq!(self.state.incidents.len(), 1);
+        self.state.incidents.values().next().unwrap().clone()
+    }
+}
+
+fn verdicts(said: &[Said]) -> Vec<&Verdict> {
+    said.iter()
+        .filter_map(|said| match said {
+            Said::Decision(decision) => Some(&decision.data.verdict),
+            Said::Change(_) => None,
+        })
+        .collect()
+}
+
+use AlertStatus::{Firing, Resolved};
+
+#[test]
+fn an_alert_is_decided_upon_once_however_often_it_is_told() {
+    let mut room = Room::default();
+    assert!(matches!(verdicts(&room.alert("Ill", "n", Firing, 10, 10))[..], [Verdict::Act { .. }]));
+    assert!(room.alert("Ill", "n", Firing, 10, 11).is_empty(), "a repeat");
+    assert!(room.alert("Ill", "n", Firing, 9, 12).is_empty(), "the other half of the pair");
+    assert!(room.alert("Ill", "n", Firing, 15, 16).is_empty(), "a flap whose end was not told");
+    let over = room.ended(&room.only(), PlanEnd::Succeeded, 17);
+    assert!(over.is_empty(), "remediated, and it still fires");
+    assert_eq!(room.alert("Ill", "n", Resolved, 15, 20).len(), 2, "cleared and resolved");
+    assert!(room.state.incidents.is_empty());
+    assert!(room.alert("Ill", "n", Firing, 16, 21).is_empty(), "a late copy of what is over");
+    assert!(room.alert("Ill", "n", Resolved, 15, 22).is_empty());
+    let again = room.alert("Ill", "n", Firing, 30, 30);
+    assert!(matches!(
+        verdicts(&again)[..],
+        [Verdict::Suppressed { reason: Suppression::Throttled { .. } }]
+    ));
+    assert_eq!(room.only().signals.len(), 1, "held back, and yet an incident");
+}
+
+#[test]
+fn a_guard_holds_until_the_remediation_has_ended() {
+    let mut room = Room::default();
+    room.alert("Ill", "a", Firing, 1, 1);
+    let first = room.only();
+    let held = room.alert("Ill", "b", Firing, 2, 2);
+    assert!(matches!(verdicts(&held)[..], [Verdict::Suppressed { reason: Suppression::Guard { held: 1, .. } }]));
+    room.ended(&first, PlanEnd::Failed { step: "drain".into(), why: "x".into() }, 3);
+    assert!(matches!(verdicts(&room.alert("Ill", "c", Firing, 4, 4))[..], [Verdict::Act { .. }]));
+}
+
+#[test]
+fn a_spot_notice_takes_over_from_a_drain_without_a_deadline_and_not_from_another_notice() {
+    let mut room = Room::default();
+    room.alert("Ill", "n", Firing, 1, 1);
+    let takes_over = room.spot("n", 2);
+    assert!(matches!(verdicts(&takes_over)[..], [Verdict::Act { doomed: true, .. }]));
+    let incident = room.only();
+    assert_eq!((incident.epoch, incident.plans.len()), (2, 2), "one incident, a newer epoch");
+    let later = Envelope {
+        deadline: Some(at(9)),
+        ..room.event(kind::SPOT_INTERRUPTION, Id::of(&["again"]), "n", 3, Event::default())
+    };
+    let said = room.hear(&Input::Event(later), 3);
+    assert!(matches!(verdicts(&said)[..], [Verdict::Suppressed { reason: Suppression::Busy { .. } }]));
+}
+
+#[test]
+fn without_alerts_a_good_end_resolves_and_a_bad_one_stays_open() {
+    let mut room = Room::default();
+    room.spot("a", 1);
+    let good = room.only();
+    assert_eq!(room.ended(&good, PlanEnd::Succeeded, 2).len(), 1);
+    assert!(room.state.incidents.is_empty());
+    room.spot("b", 3);
+    let bad = room.only();
+    assert!(room.ended(&bad, PlanEnd::Failed { step: "s".into(), why: "w".into() }, 4).is_empty());
+    assert!(room.only().note.contains("failed at `s`"));
+}
+
+#[test]
+fn what_a_truncated_body_hid_is_closed_and_nothing_else() {
+    let mut room = Room::default();
+    for node in ["a", "b"] {
+        room.alert("Tell", node, Firing, 1, 1);
+    }
+    let payload = serde_json::json!({ "group_key": "group", "active": ["Tell-a"] });
+    let event = room.event(kind::GROUP_RECONCILED, Id::of(&["r"]), "x", 2, Event { payload, ..Event::default() });
+    room.hear(&Input::Event(event), 2);
+    assert_eq!(room.only().target, Target::Node("a".into()));
+}
+
+#[test]
+fn a_missing_label_is_no_match_and_is_counted() {
+    let mut room = Room::default();
+    room.alert("Other", "n", Firing, 1, 1);
+    assert!(room.state.incidents.is_empty());
+    assert_eq!(room.misses[0].rule, "odd");
+}
+
+#[test]
+fn replayed_from_the_log_the_state_is_the_same() {
+    let mut room = Room::default();
+    let mut log: Vec<(u64, Result<Input, Said>, Timestamp)> = vec![];
+    let mut tell = |room: &mut Room, said: Vec<Said>, input: Option<Input>, minutes: u64| {
+        log.extend(input.map(|input| (room.seq, Ok(input), at(minutes))));
+        log.extend(said.into_iter().map(|said| (0, Err(said), at(minutes))));
+    };
+    for minutes in 1..20 {
+        let node = ["a", "b", "c"][minutes as usize % 3];
+        let event = room.event(kind::SPOT_INTERRUPTION, Id::of(&[&minutes.to_string()]), node, minutes, Event::default());
+        let input = Input::Event(Envelope { deadline: Some(at(100 - minutes)), ..event });
+        let said = room.hear(&input, minutes);
+        tell(&mut room, said, Some(input), minutes);
+    }
+    let mut replayed = State::default();
+    for (seq, record, now) in &log {
+        match record {
+            Ok(input) => replayed.replay(*seq, input, *now),
+            Err(said) => replayed.said(None, said),
+        }
+    }
+    replayed.take_touched();
+    room.state.take_touched();
+    assert_eq!(serde_json::to_value(&replayed).unwrap(), serde_json::to_value(&room.state).unwrap());
+}

@@ -17,7 +17,7 @@ pub(super) async fn send(
         PageKind::Resolve => "Resolved".into(),
         PageKind::Note => "Note".into(),
     };
-    let header = cut(&format!("{word}: {}", report.title), 150);
+    let header = cut(&escape(&format!("{word}: {}", cut(&report.title, 120))), 150);
     let mut blocks = vec![json!({ "type": "header", "text": { "type": "plain_text", "text": header } })];
     let mut section = |text: String| {
         blocks.push(json!({ "type": "section", "text": { "type": "mrkdwn", "text": cut(&text, 2900) } }));
