@@ -93,7 +93,9 @@ impl Cli {
             Command::Demo(args) => demo::run(args).await,
             Command::Check(args) => check::run(&args),
             Command::Schema => {
-                words::say(&serde_json::to_string_pretty(&crate::rules::json_schema()).unwrap_or_default());
+                words::say(
+                    &serde_json::to_string_pretty(&crate::rules::json_schema()).unwrap_or_default(),
+                );
                 Exit::Good
             }
             Command::Send(args) => send::run(args).await,

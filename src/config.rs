@@ -52,7 +52,9 @@ impl Auth {
 /// What cannot be run with.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadConfig {
-    #[error("{0} is not loopback, and nobody would be asked who they are: give --token-file, --basic-file or --client-ca with --client-name, or listen on 127.0.0.1")]
+    #[error(
+        "{0} is not loopback, and nobody would be asked who they are: give --token-file, --basic-file or --client-ca with --client-name, or listen on 127.0.0.1"
+    )]
     Open(SocketAddr),
     #[error("--client-name needs --client-ca, --tls-cert and --tls-key")]
     NoClientCa,

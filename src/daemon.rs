@@ -54,9 +54,15 @@ pub async fn run<L, C, V, K, W, D>(
             () = stopped(&mut stop) => return,
         };
         match failed {
-            Some(Ok((room, Err(error)))) => tracing::error!(room, %error, "stopped; all rooms start again from the log"),
-            Some(Ok((room, Ok(())))) => tracing::error!(room, "ended; all rooms start again from the log"),
-            Some(Err(error)) => tracing::error!(%error, "a room failed; all start again from the log"),
+            Some(Ok((room, Err(error)))) => {
+                tracing::error!(room, %error, "stopped; all rooms start again from the log")
+            }
+            Some(Ok((room, Ok(())))) => {
+                tracing::error!(room, "ended; all rooms start again from the log")
+            }
+            Some(Err(error)) => {
+                tracing::error!(%error, "a room failed; all start again from the log")
+            }
             None => return,
         }
         rooms.shutdown().await;
@@ -89,9 +95,12 @@ where
     let (one, time, view) = (log.clone(), clock.clone(), hands.view.clone());
     rooms.spawn(async move { ("plan", plan::run::run(one, time, view).await) });
     let (one, time, seen) = (log.clone(), clock.clone(), witness.clone());
-    rooms.spawn(async move { ("remediation", remediation::run::run(one, time, hands, seen).await) });
+    rooms
+        .spawn(async move { ("remediation", remediation::run::run(one, time, hands, seen).await) });
     let (people, seen) = (directory(rules.clone()), witness.clone());
-    rooms.spawn(async move { ("escalation", escalation::run::run(log, clock, people, dispatch, seen).await) });
+    rooms.spawn(async move {
+        ("escalation", escalation::run::run(log, clock, people, dispatch, seen).await)
+    });
     rooms
 }
 

@@ -24,8 +24,8 @@ use jiff::Timestamp;
 /// What the engine hears.
 #[derive(Debug, Clone)]
 pub enum Input {
-    Event(Envelope<Event>),
-    Outcome(Envelope<Outcome>),
+    Event(Box<Envelope<Event>>),
+    Outcome(Box<Envelope<Outcome>>),
 }
 
 /// What the engine says: the only thing that changes incidents, throttles and reservations.

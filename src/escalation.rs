@@ -18,7 +18,12 @@ use std::future::Future;
 
 /// The roads to people. A provider's answer is told as it is; nothing is tried twice in here.
 pub trait Dispatch: Clone + Send + Sync + 'static {
-    fn send(&self, contact: &Contact, key: &PageKey, report: &Report) -> impl Future<Output = Delivery> + Send;
+    fn send(
+        &self,
+        contact: &Contact,
+        key: &PageKey,
+        report: &Report,
+    ) -> impl Future<Output = Delivery> + Send;
 }
 
 #[cfg(test)]

@@ -89,10 +89,8 @@ pub trait Log: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::Consumer, LogError>> + Send;
 
     /// Sets aside what cannot be used, with the reason. Nothing is lost.
-    fn dead_letter(
-        &self,
-        letter: DeadLetter,
-    ) -> impl Future<Output = Result<Seq, LogError>> + Send;
+    fn dead_letter(&self, letter: DeadLetter)
+    -> impl Future<Output = Result<Seq, LogError>> + Send;
 }
 
 /// How a consumer treats what is not acknowledged.
@@ -123,13 +121,18 @@ pub struct Delivered {
 pub trait Consumer: Send + 'static {
     /// Waits until there is at least one record, and returns at most `max`, in order. A caller who gives
     /// up waiting loses nothing.
-    fn next(&mut self, max: usize) -> impl Future<Output = Result<Vec<Delivered>, LogError>> + Send;
+    fn next(&mut self, max: usize)
+    -> impl Future<Output = Result<Vec<Delivered>, LogError>> + Send;
 
     /// The record is done with.
     fn ack(&mut self, seq: Seq) -> impl Future<Output = Result<(), LogError>> + Send;
 
     /// Not now: deliver it again after `delay`.
-    fn nak(&mut self, seq: Seq, delay: Duration) -> impl Future<Output = Result<(), LogError>> + Send;
+    fn nak(
+        &mut self,
+        seq: Seq,
+        delay: Duration,
+    ) -> impl Future<Output = Result<(), LogError>> + Send;
 
     /// Still working on it: the wait for an acknowledgement starts again.
     fn in_progress(&mut self, seq: Seq) -> impl Future<Output = Result<(), LogError>> + Send;
@@ -155,7 +158,8 @@ impl DeadLetter {
         let id = Id::of(&["dead", &self.source, &self.reason, &self.body]);
         let target = Target::Other { kind: "dead".into(), name: self.source.replace('/', "-") };
         let subject = Subject::new(Stream::Dead, "dead", None, &target);
-        let envelope = crate::model::Envelope::new("medevac.dead", id, &self.source, target, self.at, self);
+        let envelope =
+            crate::model::Envelope::new("medevac.dead", id, &self.source, target, self.at, self);
         Ok(Entry { id: envelope.id.clone(), subject, body: serde_json::to_vec(&envelope)? })
     }
 }

@@ -20,7 +20,8 @@ mod target;
 
 pub use alert::{Alert, AlertStatus};
 pub use cluster::{
-    Answer, ClusterCall, Look, Node, NodePatch, Owner, Pod, PodPhase, Refusal, Stay, Taint, Workload, WorkloadKind,
+    Answer, ClusterCall, Look, Node, NodePatch, Owner, Pod, PodPhase, Refusal, Stay, Taint,
+    Workload, WorkloadKind,
 };
 pub use decision::{Decision, Reservation, Severity, Suppression, Verdict};
 pub use envelope::{Cause, Envelope, MAX_CAUSES};

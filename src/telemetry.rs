@@ -100,7 +100,12 @@ impl Metrics {
             all.register_with_unit(name, help, Unit::Seconds, metric.clone());
         };
         seconds(all, "event_decision", "From durable to decided", &self.decision);
-        seconds(all, "event_first_call", "From the decision to the first request that changes something", &self.first_call);
+        seconds(
+            all,
+            "event_first_call",
+            "From the decision to the first request that changes something",
+            &self.first_call,
+        );
         seconds(all, "deadline_slack", "Left before the deadline when a plan ended", &self.slack);
         all.register("decisions", "Decisions by rule and verdict", self.decisions.clone());
         all.register("remediations", "Remediations by rule and outcome", self.remediations.clone());
@@ -109,7 +114,11 @@ impl Metrics {
         all.register("guard_denied", "Reservations denied", self.denied.clone());
         all.register("pages", "Pages by provider and outcome", self.pages.clone());
         all.register("pages_unanswered", "Incidents that nobody answered", self.unanswered.clone());
-        all.register("log_lag_records", "Records that the engine has not decided on yet", self.lag.clone());
+        all.register(
+            "log_lag_records",
+            "Records that the engine has not decided on yet",
+            self.lag.clone(),
+        );
         all.register("incidents_open", "Open incidents", self.incidents.clone());
         all.register("alert_episodes", "Alert episodes remembered", self.episodes.clone());
         all.register("rules", "Rules in force", self.rules.clone());
@@ -158,7 +167,9 @@ impl Metrics {
     pub fn guard_held(&self, held: impl Iterator<Item = (String, usize)>) {
         self.held.clear();
         for (guard, count) in held {
-            self.held.get_or_create(&GuardLabels { guard }).inc_by(i64::try_from(count).unwrap_or(i64::MAX));
+            self.held
+                .get_or_create(&GuardLabels { guard })
+                .inc_by(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
 

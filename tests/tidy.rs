@@ -1,5 +1,7 @@
 //! The law of the house, as a test: imports, who may wait, sizes, headers, biased selects.
 
+#![expect(clippy::expect_used, reason = "a failed expectation is a failed test")]
+
 use std::{fs, io, path::Path};
 
 /// Each room, and the rooms it may name.
@@ -17,22 +19,38 @@ const LAW: &[(&str, &[&str])] = &[
     ("escalation", &["model"]),
     ("sources", &["model", "log", "clock", "cluster"]),
     ("simulation", &["model", "clock", "cluster"]),
-    ("api", &["model", "log", "clock", "cluster", "config", "sources", "telemetry", "engine", "plan"]),
+    (
+        "api",
+        &["model", "log", "clock", "cluster", "config", "sources", "telemetry", "engine", "plan"],
+    ),
     (
         "daemon",
         &[
-            "model", "log", "clock", "cluster", "rules", "engine", "plan", "remediation", "escalation",
-            "sources", "telemetry",
+            "model",
+            "log",
+            "clock",
+            "cluster",
+            "rules",
+            "engine",
+            "plan",
+            "remediation",
+            "escalation",
+            "sources",
+            "telemetry",
         ],
     ),
-    ("adapters", &["model", "log", "clock", "cluster", "remediation", "escalation", "daemon", "rules"]),
+    (
+        "adapters",
+        &["model", "log", "clock", "cluster", "remediation", "escalation", "daemon", "rules"],
+    ),
 ];
 
 /// What a room's shell may name besides its room's own list.
 const SHELL: &[&str] = &["log", "clock", "cluster", "rules"];
 
 /// Crates that a pure file may not name.
-const OUTSIDE: &[&str] = &["tokio", "kube", "reqwest", "axum", "hyper", "rusqlite", "notify", "aws_sdk"];
+const OUTSIDE: &[&str] =
+    &["tokio", "kube", "reqwest", "axum", "hyper", "rusqlite", "notify", "aws_sdk"];
 
 /// Rooms whose files are pure, but for `run.rs`.
 const PURE: &[&str] = &["model", "rules", "engine", "plan", "remediation", "escalation"];
@@ -58,7 +76,9 @@ fn sources() -> Vec<File> {
         let text = fs::read_to_string(path)?;
         let name = path.display().to_string();
         let name = name.rsplit_once("/src/").map_or(name.clone(), |(_, rest)| rest.to_owned());
-        if path.extension().is_some_and(|extension| extension == "rs") && !name.ends_with("tests.rs") {
+        if path.extension().is_some_and(|extension| extension == "rs")
+            && !name.ends_with("tests.rs")
+        {
             let code = text.split("#[cfg(test)]").next().unwrap_or_default().to_owned();
             files.push(File { name, code, text });
         }
@@ -105,10 +125,19 @@ fn rooms_import_only_what_the_law_allows() {
             for path in code.split("crate::").skip(1) {
                 let grouped = path.strip_prefix('{').map(|rest| rest.split(',').collect());
                 for to in grouped.unwrap_or_else(|| vec![path]) {
-                    let to = to.trim().split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
-                    let may = to == room(name) || allowed.contains(&to) || (shell && SHELL.contains(&to));
+                    let to = to
+                        .trim()
+                        .split(|c: char| !c.is_alphanumeric() && c != '_')
+                        .next()
+                        .unwrap_or_default();
+                    let may =
+                        to == room(name) || allowed.contains(&to) || (shell && SHELL.contains(&to));
                     if !may && !to.is_empty() {
-                        faults.push(format!("{name}:{}: {} may not import {to}", line + 1, room(name)));
+                        faults.push(format!(
+                            "{name}:{}: {} may not import {to}",
+                            line + 1,
+                            room(name)
+                        ));
                     }
                 }
             }
@@ -193,7 +222,14 @@ fn long_functions(code: &str) -> impl Iterator<Item = (usize, usize)> {
     let mut long = vec![];
     for (at, line) in lines.iter().enumerate() {
         let body = line.trim_start();
-        let starts = ["fn ", "pub fn ", "async fn ", "pub async fn ", "pub(super) fn ", "pub(super) async fn "];
+        let starts = [
+            "fn ",
+            "pub fn ",
+            "async fn ",
+            "pub async fn ",
+            "pub(super) fn ",
+            "pub(super) async fn ",
+        ];
         if !starts.iter().any(|start| body.starts_with(start)) {
             continue;
         }
@@ -225,7 +261,8 @@ fn every_file_says_what_it_is_for_and_every_select_is_biased() {
         for (at, after) in code.match_indices("select! {") {
             if !code[at + after.len()..].trim_start().starts_with("biased;") {
                 let line = code[..at].lines().count();
-                faults.push(format!("{name}:{line}: a select that is not biased has no one history"));
+                faults
+                    .push(format!("{name}:{line}: a select that is not biased has no one history"));
             }
         }
     }

@@ -73,13 +73,17 @@ pub enum OpenError {
     },
     #[error(transparent)]
     Lock(#[from] LockError),
-    #[error("cannot open the log in {path}; if the file is damaged, move it away and restore a copy")]
+    #[error(
+        "cannot open the log in {path}; if the file is damaged, move it away and restore a copy"
+    )]
     Database {
         path: PathBuf,
         #[source]
         source: rusqlite::Error,
     },
-    #[error("the log in {path} was written by a newer version (format {found}, this one reads up to {known})")]
+    #[error(
+        "the log in {path} was written by a newer version (format {found}, this one reads up to {known})"
+    )]
     Newer { path: PathBuf, found: i64, known: i64 },
 }
 
@@ -132,7 +136,8 @@ impl Embedded {
         let bad = |source| OpenError::Database { path: path.clone(), source };
         let (commands, inbox) = std::sync::mpsc::sync_channel(QUEUE);
         let (writer, last) =
-            Writer::new(connection, options, Arc::clone(&now), Arc::clone(&watchers)).map_err(bad)?;
+            Writer::new(connection, options, Arc::clone(&now), Arc::clone(&watchers))
+                .map_err(bad)?;
         let readers = Readers::new(&path).map_err(bad)?;
         let thread = std::thread::Builder::new().name("medevac-log".into());
         let work = move || {
@@ -166,8 +171,8 @@ impl Embedded {
 
     /// Tells the writer something that may be lost where it has too much to do.
     fn tell(&self, command: Command) {
-        let told = self.inner.commands.as_ref().map(|commands| commands.try_send(command));
-        if !matches!(told, Some(Ok(()))) {
+        let Some(commands) = &self.inner.commands else { return };
+        if commands.try_send(command).is_err() {
             tracing::debug!("a place was not saved; the next one will be");
         }
     }
@@ -191,18 +196,30 @@ impl Log for Embedded {
     type Consumer = EmbeddedConsumer;
 
     async fn append(&self, entries: Vec<Entry>) -> Result<Vec<Appended>, LogError> {
-        if let Some(size) = entries.iter().map(|entry| entry.body.len()).find(|size| *size > MAX_RECORD) {
+        if let Some(size) =
+            entries.iter().map(|entry| entry.body.len()).find(|size| *size > MAX_RECORD)
+        {
             return Err(LogError::TooLarge { size, limit: MAX_RECORD });
         }
         self.ask(|reply| Command::Append { entries, reply }).await
     }
 
-    async fn read(&self, after: Seq, streams: &[Stream], limit: usize) -> Result<Vec<Record>, LogError> {
+    async fn read(
+        &self,
+        after: Seq,
+        streams: &[Stream],
+        limit: usize,
+    ) -> Result<Vec<Record>, LogError> {
         let streams = streams.to_vec();
         self.inner.readers.run(move |db| reader::read(db, after, &streams, limit)).await
     }
 
-    async fn history(&self, target: &Target, after: Seq, limit: usize) -> Result<Vec<Record>, LogError> {
+    async fn history(
+        &self,
+        target: &Target,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<Record>, LogError> {
         let target = target.to_string();
         self.inner.readers.run(move |db| reader::history(db, &target, after, limit)).await
     }

@@ -17,13 +17,17 @@ use std::{path::Path, time::Duration};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    #[error("cannot use the kubeconfig {path}; check the path, the current context and what it refers to")]
+    #[error(
+        "cannot use the kubeconfig {path}; check the path, the current context and what it refers to"
+    )]
     Kubeconfig {
         path: String,
         #[source]
         source: kube::config::KubeconfigError,
     },
-    #[error("this does not run inside a cluster, and no kubeconfig was given; give --kubeconfig FILE")]
+    #[error(
+        "this does not run inside a cluster, and no kubeconfig was given; give --kubeconfig FILE"
+    )]
     Nowhere(#[source] Box<kube::config::InferConfigError>),
     #[error("cannot make a client from that configuration")]
     Client(#[source] kube::Error),
@@ -36,11 +40,16 @@ pub enum ConnectError {
 pub async fn connect(kubeconfig: Option<&Path>) -> Result<kube::Client, ConnectError> {
     let mut config = match kubeconfig {
         Some(path) => {
-            let bad = |source| ConnectError::Kubeconfig { path: path.display().to_string(), source };
+            let bad =
+                |source| ConnectError::Kubeconfig { path: path.display().to_string(), source };
             let file = Kubeconfig::read_from(path).map_err(bad)?;
-            kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.map_err(bad)?
+            kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
+                .await
+                .map_err(bad)?
         }
-        None => kube::Config::infer().await.map_err(|source| ConnectError::Nowhere(Box::new(source)))?,
+        None => {
+            kube::Config::infer().await.map_err(|source| ConnectError::Nowhere(Box::new(source)))?
+        }
     };
     config.connect_timeout = Some(Duration::from_secs(5));
     // Every refusal is a fact for the saga, which has its own pauses.

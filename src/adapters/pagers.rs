@@ -54,7 +54,9 @@ impl<C: Clock> Dispatch for Pagers<C> {
         self.place(contact).await;
         match &contact.pager {
             Pager::Console => console(key, report),
-            Pager::Webhook { url, headers } => webhook::send(&self.client, url, headers, key, report).await,
+            Pager::Webhook { url, headers } => {
+                webhook::send(&self.client, url, headers, key, report).await
+            }
             Pager::PagerDuty { routing_key, url } => {
                 pagerduty::send(&self.client, url, routing_key, key, report).await
             }
@@ -72,9 +74,15 @@ impl<C: Clock> Dispatch for Pagers<C> {
 fn console(key: &PageKey, report: &Report) -> Delivery {
     let text = plain(report);
     match key.kind {
-        PageKind::Trigger => tracing::error!(contact = key.contact, incident = report.incident, "PAGE {text}"),
-        PageKind::Resolve => tracing::info!(contact = key.contact, incident = report.incident, "RESOLVED {text}"),
-        PageKind::Note => tracing::info!(contact = key.contact, incident = report.incident, "NOTE {text}"),
+        PageKind::Trigger => {
+            tracing::error!(contact = key.contact, incident = report.incident, "PAGE {text}")
+        }
+        PageKind::Resolve => {
+            tracing::info!(contact = key.contact, incident = report.incident, "RESOLVED {text}")
+        }
+        PageKind::Note => {
+            tracing::info!(contact = key.contact, incident = report.incident, "NOTE {text}")
+        }
     }
     Delivery::Accepted("console".into())
 }
@@ -100,7 +108,10 @@ fn cut(text: &str, most: usize) -> String {
 /// Sends and reads the answer: status, `Retry-After`, and the body.
 async fn ask(request: reqwest::RequestBuilder) -> Result<(u16, Option<u32>, String), Delivery> {
     // The error of a client may quote the URL, and a URL may hold a token: it is taken out.
-    let lost = |error: reqwest::Error| Delivery::Retry { after: None, why: error.without_url().to_string() };
+    let lost = |error: reqwest::Error| Delivery::Retry {
+        after: None,
+        why: error.without_url().to_string(),
+    };
     let response = request.timeout(TIMEOUT).send().await.map_err(lost)?;
     let status = response.status().as_u16();
     let header = response.headers().get("retry-after").and_then(|value| value.to_str().ok());

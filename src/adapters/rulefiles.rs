@@ -58,7 +58,10 @@ impl Files for RuleFiles {
         secret(reference)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "no decision waits on it: an editor gets time to finish")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "no decision waits on it: an editor gets time to finish"
+    )]
     async fn changed(&mut self) {
         if self.changes.recv().await.is_none() {
             std::future::pending::<()>().await;
@@ -91,19 +94,22 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<Arc<Source>>, String> {
 
 fn collect(path: &Path, named: bool, into: &mut Vec<Arc<Source>>) -> io::Result<()> {
     if path.is_dir() {
-        let mut entries: Vec<PathBuf> =
-            fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+        let mut entries: Vec<PathBuf> = fs::read_dir(path)?
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<Result<_, _>>()?;
         entries.sort();
         for entry in entries {
             // What starts with a dot is an editor's or a ConfigMap's own.
-            let hidden = entry.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+            let hidden =
+                entry.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
             if !hidden {
                 collect(&entry, false, into)?;
             }
         }
         return Ok(());
     }
-    if named || path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+    if named || path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+    {
         let text = fs::read_to_string(path)?;
         into.push(Arc::new(Source { path: path.display().to_string(), text }));
     }
@@ -127,7 +133,11 @@ pub fn secret(reference: &SecretRef) -> Result<Secret, String> {
                 return Err(format!("`{path}` is too large for a secret"));
             }
             let text = fs::read_to_string(path).map_err(bad)?;
-            if text.trim().is_empty() { Err(format!("`{path}` is empty")) } else { Ok(Secret::new(text.trim())) }
+            if text.trim().is_empty() {
+                Err(format!("`{path}` is empty"))
+            } else {
+                Ok(Secret::new(text.trim()))
+            }
         }
     }
 }

@@ -27,9 +27,13 @@ impl Web for WebClient {
         let name = url.host_str().unwrap_or_default().to_owned();
         let host = url.port().map_or(name.clone(), |port| format!("{name}:{port}"));
         if !self.hosts.contains(&host) {
-            return refused(format!("`{host}` is not among the hosts that `http` steps may call; add --http-host {host}"));
+            return refused(format!(
+                "`{host}` is not among the hosts that `http` steps may call; add --http-host {host}"
+            ));
         }
-        let Ok(method) = call.method.parse() else { return refused(format!("no method `{}`", call.method)) };
+        let Ok(method) = call.method.parse() else {
+            return refused(format!("no method `{}`", call.method));
+        };
         let request = self
             .client
             .request(method, url)
@@ -39,9 +43,10 @@ impl Web for WebClient {
             .body(call.body);
         match request.send().await.map(|response| response.status().as_u16()) {
             Ok(200..=299) => Answer::Done,
-            Ok(status @ (408 | 425 | 429 | 500..)) => {
-                Answer::Refused(Refusal::Busy { retry_after: None, message: format!("{host} answered {status}") })
-            }
+            Ok(status @ (408 | 425 | 429 | 500..)) => Answer::Refused(Refusal::Busy {
+                retry_after: None,
+                message: format!("{host} answered {status}"),
+            }),
             Ok(status) => refused(format!("{host} answered {status}")),
             Err(error) if error.is_connect() => {
                 let message = format!("{host} cannot be reached");

@@ -26,7 +26,11 @@ impl Gate {
     pub fn new(auth: &Auth) -> Gate {
         Gate {
             tokens: auth.tokens.iter().map(|token| digest(token.expose())).collect(),
-            basic: auth.basic.iter().map(|(user, word)| digest(&format!("{user}:{}", word.expose()))).collect(),
+            basic: auth
+                .basic
+                .iter()
+                .map(|(user, word)| digest(&format!("{user}:{}", word.expose())))
+                .collect(),
             open: auth.is_empty(),
         }
     }
@@ -35,7 +39,8 @@ impl Gate {
         if self.open || certified.0 {
             return true;
         }
-        let header = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let header =
+            headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
         let (scheme, rest) = header.split_once(' ').unwrap_or_default();
         let shown = rest.trim();
         match scheme.to_ascii_lowercase().as_str() {
@@ -70,10 +75,15 @@ mod tests {
         };
         let gate = Gate::new(&auth);
         let ask = |value: &str| {
-            let headers = HeaderMap::from_iter([("authorization".parse().unwrap(), value.parse().unwrap())]);
+            let headers =
+                HeaderMap::from_iter([("authorization".parse().unwrap(), value.parse().unwrap())]);
             gate.lets_in(&headers, Certified(false))
         };
-        assert!(ask("Bearer old") && ask("bearer new") && ask(&format!("Basic {}", BASE64_STANDARD.encode("am:pw:x"))));
+        assert!(
+            ask("Bearer old")
+                && ask("bearer new")
+                && ask(&format!("Basic {}", BASE64_STANDARD.encode("am:pw:x")))
+        );
         assert!(!ask("Bearer ") && !ask("Bearer olD") && !ask("Basic !!") && !ask("old"));
         assert!(!gate.lets_in(&HeaderMap::new(), Certified(false)));
         assert!(gate.lets_in(&HeaderMap::new(), Certified(true)));

@@ -64,13 +64,18 @@ where
         .route("/api/v1/incidents/{id}", get(incident::<L, C, V, R>))
         .route("/api/v1/incidents/{id}/{verb}", post(request::<L, C, V, R>))
         .route("/api/v1/plans/{id}", get(plan::<L, C, V, R>))
-        .route("/metrics", get(|State(shared): Here<L, C, V, R>| async move { shared.site.metrics.render() }))
+        .route(
+            "/metrics",
+            get(|State(shared): Here<L, C, V, R>| async move { shared.site.metrics.render() }),
+        )
         .route_layer(middleware::from_fn_with_state(Arc::clone(&shared), gate::<L, C, V, R>));
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz::<L, C, V, R>))
         .merge(inside)
-        .fallback(|| async { problem(StatusCode::NOT_FOUND, "there is nothing here; the paths start with /api/v1/") })
+        .fallback(|| async {
+            problem(StatusCode::NOT_FOUND, "there is nothing here; the paths start with /api/v1/")
+        })
         .with_state(shared)
 }
 
@@ -104,18 +109,29 @@ where
 }
 
 /// Reads a body within the bounds of size, time and memory.
-async fn body<L, C, V, R>(shared: &Shared<L, C, V, R>, headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Response> {
-    let told = headers.get("content-length").and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+async fn body<L, C, V, R>(
+    shared: &Shared<L, C, V, R>,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Vec<u8>, Response> {
+    let told =
+        headers.get("content-length").and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if told.is_some_and(|size| size > LARGEST) {
         return Err(problem(StatusCode::PAYLOAD_TOO_LARGE, "a body has at most 32 MiB"));
     }
     let wanted = u32::try_from(told.unwrap_or(64 << 10) / 1024 + 1).unwrap_or(u32::MAX);
     let Ok(_place) = shared.bytes.try_acquire_many(wanted) else {
-        return Err(problem(StatusCode::SERVICE_UNAVAILABLE, "too much arrives at once; send it again"));
+        return Err(problem(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too much arrives at once; send it again",
+        ));
     };
     match tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, LARGEST)).await {
         Ok(Ok(bytes)) => Ok(bytes.into()),
-        Ok(Err(_)) => Err(problem(StatusCode::PAYLOAD_TOO_LARGE, "a body has at most 32 MiB, and arrives whole")),
+        Ok(Err(_)) => Err(problem(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "a body has at most 32 MiB, and arrives whole",
+        )),
         Err(_) => Err(problem(StatusCode::REQUEST_TIMEOUT, "the body did not arrive within 30 s")),
     }
 }
@@ -143,7 +159,11 @@ fn received(metrics: &Metrics, source: &'static str, result: Result<Tally, Recei
     }
 }
 
-async fn alertmanager<L, C, V, R>(State(shared): Here<L, C, V, R>, headers: HeaderMap, raw: Body) -> Response
+async fn alertmanager<L, C, V, R>(
+    State(shared): Here<L, C, V, R>,
+    headers: HeaderMap,
+    raw: Body,
+) -> Response
 where
     L: Log + Kv,
     C: Clock,
@@ -159,14 +179,20 @@ where
     }
 }
 
-async fn events<L, C, V, R>(State(shared): Here<L, C, V, R>, headers: HeaderMap, raw: Body) -> Response
+async fn events<L, C, V, R>(
+    State(shared): Here<L, C, V, R>,
+    headers: HeaderMap,
+    raw: Body,
+) -> Response
 where
     L: Log + Kv,
     C: Clock,
     V: ClusterView,
     R: Readiness,
 {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let text = |name: &str| {
+        headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+    };
     let attributes: Map<String, Value> = headers
         .iter()
         .filter_map(|(name, value)| {
@@ -176,7 +202,8 @@ where
         .collect();
     match body(&shared, &headers, raw).await {
         Ok(bytes) => {
-            let result = shared.site.intake.cloudevents(&text("content-type"), attributes, &bytes).await;
+            let result =
+                shared.site.intake.cloudevents(&text("content-type"), attributes, &bytes).await;
             received(&shared.site.metrics, "cloudevents", result)
         }
         Err(response) => response,
@@ -210,7 +237,10 @@ struct Listing {
 /// Index entries looked at for one page: a rare state does not make one request read everything.
 const LOOKED_AT: usize = 2000;
 
-async fn incidents<L, C, V, R>(State(shared): Here<L, C, V, R>, Query(ask): Query<Listing>) -> Response
+async fn incidents<L, C, V, R>(
+    State(shared): Here<L, C, V, R>,
+    Query(ask): Query<Listing>,
+) -> Response
 where
     L: Log + Kv,
     C: Clock,
@@ -221,13 +251,21 @@ where
         None => None,
         Some(word) => match serde_json::from_value(json!(word)) {
             Ok(state) => Some(state),
-            Err(_) => return problem(StatusCode::BAD_REQUEST, "state is open, acknowledged or resolved"),
+            Err(_) => {
+                return problem(StatusCode::BAD_REQUEST, "state is open, acknowledged or resolved");
+            }
         },
     };
     let limit = ask.limit.unwrap_or(50).clamp(1, 500);
     let (mut found, mut cursor, mut looked) = (vec![], ask.cursor, 0);
     loop {
-        let page = match shared.site.intake.log.list(crate::engine::run::INCIDENTS, cursor.as_deref(), 200).await {
+        let page = match shared
+            .site
+            .intake
+            .log
+            .list(crate::engine::run::INCIDENTS, cursor.as_deref(), 200)
+            .await
+        {
             Ok(page) => page,
             Err(error) => return unavailable(&error),
         };
@@ -283,7 +321,9 @@ where
 fn concerns(record: &Record, incident: &Incident) -> bool {
     let Ok(envelope) = record.open::<Value>() else { return false };
     match record.stream {
-        Stream::Decisions | Stream::Plans | Stream::Outcomes => envelope.data["incident"] == *incident.id,
+        Stream::Decisions | Stream::Plans | Stream::Outcomes => {
+            envelope.data["incident"] == *incident.id
+        }
         Stream::Events | Stream::Dead => false,
     }
 }
@@ -318,19 +358,32 @@ where
         "resolve" => kind::INCIDENT_RESOLVE,
         _ => return problem(StatusCode::NOT_FOUND, "an incident is answered by ack or resolve"),
     };
-    let answer: Answer = match if raw.is_empty() { Ok(Answer::default()) } else { serde_json::from_slice(&raw) } {
+    let answer: Answer = match if raw.is_empty() {
+        Ok(Answer::default())
+    } else {
+        serde_json::from_slice(&raw)
+    } {
         Ok(answer) => answer,
-        Err(error) => return problem(StatusCode::BAD_REQUEST, &format!("expected {{by, note}}: {error}")),
+        Err(error) => {
+            return problem(StatusCode::BAD_REQUEST, &format!("expected {{by, note}}: {error}"));
+        }
     };
     let site = &shared.site;
     let incident = match crate::engine::run::find(&site.intake.log, &id).await {
         Ok(Some(incident)) if incident.state != IncidentState::Resolved => incident,
-        Ok(Some(_)) => return problem(StatusCode::CONFLICT, &format!("`{id}` is resolved already")),
+        Ok(Some(_)) => {
+            return problem(StatusCode::CONFLICT, &format!("`{id}` is resolved already"));
+        }
         Ok(None) => return problem(StatusCode::NOT_FOUND, &format!("there is no incident `{id}`")),
         Err(error) => return unavailable(&error),
     };
-    let clean = |text: String| text.chars().filter(|c| !c.is_control()).take(500).collect::<String>();
-    let how = if certified.is_some_and(|Extension(certified)| certified.0) { "certificate" } else { "http" };
+    let clean =
+        |text: String| text.chars().filter(|c| !c.is_control()).take(500).collect::<String>();
+    let how = if certified.is_some_and(|Extension(certified)| certified.0) {
+        "certificate"
+    } else {
+        "http"
+    };
     let by = clean(answer.by.unwrap_or_else(|| "somebody".into()));
     let payload = json!({ "incident": id, "by": by, "note": clean(answer.note), "how": how });
     let now = site.intake.clock.now();
@@ -338,7 +391,8 @@ where
     let data = Event { payload, ..Event::default() };
     let event = Envelope::new(kind, about, "medevac/api", incident.target, now, data);
     match site.intake.own(vec![event]).await {
-        Ok(_) => (StatusCode::ACCEPTED, Json(json!({ "incident": id, "accepted": verb }))).into_response(),
+        Ok(_) => (StatusCode::ACCEPTED, Json(json!({ "incident": id, "accepted": verb })))
+            .into_response(),
         Err(error) => unavailable(&error),
     }
 }
@@ -362,7 +416,9 @@ where
     };
     let ours = |record: &&Record| {
         record.stream == Stream::Outcomes
-            && record.open::<Value>().is_ok_and(|envelope| envelope.data["plan"] == *plan.data.id.as_str())
+            && record
+                .open::<Value>()
+                .is_ok_and(|envelope| envelope.data["plan"] == *plan.data.id.as_str())
     };
     let journal: Vec<Value> = journal.iter().filter(ours).map(link).collect();
     Json(json!({ "plan": plan.data, "journal": journal })).into_response()

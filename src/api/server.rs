@@ -12,7 +12,13 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
     server::WebPkiClientVerifier,
 };
-use std::{io, net::SocketAddr, path::{Path, PathBuf}, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -49,10 +55,15 @@ impl Server {
     ///
     /// # Errors
     /// Where the port is taken or the TLS files cannot be used.
-    pub async fn bind(address: SocketAddr, tls: Option<&Tls>, auth: &Auth) -> Result<Server, ServerError> {
+    pub async fn bind(
+        address: SocketAddr,
+        tls: Option<&Tls>,
+        auth: &Auth,
+    ) -> Result<Server, ServerError> {
         let tls = tls.map(acceptor).transpose()?;
-        let listener =
-            TcpListener::bind(address).await.map_err(|source| ServerError::Listen { address, source })?;
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|source| ServerError::Listen { address, source })?;
         Ok(Server { listener, tls, names: Arc::new(auth.client_names.clone()) })
     }
 
@@ -116,7 +127,8 @@ async fn converse(
     match tokio::time::timeout(PATIENCE, tls.accept(stream)).await {
         Ok(Ok(stream)) => {
             let shown = stream.get_ref().1.peer_certificates().and_then(|all| all.first());
-            let certified = Certified(shown.is_some_and(|certificate| accepted(certificate, names)));
+            let certified =
+                Certified(shown.is_some_and(|certificate| accepted(certificate, names)));
             serve(stream, router, certified, stop).await;
         }
         Ok(Err(error)) => tracing::debug!(%error, "no TLS handshake"),
@@ -127,9 +139,10 @@ async fn converse(
 /// Whether the certificate, which the authority signed, carries one of the accepted names.
 fn accepted(certificate: &CertificateDer<'_>, names: &[String]) -> bool {
     let Ok(certificate) = webpki::EndEntityCert::try_from(certificate) else { return false };
-    names.iter().filter_map(|name| ServerName::try_from(name.as_str()).ok()).any(|name| {
-        certificate.verify_is_valid_for_subject_name(&name).is_ok()
-    })
+    names
+        .iter()
+        .filter_map(|name| ServerName::try_from(name.as_str()).ok())
+        .any(|name| certificate.verify_is_valid_for_subject_name(&name).is_ok())
 }
 
 async fn serve(
@@ -160,7 +173,8 @@ async fn serve(
 fn acceptor(tls: &Tls) -> Result<TlsAcceptor, ServerError> {
     let bad = |path: &Path, why: String| ServerError::Pem { path: path.into(), why };
     let chain = certificates(&tls.certificate)?;
-    let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(|error| bad(&tls.key, error.to_string()))?;
+    let key =
+        PrivateKeyDer::from_pem_file(&tls.key).map_err(|error| bad(&tls.key, error.to_string()))?;
     let builder = match &tls.client_ca {
         Some(path) => {
             let mut roots = RootCertStore::empty();
@@ -176,8 +190,9 @@ fn acceptor(tls: &Tls) -> Result<TlsAcceptor, ServerError> {
         }
         None => ServerConfig::builder().with_no_client_auth(),
     };
-    let config =
-        builder.with_single_cert(chain, key).map_err(|error| bad(&tls.certificate, error.to_string()))?;
+    let config = builder
+        .with_single_cert(chain, key)
+        .map_err(|error| bad(&tls.certificate, error.to_string()))?;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 

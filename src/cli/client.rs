@@ -51,7 +51,12 @@ impl Daemon {
         self.send(client.get(format!("{}{path}", self.url.trim_end_matches('/')))).await
     }
 
-    pub(super) async fn post(&self, path: &str, content: &str, body: Vec<u8>) -> Result<Answer, Exit> {
+    pub(super) async fn post(
+        &self,
+        path: &str,
+        content: &str,
+        body: Vec<u8>,
+    ) -> Result<Answer, Exit> {
         let client = http()?;
         let request = client.post(format!("{}{path}", self.url.trim_end_matches('/')));
         self.send(request.header("Content-Type", content).body(body)).await
@@ -61,13 +66,18 @@ impl Daemon {
         let request = match &self.token_file {
             Some(path) => match std::fs::read_to_string(path) {
                 Ok(token) => request.bearer_auth(token.trim()),
-                Err(error) => return Err(Exit::Usage(format!("cannot read {}: {error}", path.display()))),
+                Err(error) => {
+                    return Err(Exit::Usage(format!("cannot read {}: {error}", path.display())));
+                }
             },
             None => request,
         };
         let response = request.timeout(Duration::from_secs(30)).send().await.map_err(|error| {
             let why = words::chain(&error.without_url());
-            Exit::Failed(format!("no daemon answers at {}: {why}; is it running? Give --url", self.url))
+            Exit::Failed(format!(
+                "no daemon answers at {}: {why}; is it running? Give --url",
+                self.url
+            ))
         })?;
         let status = response.status().as_u16();
         let text = response.text().await.map_err(|error| Exit::from_error(&error))?;

@@ -33,8 +33,15 @@ async fn show(args: &Args) -> Result<(), Exit> {
     let client = client::http()?;
     let stage = Stage::build(client.clone()).await?;
     let mut screen = Screen::new(stage.log.clone(), stage.practice.clone(), System.now());
-    screen.title("Medevac", "20 practice nodes: two spot pools that train, one on-demand pool that serves");
-    screen.note(&format!("the daemon listens on {}, its log is in {}", stage.url, stage.directory.display()));
+    screen.title(
+        "Medevac",
+        "20 practice nodes: two spot pools that train, one on-demand pool that serves",
+    );
+    screen.note(&format!(
+        "the daemon listens on {}, its log is in {}",
+        stage.url,
+        stage.directory.display()
+    ));
     let outcome = perform(&stage, &client, &mut screen).await;
     screen.refresh().await;
     outcome?;
@@ -61,7 +68,8 @@ async fn perform(stage: &Stage, client: &reqwest::Client, screen: &mut Screen) -
 }
 
 async fn keep(stage: &Stage, screen: &mut Screen) {
-    screen.note(&format!("it goes on; try: medevac incidents --url {} (Ctrl-C ends it)", stage.url));
+    screen
+        .note(&format!("it goes on; try: medevac incidents --url {} (Ctrl-C ends it)", stage.url));
     loop {
         tokio::select! {
             biased;
@@ -87,15 +95,22 @@ async fn acts(stage: &Stage, client: &reqwest::Client) -> Result<(), Exit> {
     stage.post(client, "/api/v1/alertmanager", "application/json", &first).await?;
     System.after(Duration::from_secs(2)).await;
     stage.announce("2", &format!("AWS takes {doomed} away in two minutes"));
-    stage.post(client, "/api/v1/events", "application/cloudevents+json", &notice(stage, &doomed)).await?;
-    let resolved = async |node: &str| stage.state_of(client, node).await.is_some_and(|state| state == "resolved");
+    stage
+        .post(client, "/api/v1/events", "application/cloudevents+json", &notice(stage, &doomed))
+        .await?;
+    let resolved = async |node: &str| {
+        stage.state_of(client, node).await.is_some_and(|state| state == "resolved")
+    };
     until(async || resolved(&doomed).await).await;
     world().reclaim(&doomed, System.now());
     until(async || stage.remediated(client, &ill).await).await;
     let over = alert("GpuXidCritical", &ill, "Xid 79: the GPU has fallen off the bus", "resolved");
     stage.post(client, "/api/v1/alertmanager", "application/json", &over).await?;
     until(async || resolved(&ill).await).await;
-    stage.announce("3", &format!("a slow node, {slow}, runs a pod that its disruption budget does not let go"));
+    stage.announce(
+        "3",
+        &format!("a slow node, {slow}, runs a pod that its disruption budget does not let go"),
+    );
     let third = alert("InferenceNodeSlow", &slow, "p99 latency is over 2 s", "firing");
     stage.post(client, "/api/v1/alertmanager", "application/json", &third).await?;
     until(async || stage.pages_delivered().await >= 2).await;
@@ -106,7 +121,10 @@ async fn acts(stage: &Stage, client: &reqwest::Client) -> Result<(), Exit> {
     let answer = json!({ "by": "you", "note": "moving the licence server by hand" });
     let path = format!("/api/v1/incidents/{id}/ack");
     stage.post(client, &path, "application/json", &answer).await?;
-    until(async || stage.state_of(client, &slow).await.is_some_and(|state| state == "acknowledged")).await;
+    until(async || {
+        stage.state_of(client, &slow).await.is_some_and(|state| state == "acknowledged")
+    })
+    .await;
     Ok(())
 }
 
@@ -137,7 +155,8 @@ fn alert(name: &str, node: &str, summary: &str, status: &str) -> Value {
 
 /// A spot notice as a CloudEvent, with the body that EventBridge has.
 fn notice(stage: &Stage, node: &str) -> Value {
-    let instance = stage.practice.world().node(node).map(|node| node.instance_id.clone()).unwrap_or_default();
+    let instance =
+        stage.practice.world().node(node).map(|node| node.instance_id.clone()).unwrap_or_default();
     let now = System.now();
     json!({
         "specversion": "1.0", "id": format!("notice-{instance}"), "source": "aws.ec2", "time": now,
@@ -153,7 +172,12 @@ async fn summary(screen: &mut Screen, stage: &Stage, client: &reqwest::Client) -
     for one in incidents.iter().rev() {
         let text = |key: &str| one[key].as_str().unwrap_or_default().to_owned();
         let note = if text("note").is_empty() { "acknowledged".into() } else { text("note") };
-        screen.note(&format!("{:<13} {:<28} {}", text("state"), text("target"), words::plain(&note)));
+        screen.note(&format!(
+            "{:<13} {:<28} {}",
+            text("state"),
+            text("target"),
+            words::plain(&note)
+        ));
     }
     screen.note(&format!(
         "{running} of {wanted} pods run. Two nodes were emptied and nobody was woken; one remediation failed, climbed \
@@ -162,7 +186,9 @@ async fn summary(screen: &mut Screen, stage: &Stage, client: &reqwest::Client) -
     screen.note("Every line above is a record in a durable log; kill -9 at any point loses none and repeats none.");
     screen.title("Next", "");
     screen.note("medevac check rules/                 the rules that ship, checked");
-    screen.note("medevac run --rules rules/ --mode observe   on your cluster, without writing anything");
+    screen.note(
+        "medevac run --rules rules/ --mode observe   on your cluster, without writing anything",
+    );
     screen.note("medevac demo --keep                  this, left running, to look at with `medevac incidents`");
     Ok(())
 }

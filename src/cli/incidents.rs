@@ -34,7 +34,9 @@ pub(super) struct Answer {
 pub(super) async fn run(args: Args) -> Exit {
     let path = match (&args.id, &args.state) {
         (Some(id), _) => format!("/api/v1/incidents/{}", escape(id)),
-        (None, Some(state)) => format!("/api/v1/incidents?limit={}&state={}", args.limit, escape(state)),
+        (None, Some(state)) => {
+            format!("/api/v1/incidents?limit={}&state={}", args.limit, escape(state))
+        }
         (None, None) => format!("/api/v1/incidents?limit={}", args.limit),
     };
     let body = match args.daemon.get(&path).await.and_then(super::client::Answer::good) {
@@ -51,7 +53,9 @@ pub(super) async fn run(args: Args) -> Exit {
 
 fn escape(text: &str) -> String {
     let keep = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    text.bytes().map(|byte| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    text.bytes()
+        .map(|byte| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 fn text(value: &Value) -> String {
@@ -63,7 +67,10 @@ fn list(body: &Value) {
     if incidents.is_empty() {
         return words::say("No incidents.");
     }
-    words::say(&format!("{:<15} {:<13} {:<9} {:<20} {:<32} NOTE", "INCIDENT", "STATE", "SEVERITY", "OPENED", "TARGET"));
+    words::say(&format!(
+        "{:<15} {:<13} {:<9} {:<20} {:<32} NOTE",
+        "INCIDENT", "STATE", "SEVERITY", "OPENED", "TARGET"
+    ));
     for one in incidents {
         let opened: String = text(&one["opened_at"]).chars().take(19).collect();
         words::say(&format!(
@@ -114,7 +121,8 @@ pub(super) fn describe(record: &Value) -> String {
         "medevac.remediation.planned" => {
             let steps = data["steps"].as_array().into_iter().flatten();
             let names: Vec<String> = steps.map(|step| text(&step["name"])).collect();
-            let remarks = data["remarks"].as_array().into_iter().flatten().map(text).collect::<Vec<_>>();
+            let remarks =
+                data["remarks"].as_array().into_iter().flatten().map(text).collect::<Vec<_>>();
             format!("plan: {} ({})", names.join(", "), remarks.join("; "))
         }
         "medevac.remediation" => journal(&data["entry"]),
@@ -126,11 +134,17 @@ pub(super) fn describe(record: &Value) -> String {
 
 fn journal(entry: &Value) -> String {
     let step = text(&entry["step"]);
-    let why = |key: &str| entry[key].as_str().filter(|why| !why.is_empty()).map(|why| format!(": {why}"));
+    let why =
+        |key: &str| entry[key].as_str().filter(|why| !why.is_empty()).map(|why| format!(": {why}"));
     match entry["entry"].as_str().unwrap_or_default() {
         "ended" => format!("remediation {}", text(&entry["how"]["how"])),
         "escalate" => {
-            format!("asks for a person ({} level {}){}", text(&entry["policy"]), entry["level"], why("why").unwrap_or_default())
+            format!(
+                "asks for a person ({} level {}){}",
+                text(&entry["policy"]),
+                entry["level"],
+                why("why").unwrap_or_default()
+            )
         }
         "succeeded" => format!("{step} done{}", why("note").unwrap_or_default()),
         "accepted" => "remediation accepted".into(),
@@ -142,7 +156,12 @@ fn page(step: &Value) -> String {
     let key = &step["key"];
     let whom = format!("{} (level {}, round {})", text(&key["contact"]), key["level"], key["nth"]);
     match step["page"].as_str().unwrap_or_default() {
-        "calling" => format!("calling level {} of {}: {}", step["level"], text(&step["policy"]), text(&step["why"])),
+        "calling" => format!(
+            "calling level {} of {}: {}",
+            step["level"],
+            text(&step["policy"]),
+            text(&step["why"])
+        ),
         "intent" => format!("{} for {whom}", text(&key["kind"])),
         "attempt" => format!("attempt {} to reach {whom}", step["attempt"]),
         "delivered" => format!("reached {whom}"),
@@ -156,7 +175,12 @@ fn page(step: &Value) -> String {
 pub(super) async fn answer(verb: &str, args: Answer) -> Exit {
     let body = json!({ "by": args.by, "note": args.note }).to_string();
     let path = format!("/api/v1/incidents/{}/{verb}", escape(&args.id));
-    match args.daemon.post(&path, "application/json", body.into_bytes()).await.and_then(super::client::Answer::good) {
+    match args
+        .daemon
+        .post(&path, "application/json", body.into_bytes())
+        .await
+        .and_then(super::client::Answer::good)
+    {
         Ok(_) => {
             words::say(&format!("{}: {verb} is recorded", args.id));
             Exit::Good

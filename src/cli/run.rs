@@ -25,7 +25,13 @@ use tokio::sync::{mpsc, watch};
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Rule files, or directories of them. May be given several times.
-    #[arg(long, env = "MEDEVAC_RULES", required = true, value_delimiter = ',', value_name = "PATH")]
+    #[arg(
+        long,
+        env = "MEDEVAC_RULES",
+        required = true,
+        value_delimiter = ',',
+        value_name = "PATH"
+    )]
     rules: Vec<PathBuf>,
     /// Where the embedded log lives.
     #[arg(long, env = "MEDEVAC_DATA_DIR", default_value = "medevac-data", value_name = "DIR")]
@@ -87,7 +93,12 @@ fn configure(args: &Args) -> Result<Config, Exit> {
         let Some(path) = path else { return Ok(vec![]) };
         let text = std::fs::read_to_string(path)
             .map_err(|error| Exit::Usage(format!("cannot read {}: {error}", path.display())))?;
-        let lines: Vec<String> = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
+        let lines: Vec<String> = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .map(str::to_owned)
+            .collect();
         if lines.is_empty() {
             return Err(Exit::Usage(format!("there is nothing in {}", path.display())));
         }
@@ -108,7 +119,11 @@ fn configure(args: &Args) -> Result<Config, Exit> {
         data_dir: args.data_dir.clone(),
         listen: args.listen,
         auth,
-        tls: tls.map(|(certificate, key)| Tls { certificate, key, client_ca: args.client_ca.clone() }),
+        tls: tls.map(|(certificate, key)| Tls {
+            certificate,
+            key,
+            client_ca: args.client_ca.clone(),
+        }),
         kubeconfig: args.kubeconfig.clone(),
         mode: match args.mode {
             RunMode::Enforce => Mode::Enforce,
@@ -134,7 +149,10 @@ fn load(paths: &[PathBuf], mode: Mode) -> Result<Ruleset, Exit> {
         }
         Err(faults) => {
             faults.iter().for_each(|fault| words::complain(&fault.render(false)));
-            Err(Exit::Usage(format!("{} faults in the rules; `medevac check` shows them too", faults.len())))
+            Err(Exit::Usage(format!(
+                "{} faults in the rules; `medevac check` shows them too",
+                faults.len()
+            )))
         }
     }
 }
@@ -144,8 +162,12 @@ async fn serve(config: Config) -> Result<(), Exit> {
     let client = client::http()?;
     let failed = |error: &dyn std::error::Error| Exit::from_error(error);
     let log = open(&config.data_dir)?;
-    let server = Server::bind(config.listen, config.tls.as_ref(), &config.auth).await.map_err(|e| failed(&e))?;
-    let kube = kubernetes::connect(config.kubeconfig.as_deref()).await.map_err(|e| Exit::Usage(words::chain(&e)))?;
+    let server = Server::bind(config.listen, config.tls.as_ref(), &config.auth)
+        .await
+        .map_err(|e| failed(&e))?;
+    let kube = kubernetes::connect(config.kubeconfig.as_deref())
+        .await
+        .map_err(|e| Exit::Usage(words::chain(&e)))?;
     let view = KubernetesView::start(&kube);
     let metrics = Metrics::default();
     metrics.rules_loaded(ruleset.rules.len());
@@ -168,7 +190,12 @@ async fn serve(config: Config) -> Result<(), Exit> {
     greet(&config, &server, ruleset.rules.len());
     let (rules, in_force) = watch::channel(Arc::new(ruleset));
     let (stop, stopped) = watch::channel(false);
-    let site = Site { intake: intake.clone(), gate: Gate::new(&config.auth), metrics: metrics.clone(), readiness: Ready(view) };
+    let site = Site {
+        intake: intake.clone(),
+        gate: Gate::new(&config.auth),
+        metrics: metrics.clone(),
+        readiness: Ready(view),
+    };
     let files = Bounded { files: RuleFiles::watch(&config.rules), mode: config.mode };
     tokio::spawn(reconcile::run(groups, intake.clone(), client, config.alertmanagers.clone()));
     tokio::spawn(daemon::reload(files, rules, intake, metrics.clone()));
@@ -186,13 +213,20 @@ async fn serve(config: Config) -> Result<(), Exit> {
 }
 
 fn open(directory: &Path) -> Result<Embedded, Exit> {
-    let log = Embedded::open(directory, Options::default(), System).map_err(|e| Exit::Usage(words::chain(&e)))?;
+    let log = Embedded::open(directory, Options::default(), System)
+        .map_err(|e| Exit::Usage(words::chain(&e)))?;
     let healed = log.healed();
     if healed.discarded_bytes > 0 {
-        tracing::warn!(bytes = healed.discarded_bytes, "an incomplete write at the end of the log was discarded; none of it had been acknowledged");
+        tracing::warn!(
+            bytes = healed.discarded_bytes,
+            "an incomplete write at the end of the log was discarded; none of it had been acknowledged"
+        );
     }
     if healed.replayed_pages > 0 {
-        tracing::info!(pages = healed.replayed_pages, "the log was recovered after an unclean stop");
+        tracing::info!(
+            pages = healed.replayed_pages,
+            "the log was recovered after an unclean stop"
+        );
     }
     Ok(log)
 }
@@ -210,7 +244,9 @@ fn greet(config: &Config, server: &Server, rules: usize) {
 
 async fn signal() {
     use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
     tokio::select! {
         biased;
         _ = terminate.recv() => {}

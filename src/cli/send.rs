@@ -24,11 +24,14 @@ pub(super) async fn run(args: Args) -> Exit {
     }
     let (path, content) = match serde_json::from_slice::<Value>(&bytes) {
         Ok(Value::Array(_)) => ("/api/v1/events", "application/cloudevents-batch+json"),
-        Ok(value) if value.get("specversion").is_some() => ("/api/v1/events", "application/cloudevents+json"),
+        Ok(value) if value.get("specversion").is_some() => {
+            ("/api/v1/events", "application/cloudevents+json")
+        }
         Ok(value) if value.get("alerts").is_some() => ("/api/v1/alertmanager", "application/json"),
         Ok(_) => {
             return Exit::Usage(
-                "this is neither an Alertmanager body (`alerts`) nor a CloudEvent (`specversion`)".into(),
+                "this is neither an Alertmanager body (`alerts`) nor a CloudEvent (`specversion`)"
+                    .into(),
             );
         }
         Err(error) => return Exit::Usage(format!("{} is not JSON: {error}", args.file.display())),

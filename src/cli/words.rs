@@ -16,7 +16,11 @@ pub(super) fn say(line: &str) {
 
 /// A line on standard error.
 pub(super) fn complain(line: &str) {
-    let style = if std::io::stderr().is_terminal() { AnsiColor::Red.on_default().bold() } else { Style::new() };
+    let style = if std::io::stderr().is_terminal() {
+        AnsiColor::Red.on_default().bold()
+    } else {
+        Style::new()
+    };
     if writeln!(std::io::stderr(), "{style}medevac:{style:#} {line}").is_err() {
         tracing::trace!("nobody reads");
     }

@@ -42,13 +42,10 @@ pub async fn reload<L: Log, C: Clock, V: ClusterView>(
     loop {
         files.changed().await;
         let before = rules.borrow().version.clone();
-        let loaded = files
-            .read()
-            .map_err(|why| vec![why])
-            .and_then(|sources| {
-                rules::load(&sources, &|reference| files.secret(reference))
-                    .map_err(|faults| faults.iter().map(rules::Diagnostic::line).collect())
-            });
+        let loaded = files.read().map_err(|why| vec![why]).and_then(|sources| {
+            rules::load(&sources, &|reference| files.secret(reference))
+                .map_err(|faults| faults.iter().map(rules::Diagnostic::line).collect())
+        });
         let (kind, payload) = match loaded {
             Ok(next) if next.version == before => continue,
             Ok(next) => {
@@ -62,7 +59,10 @@ pub async fn reload<L: Log, C: Clock, V: ClusterView>(
                 for fault in &faults {
                     tracing::error!("{fault}");
                 }
-                tracing::error!(faults = faults.len(), "the edited rules are refused; those before stay in force");
+                tracing::error!(
+                    faults = faults.len(),
+                    "the edited rules are refused; those before stay in force"
+                );
                 metrics.rules_rejected();
                 (kind::RULES_REJECTED, json!({ "faults": faults }))
             }

@@ -2,8 +2,8 @@
 
 use super::{Said, State};
 use crate::model::{
-    Alert, Entry, Envelope, Event, Id, Incident, IncidentChange, Move, Outcome, Severity, Signal, Target,
-    kind,
+    Alert, Entry, Envelope, Event, Id, Incident, IncidentChange, Move, Outcome, Severity, Signal,
+    Target, kind,
 };
 use crate::rules::Rule;
 use jiff::Timestamp;
@@ -37,7 +37,8 @@ pub(super) fn incident_for(
     let severity = severity(rule, event);
     let signal = event.data.alert.as_ref().map(signal);
     if let Some(open) = state.incident_of(&event.subject) {
-        let news = signal.as_ref().is_some_and(|signal| !open.signals.contains(signal)) || severity > open.severity;
+        let news = signal.as_ref().is_some_and(|signal| !open.signals.contains(signal))
+            || severity > open.severity;
         let joined = Move::Joined { signal, severity };
         let said = news.then(|| change(event, &open.id, &open.target, &rule.name, joined, now));
         return (open.id.clone(), said);
@@ -45,7 +46,8 @@ pub(super) fn incident_for(
     let subject = event.subject.to_string();
     let id = format!("inc-{}", Id::of(&["incident", event.id.as_str(), &subject]).short(10));
     let traceparent = trace(&id);
-    let opened = Move::Opened { title: title(event), severity, signal, event_seq: seq, traceparent };
+    let opened =
+        Move::Opened { title: title(event), severity, signal, event_seq: seq, traceparent };
     let said = change(event, &id, &event.subject, "opened", opened, now);
     (id, Some(said))
 }
@@ -74,7 +76,8 @@ pub(super) fn severity(rule: &Rule, event: &Envelope<Event>) -> Severity {
 
 /// Why the incident was opened, in one line of outside text without control characters.
 fn title(event: &Envelope<Event>) -> String {
-    let clean = |text: &str| -> String { text.chars().filter(|c| !c.is_control()).take(200).collect() };
+    let clean =
+        |text: &str| -> String { text.chars().filter(|c| !c.is_control()).take(200).collect() };
     match &event.data.alert {
         Some(alert) => {
             let summary = alert.annotations.get("summary").filter(|text| !text.trim().is_empty());
@@ -93,7 +96,9 @@ pub(super) fn cleared(
     now: Timestamp,
 ) -> Vec<Said> {
     let mut said = vec![];
-    let holds = |incident: &&Incident| incident.signals.iter().any(|signal| signal.fingerprint == fingerprint);
+    let holds = |incident: &&Incident| {
+        incident.signals.iter().any(|signal| signal.fingerprint == fingerprint)
+    };
     let concerned: Vec<Incident> = state.incidents.values().filter(holds).cloned().collect();
     for incident in concerned {
         let left = incident.signals.len() - 1;

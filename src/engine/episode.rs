@@ -122,11 +122,18 @@ impl Episodes {
     }
 
     /// The open episodes of a group that `active` does not name: what a truncated body hid is over.
-    pub(super) fn hidden_ends(&self, group_key: &str, active: &[String], asked_at: Timestamp) -> Vec<String> {
+    pub(super) fn hidden_ends(
+        &self,
+        group_key: &str,
+        active: &[String],
+        asked_at: Timestamp,
+    ) -> Vec<String> {
         self.by_fingerprint
             .iter()
             .filter(|(_, episode)| episode.closed_at.is_none() && episode.group_key == group_key)
-            .filter(|(fingerprint, episode)| episode.last_seen < asked_at && !active.contains(fingerprint))
+            .filter(|(fingerprint, episode)| {
+                episode.last_seen < asked_at && !active.contains(fingerprint)
+            })
             .map(|(fingerprint, _)| fingerprint.clone())
             .collect()
     }

@@ -34,9 +34,10 @@ impl Guards {
         now: Timestamp,
     ) -> Result<(), Suppression> {
         let slot = slot(&guard.name, key);
-        let held = self.held.get(&slot).map_or(0, |plans| {
-            plans.iter().filter(|plan| Some(*plan) != but).count()
-        });
+        let held = self
+            .held
+            .get(&slot)
+            .map_or(0, |plans| plans.iter().filter(|plan| Some(*plan) != but).count());
         let held = u32::try_from(held).unwrap_or(u32::MAX);
         let deny = |limit: String| {
             Err(Suppression::Guard { guard: guard.name.clone(), key: key.to_owned(), limit, held })
@@ -53,9 +54,10 @@ impl Guards {
         }
         if let Some(rate) = guard.limits.rate {
             let since = now.checked_sub(rate.within.0).unwrap_or(Timestamp::MIN);
-            let starts = self.started.get(&slot).map_or(0, |starts| {
-                starts.iter().filter(|at| **at > since).count()
-            });
+            let starts = self
+                .started
+                .get(&slot)
+                .map_or(0, |starts| starts.iter().filter(|at| **at > since).count());
             if starts >= rate.count as usize && but.is_none() {
                 return deny(format!("rate: {}/{}", rate.count, rate.within));
             }
@@ -114,7 +116,10 @@ mod tests {
 
     #[test]
     fn a_small_pool_allows_one() {
-        assert_eq!([allowed(20, 3), allowed(30, 10), allowed(30, 0), allowed(100, 4)], [1, 3, 1, 4]);
+        assert_eq!(
+            [allowed(20, 3), allowed(30, 10), allowed(30, 0), allowed(100, 4)],
+            [1, 3, 1, 4]
+        );
     }
 
     #[test]

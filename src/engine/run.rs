@@ -42,19 +42,25 @@ impl Fold for State {
 
 enum Heard {
     Input(Input),
-    Said(Said),
+    Said(Box<Said>),
 }
 
 /// What a record says, if it is for us.
 fn read(record: &Record) -> Option<Heard> {
     let heard = match record.stream {
-        Stream::Events => record.open::<Event>().map(|event| Heard::Input(Input::Event(event))),
-        Stream::Outcomes => record.open::<Outcome>().map(|outcome| Heard::Input(Input::Outcome(outcome))),
+        Stream::Events => {
+            record.open::<Event>().map(|event| Heard::Input(Input::Event(Box::new(event))))
+        }
+        Stream::Outcomes => {
+            record.open::<Outcome>().map(|outcome| Heard::Input(Input::Outcome(Box::new(outcome))))
+        }
         Stream::Decisions => match record.open::<serde_json::Value>() {
-            Ok(envelope) if envelope.kind == kind::INCIDENT => {
-                record.open::<IncidentChange>().map(|change| Heard::Said(Said::Change(change)))
-            }
-            Ok(_) => record.open::<Decision>().map(|decision| Heard::Said(Said::Decision(decision))),
+            Ok(envelope) if envelope.kind == kind::INCIDENT => record
+                .open::<IncidentChange>()
+                .map(|change| Heard::Said(Box::new(Said::Change(change)))),
+            Ok(_) => record
+                .open::<Decision>()
+                .map(|decision| Heard::Said(Box::new(Said::Decision(decision)))),
             Err(error) => Err(error),
         },
         Stream::Plans | Stream::Dead => return None,
@@ -97,7 +103,8 @@ pub async fn run<L: Log + Kv>(
 /// it counts already, and must not be said again.
 async fn recover<L: Log + Kv>(log: &L, floor: Seq) -> Result<(State, BTreeSet<Id>), LogError> {
     let snapshot = Kv::get(log, "snapshots", NAME).await?;
-    let saved = snapshot.and_then(|entry| serde_json::from_slice::<log::Saved<State>>(&entry.value).ok());
+    let saved =
+        snapshot.and_then(|entry| serde_json::from_slice::<log::Saved<State>>(&entry.value).ok());
     let (mut state, mut at) = saved.map_or_else(Default::default, |saved| (saved.state, saved.seq));
     let mut recorded = BTreeSet::new();
     loop {
@@ -105,7 +112,9 @@ async fn recover<L: Log + Kv>(log: &L, floor: Seq) -> Result<(State, BTreeSet<Id
         for record in &page {
             at = record.seq;
             match read(record) {
-                Some(Heard::Input(input)) if record.seq <= floor => state.replay(record.seq, &input, record.at),
+                Some(Heard::Input(input)) if record.seq <= floor => {
+                    state.replay(record.seq, &input, record.at)
+                }
                 Some(Heard::Said(said)) => {
                     state.said(Some(record.seq), &said);
                     if record.seq > floor {
@@ -204,4 +213,3 @@ pub async fn find<K: Kv>(kv: &K, id: &str) -> Result<Option<Incident>, LogError>
     let entry = kv.get(INCIDENTS, &key).await?;
     Ok(entry.and_then(|entry| serde_json::from_slice(&entry.value).ok()))
 }
-

@@ -2,8 +2,8 @@
 
 use super::{Episodes, Guards, Input, News, Said};
 use crate::model::{
-    Decision, Entry, Envelope, Event, Id, Incident, IncidentChange, IncidentState, Mode, Move, Outcome,
-    Plan, PlanEnd, Target, Verdict, kind,
+    Decision, Entry, Envelope, Event, Id, Incident, IncidentChange, IncidentState, Mode, Move,
+    Outcome, Plan, PlanEnd, Target, Verdict, kind,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -87,7 +87,9 @@ impl State {
     }
 
     fn take_outcome(&mut self, outcome: &Envelope<Outcome>) {
-        let Outcome::Remediation { plan, incident, entry: Entry::Ended { how }, .. } = &outcome.data else {
+        let Outcome::Remediation { plan, incident, entry: Entry::Ended { how }, .. } =
+            &outcome.data
+        else {
             return;
         };
         self.guards.release(plan);

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::model::{
-    Alert, AlertStatus, Context, Entry, Id, Incident, Node, Plan, PlanEnd, Pool, Secret, Suppression, Target, Verdict,
-    kind,
+    Alert, AlertStatus, Context, Entry, Id, Incident, Node, Plan, PlanEnd, Pool, Secret,
+    Suppression, Target, Verdict, kind,
 };
 use std::{sync::Arc, time::Duration};
 
@@ -46,7 +46,14 @@ impl Room {
         step(&rules(), &mut self.state, self.seq, input, at(minutes), &mut self.misses)
     }
 
-    fn alert(&mut self, name: &str, node: &str, status: AlertStatus, starts: u64, minutes: u64) -> Vec<Said> {
+    fn alert(
+        &mut self,
+        name: &str,
+        node: &str,
+        status: AlertStatus,
+        starts: u64,
+        minutes: u64,
+    ) -> Vec<Said> {
         let ends = (status == AlertStatus::Resolved).then(|| at(minutes));
         let alert = Alert {
             status,
@@ -65,8 +72,9 @@ impl Room {
         self.seq += 1;
         let id = Id::of(&[&self.seq.to_string()]);
         self.seq -= 1;
-        let event = self.event(kind, id, node, minutes, Event { alert: Some(alert), ..Event::default() });
-        self.hear(&Input::Event(event), minutes)
+        let event =
+            self.event(kind, id, node, minutes, Event { alert: Some(alert), ..Event::default() });
+        self.hear(&Input::Event(Box::new(event)), minutes)
     }
 
     fn event(&self, kind: &str, id: Id, node: &str, minutes: u64, data: Event) -> Envelope<Event> {
@@ -78,9 +86,15 @@ impl Room {
     }
 
     fn spot(&mut self, node: &str, minutes: u64) -> Vec<Said> {
-        let event = self.event(kind::SPOT_INTERRUPTION, Id::of(&["spot", node]), node, minutes, Event::default());
+        let event = self.event(
+            kind::SPOT_INTERRUPTION,
+            Id::of(&["spot", node]),
+            node,
+            minutes,
+            Event::default(),
+        );
         let event = Envelope { deadline: Some(at(minutes + 2)), ..event };
-        self.hear(&Input::Event(event), minutes)
+        self.hear(&Input::Event(Box::new(event)), minutes)
     }
 
     fn ended(&mut self, incident: &Incident, how: PlanEnd, minutes: u64) -> Vec<Said> {
@@ -88,8 +102,9 @@ impl Room {
         let (incident, epoch) = (incident.id.clone(), incident.epoch);
         let data = Outcome::Remediation { plan, incident, epoch, entry: Entry::Ended { how } };
         let id = Id::of(&["ended", &minutes.to_string()]);
-        let envelope = Envelope::new(kind::OUTCOME, id, "t", Target::Node("n".into()), at(minutes), data);
-        self.hear(&Input::Outcome(envelope), minutes)
+        let envelope =
+            Envelope::new(kind::OUTCOME, id, "t", Target::Node("n".into()), at(minutes), data);
+        self.hear(&Input::Outcome(Box::new(envelope)), minutes)
     }
 
     fn only(&self) -> Incident {
@@ -136,7 +151,10 @@ fn a_guard_holds_until_the_remediation_has_ended() {
     room.alert("Ill", "a", Firing, 1, 1);
     let first = room.only();
     let held = room.alert("Ill", "b", Firing, 2, 2);
-    assert!(matches!(verdicts(&held)[..], [Verdict::Suppressed { reason: Suppression::Guard { held: 1, .. } }]));
+    assert!(matches!(
+        verdicts(&held)[..],
+        [Verdict::Suppressed { reason: Suppression::Guard { held: 1, .. } }]
+    ));
     room.ended(&first, PlanEnd::Failed { step: "drain".into(), why: "x".into() }, 3);
     assert!(matches!(verdicts(&room.alert("Ill", "c", Firing, 4, 4))[..], [Verdict::Act { .. }]));
 }
@@ -153,8 +171,11 @@ fn a_spot_notice_takes_over_from_a_drain_without_a_deadline_and_not_from_another
         deadline: Some(at(9)),
         ..room.event(kind::SPOT_INTERRUPTION, Id::of(&["again"]), "n", 3, Event::default())
     };
-    let said = room.hear(&Input::Event(later), 3);
-    assert!(matches!(verdicts(&said)[..], [Verdict::Suppressed { reason: Suppression::Busy { .. } }]));
+    let said = room.hear(&Input::Event(Box::new(later)), 3);
+    assert!(matches!(
+        verdicts(&said)[..],
+        [Verdict::Suppressed { reason: Suppression::Busy { .. } }]
+    ));
 }
 
 #[test]
@@ -177,8 +198,14 @@ fn what_a_truncated_body_hid_is_closed_and_nothing_else() {
         room.alert("Tell", node, Firing, 1, 1);
     }
     let payload = serde_json::json!({ "group_key": "group", "active": ["Tell-a"] });
-    let event = room.event(kind::GROUP_RECONCILED, Id::of(&["r"]), "x", 2, Event { payload, ..Event::default() });
-    room.hear(&Input::Event(event), 2);
+    let event = room.event(
+        kind::GROUP_RECONCILED,
+        Id::of(&["r"]),
+        "x",
+        2,
+        Event { payload, ..Event::default() },
+    );
+    room.hear(&Input::Event(Box::new(event)), 2);
     assert_eq!(room.only().target, Target::Node("a".into()));
 }
 
@@ -200,8 +227,14 @@ fn replayed_from_the_log_the_state_is_the_same() {
     };
     for minutes in 1..20 {
         let node = ["a", "b", "c"][minutes as usize % 3];
-        let event = room.event(kind::SPOT_INTERRUPTION, Id::of(&[&minutes.to_string()]), node, minutes, Event::default());
-        let input = Input::Event(Envelope { deadline: Some(at(100 - minutes)), ..event });
+        let event = room.event(
+            kind::SPOT_INTERRUPTION,
+            Id::of(&[&minutes.to_string()]),
+            node,
+            minutes,
+            Event::default(),
+        );
+        let input = Input::Event(Box::new(Envelope { deadline: Some(at(100 - minutes)), ..event }));
         let said = room.hear(&input, minutes);
         tell(&mut room, said, Some(input), minutes);
     }
@@ -214,5 +247,8 @@ fn replayed_from_the_log_the_state_is_the_same() {
     }
     replayed.take_touched();
     room.state.take_touched();
-    assert_eq!(serde_json::to_value(&replayed).unwrap(), serde_json::to_value(&room.state).unwrap());
+    assert_eq!(
+        serde_json::to_value(&replayed).unwrap(),
+        serde_json::to_value(&room.state).unwrap()
+    );
 }

@@ -28,7 +28,10 @@ impl Case {
 
     pub(super) fn acted(&mut self, entry: &Entry) {
         let line = match entry {
-            Entry::Started { .. } | Entry::Accepted | Entry::Escalate { .. } | Entry::Notify { .. } => return,
+            Entry::Started { .. }
+            | Entry::Accepted
+            | Entry::Escalate { .. }
+            | Entry::Notify { .. } => return,
             Entry::Succeeded { step, note, .. } if note.is_empty() => format!("{step}: done"),
             Entry::Succeeded { step, note, .. } => format!("{step}: {note}"),
             Entry::Failed { step, why } => format!("{step}: failed: {why}"),
@@ -45,7 +48,14 @@ impl Case {
     }
 
     /// What is said at one level: what it has to carry, and what could not be had.
-    pub(super) fn report(&self, incident: &str, policy: &str, number: u32, level: &Level, why: &str) -> Report {
+    pub(super) fn report(
+        &self,
+        incident: &str,
+        policy: &str,
+        number: u32,
+        level: &Level,
+        why: &str,
+    ) -> Report {
         let (mut evidence, mut missing) = (vec![], vec![]);
         for name in &level.evidence {
             match self.piece(name) {
@@ -72,8 +82,12 @@ impl Case {
             "remediation" => Err("nothing was done"),
             "logs" => Err("no log source is configured"),
             "backup" => Err("no backup was looked up"),
-            "runbook" => self.evidence.get(name).cloned().ok_or("neither the rule nor the alert names one"),
-            "dashboards" => self.evidence.get(name).cloned().ok_or("neither the rule nor the alert names any"),
+            "runbook" => {
+                self.evidence.get(name).cloned().ok_or("neither the rule nor the alert names one")
+            }
+            "dashboards" => {
+                self.evidence.get(name).cloned().ok_or("neither the rule nor the alert names any")
+            }
             _ => self.evidence.get(name).cloned().ok_or("the event carried none"),
         }
     }

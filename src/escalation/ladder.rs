@@ -2,8 +2,8 @@
 
 use super::{Case, Outbox};
 use crate::model::{
-    Decision, Directory, Entry, IncidentChange, Mode, Move, PageKey, PageKind, PageStep, Policy, Report, Severity,
-    Suppression, Verdict,
+    Decision, Directory, Entry, IncidentChange, Mode, Move, PageKey, PageKind, PageStep, Policy,
+    Report, Severity, Suppression, Verdict,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,10 @@ use std::{
 pub enum Input<'a> {
     Change(&'a IncidentChange, &'a str),
     Decision(&'a Decision),
-    Journal { incident: &'a str, entry: &'a Entry },
+    Journal {
+        incident: &'a str,
+        entry: &'a Entry,
+    },
     /// A provider refused for good, or too often.
     Undelivered(&'a PageKey),
     /// The clock reached `wake_at`. Harmless when early, late or repeated.
@@ -62,7 +65,12 @@ pub struct State {
 const AGAIN: Duration = Duration::from_secs(1800);
 
 /// Decides what has to be recorded. The caller records it, folds it with [`State::fold`], and only then sends.
-pub fn step(state: &mut State, directory: &Directory, input: &Input<'_>, now: Timestamp) -> Vec<(String, PageStep)> {
+pub fn step(
+    state: &mut State,
+    directory: &Directory,
+    input: &Input<'_>,
+    now: Timestamp,
+) -> Vec<(String, PageStep)> {
     match input {
         Input::Change(change, target) => state.changed(directory, change, target, now),
         Input::Decision(decision) => state.decided(directory, decision, now),
@@ -89,7 +97,11 @@ impl State {
                 rung: BTreeSet::new(),
             });
             if *nth > ladder.nth {
-                ladder.round = if matches!(ladder.stand, Stand::Calling { .. }) { ladder.round + 1 } else { 1 };
+                ladder.round = if matches!(ladder.stand, Stand::Calling { .. }) {
+                    ladder.round + 1
+                } else {
+                    1
+                };
             }
             (ladder.level, ladder.nth) = (*level, *nth);
             (ladder.policy, ladder.why) = (policy.clone(), why.clone());
@@ -102,7 +114,9 @@ impl State {
                 ladder.rung.insert((key.level, key.contact.clone()));
             }
             PageStep::Acknowledged { until, .. } => ladder.stand = Stand::Owned { until: *until },
-            PageStep::Unanswered { until, .. } => ladder.stand = Stand::Unanswered { until: *until },
+            PageStep::Unanswered { until, .. } => {
+                ladder.stand = Stand::Unanswered { until: *until }
+            }
             PageStep::StoodDown { .. } => {
                 self.ladders.remove(incident);
                 self.cases.remove(incident);
@@ -111,11 +125,22 @@ impl State {
         }
     }
 
-    fn changed(&mut self, directory: &Directory, change: &IncidentChange, target: &str, now: Timestamp) -> Said {
+    fn changed(
+        &mut self,
+        directory: &Directory,
+        change: &IncidentChange,
+        target: &str,
+        now: Timestamp,
+    ) -> Said {
         let incident = &change.incident;
         match &change.change {
             Move::Opened { title, severity, .. } => {
-                let case = Case { title: title.clone(), target: target.into(), severity: *severity, ..Case::default() };
+                let case = Case {
+                    title: title.clone(),
+                    target: target.into(),
+                    severity: *severity,
+                    ..Case::default()
+                };
                 self.cases.insert(incident.clone(), case);
                 vec![]
             }
@@ -131,19 +156,32 @@ impl State {
         }
     }
 
-    fn acknowledged(&self, directory: &Directory, incident: &str, by: &str, now: Timestamp) -> Said {
+    fn acknowledged(
+        &self,
+        directory: &Directory,
+        incident: &str,
+        by: &str,
+        now: Timestamp,
+    ) -> Said {
         let Some(ladder) = self.ladders.get(incident) else { return vec![] };
         let policy = directory.policies.get(&ladder.policy);
         let holds = policy.map_or(AGAIN, |policy| policy.ack_expires.0);
         let until = now.checked_add(holds).unwrap_or(now);
         let said = PageStep::Acknowledged { by: by.into(), until };
-        self.cancel(incident, "acknowledged").into_iter().chain([(incident.to_owned(), said)]).collect()
+        self.cancel(incident, "acknowledged")
+            .into_iter()
+            .chain([(incident.to_owned(), said)])
+            .collect()
     }
 
     /// Pages that are not out yet need not go out any more.
     fn cancel(&self, incident: &str, why: &str) -> Said {
         let undelivered = |key| PageStep::Undelivered { key, why: why.into() };
-        self.outbox.pending(incident).into_iter().map(|key| (incident.to_owned(), undelivered(key))).collect()
+        self.outbox
+            .pending(incident)
+            .into_iter()
+            .map(|key| (incident.to_owned(), undelivered(key)))
+            .collect()
     }
 
     fn resolved(&mut self, incident: &str, why: &str) -> Said {
@@ -171,7 +209,8 @@ impl State {
         let case = self.cases.entry(decision.incident.clone()).or_default();
         case.decided(decision);
         let severity = case.severity;
-        let Some(policy) = decision.policy.as_ref().filter(|_| decision.mode == Mode::Enforce) else {
+        let Some(policy) = decision.policy.as_ref().filter(|_| decision.mode == Mode::Enforce)
+        else {
             return vec![];
         };
         let why = match &decision.verdict {
@@ -187,7 +226,13 @@ impl State {
         self.call(directory, &decision.incident, policy, 1, severity, &why, now)
     }
 
-    fn journal(&mut self, directory: &Directory, incident: &str, entry: &Entry, now: Timestamp) -> Said {
+    fn journal(
+        &mut self,
+        directory: &Directory,
+        incident: &str,
+        entry: &Entry,
+        now: Timestamp,
+    ) -> Said {
         let case = self.cases.entry(incident.to_owned()).or_default();
         case.acted(entry);
         let severity = case.severity;
@@ -211,8 +256,18 @@ impl State {
                 // One per step: the step's own key makes the repetition of a restart the same page.
                 let nth = u32::from_str_radix(key.short(7), 16).unwrap_or(0);
                 let (incident, contact) = (incident.to_owned(), contact.clone());
-                let key = PageKey { incident: incident.clone(), level: 0, nth, contact, kind: PageKind::Note };
-                if self.outbox.knows(&key) { vec![] } else { vec![(incident, PageStep::Intent { key, report })] }
+                let key = PageKey {
+                    incident: incident.clone(),
+                    level: 0,
+                    nth,
+                    contact,
+                    kind: PageKind::Note,
+                };
+                if self.outbox.knows(&key) {
+                    vec![]
+                } else {
+                    vec![(incident, PageStep::Intent { key, report })]
+                }
             }
             _ => vec![],
         }
@@ -231,37 +286,76 @@ impl State {
         now: Timestamp,
     ) -> Said {
         let Some(found) = directory.policies.get(policy) else {
-            return vec![self.unanswered(incident, &format!("the escalation `{policy}` does not exist: {why}"), now)];
+            return vec![self.unanswered(
+                incident,
+                &format!("the escalation `{policy}` does not exist: {why}"),
+                now,
+            )];
         };
         let top = u32::try_from(found.levels.len()).unwrap_or(1);
         // Critical goes straight to the top of the ladder.
         let level = if severity == Severity::Critical { top } else { level.clamp(1, top) };
         match self.ladders.get(incident) {
-            Some(ladder) if ladder.level >= level || matches!(ladder.stand, Stand::Owned { .. }) => vec![],
+            Some(ladder)
+                if ladder.level >= level || matches!(ladder.stand, Stand::Owned { .. }) =>
+            {
+                vec![]
+            }
             Some(ladder) => self.ring(incident, found, level, ladder.nth, why, now),
             None => self.ring(incident, found, level, 1, why, now),
         }
     }
 
-    fn ring(&self, incident: &str, policy: &Policy, number: u32, nth: u32, why: &str, now: Timestamp) -> Said {
-        let Some(level) = policy.levels.get(number.saturating_sub(1) as usize) else { return vec![] };
+    fn ring(
+        &self,
+        incident: &str,
+        policy: &Policy,
+        number: u32,
+        nth: u32,
+        why: &str,
+        now: Timestamp,
+    ) -> Said {
+        let Some(level) = policy.levels.get(number.saturating_sub(1) as usize) else {
+            return vec![];
+        };
         let until = now.checked_add(level.delay.0).unwrap_or(now);
-        let calling =
-            PageStep::Calling { policy: policy.name.clone(), level: number, nth, until, why: why.into() };
+        let calling = PageStep::Calling {
+            policy: policy.name.clone(),
+            level: number,
+            nth,
+            until,
+            why: why.into(),
+        };
         let mut said = vec![(incident.to_owned(), calling)];
         let case = self.cases.get(incident).cloned().unwrap_or_default();
         for contact in &level.contacts {
             let (incident, contact) = (incident.to_owned(), contact.clone());
             let report = case.report(&incident, &policy.name, number, level, why);
-            let key = PageKey { incident: incident.clone(), level: number, nth, contact, kind: PageKind::Trigger };
+            let key = PageKey {
+                incident: incident.clone(),
+                level: number,
+                nth,
+                contact,
+                kind: PageKind::Trigger,
+            };
             said.push((incident, PageStep::Intent { key, report }));
         }
         said
     }
 
-    fn report(&self, incident: &str, ladder: &Ladder, level: Option<&crate::model::Level>, why: &str) -> Report {
+    fn report(
+        &self,
+        incident: &str,
+        ladder: &Ladder,
+        level: Option<&crate::model::Level>,
+        why: &str,
+    ) -> Report {
         let case = self.cases.get(incident).cloned().unwrap_or_default();
-        let none = crate::model::Level { delay: crate::model::Span::default(), contacts: vec![], evidence: vec![] };
+        let none = crate::model::Level {
+            delay: crate::model::Span::default(),
+            contacts: vec![],
+            evidence: vec![],
+        };
         case.report(incident, &ladder.policy, ladder.level, level.unwrap_or(&none), why)
     }
 
@@ -273,16 +367,21 @@ impl State {
     /// A dead line deserves no patience: the fallback is called, else the next level.
     fn undelivered(&mut self, directory: &Directory, key: &PageKey, now: Timestamp) -> Said {
         let Some(ladder) = self.ladders.get(&key.incident) else { return vec![] };
-        let current = ladder.level == key.level && ladder.nth == key.nth && key.kind == PageKind::Trigger;
+        let current =
+            ladder.level == key.level && ladder.nth == key.nth && key.kind == PageKind::Trigger;
         if !current || !matches!(ladder.stand, Stand::Calling { .. }) {
             return vec![];
         }
-        let fallback = directory.contacts.get(&key.contact).and_then(|contact| contact.fallback.clone());
+        let fallback =
+            directory.contacts.get(&key.contact).and_then(|contact| contact.fallback.clone());
         let policy = directory.policies.get(&ladder.policy);
-        let level = policy.and_then(|policy| policy.levels.get(ladder.level.saturating_sub(1) as usize));
+        let level =
+            policy.and_then(|policy| policy.levels.get(ladder.level.saturating_sub(1) as usize));
         if let Some(contact) = fallback {
             let other = PageKey { contact, ..key.clone() };
-            if !self.outbox.knows(&other) && !ladder.rung.contains(&(other.level, other.contact.clone())) {
+            if !self.outbox.knows(&other)
+                && !ladder.rung.contains(&(other.level, other.contact.clone()))
+            {
                 let report = self.report(&key.incident, ladder, level, &ladder.why);
                 return vec![(key.incident.clone(), PageStep::Intent { key: other, report })];
             }
@@ -304,21 +403,34 @@ impl State {
         if ladder.round < policy.rounds {
             return self.ring(incident, policy, 1, ladder.nth + 1, &ladder.why, now);
         }
-        vec![self.unanswered(incident, &format!("nobody answered on any level of `{}`", policy.name), now)]
+        vec![self.unanswered(
+            incident,
+            &format!("nobody answered on any level of `{}`", policy.name),
+            now,
+        )]
     }
 
     fn woke(&self, directory: &Directory, now: Timestamp) -> Said {
         let mut said = vec![];
         for (incident, ladder) in &self.ladders {
             match &ladder.stand {
-                Stand::Calling { until } if *until <= now => said.extend(self.climb(directory, incident, now)),
+                Stand::Calling { until } if *until <= now => {
+                    said.extend(self.climb(directory, incident, now))
+                }
                 Stand::Owned { until } | Stand::Unanswered { until } if *until <= now => {
                     match directory.policies.get(&ladder.policy) {
                         Some(policy) => {
-                            let why = format!("still open: {}", ladder.why.trim_start_matches("still open: "));
+                            let why = format!(
+                                "still open: {}",
+                                ladder.why.trim_start_matches("still open: ")
+                            );
                             said.extend(self.ring(incident, policy, 1, ladder.nth + 1, &why, now));
                         }
-                        None => said.push(self.unanswered(incident, "its escalation is not defined any more", now)),
+                        None => said.push(self.unanswered(
+                            incident,
+                            "its escalation is not defined any more",
+                            now,
+                        )),
                     }
                 }
                 _ => {}
@@ -330,7 +442,9 @@ impl State {
     /// The deadline is part of the state, so a restart cannot lose it.
     pub fn wake_at(&self) -> Option<Timestamp> {
         let ladders = self.ladders.values().map(|ladder| match &ladder.stand {
-            Stand::Calling { until } | Stand::Owned { until } | Stand::Unanswered { until } => *until,
+            Stand::Calling { until } | Stand::Owned { until } | Stand::Unanswered { until } => {
+                *until
+            }
         });
         ladders.min()
     }

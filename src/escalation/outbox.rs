@@ -60,7 +60,10 @@ impl Outbox {
         let mut due: Vec<(PageKey, Outgoing)> = vec![];
         for (key, page) in &self.pages {
             let taken = |other: &PageKey| other.contact == key.contact;
-            if page.next_at <= now && !busy.iter().any(taken) && !due.iter().any(|(other, _)| taken(other)) {
+            if page.next_at <= now
+                && !busy.iter().any(taken)
+                && !due.iter().any(|(other, _)| taken(other))
+            {
                 due.push((key.clone(), page.clone()));
             }
         }
@@ -75,6 +78,11 @@ impl Outbox {
     pub(super) fn pending(&self, incident: &str) -> Vec<PageKey> {
         let ours = |key: &&PageKey| key.incident == incident && key.kind == PageKind::Trigger;
         self.pages.keys().filter(ours).cloned().collect()
+    }
+
+    /// How often a page was tried.
+    pub(super) fn attempts(&self, key: &PageKey) -> u32 {
+        self.pages.get(key).map_or(TRIES, |page| page.attempts)
     }
 
     pub(super) fn knows(&self, key: &PageKey) -> bool {
@@ -95,11 +103,16 @@ mod pairs {
     use super::{BTreeMap, Outgoing, PageKey};
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(map: &BTreeMap<PageKey, Outgoing>, to: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        map: &BTreeMap<PageKey, Outgoing>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
         map.iter().collect::<Vec<_>>().serialize(to)
     }
 
-    pub(super) fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<BTreeMap<PageKey, Outgoing>, D::Error> {
+    pub(super) fn deserialize<'a, D: Deserializer<'a>>(
+        from: D,
+    ) -> Result<BTreeMap<PageKey, Outgoing>, D::Error> {
         Ok(Vec::<(PageKey, Outgoing)>::deserialize(from)?.into_iter().collect())
     }
 }

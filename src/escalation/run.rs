@@ -4,7 +4,8 @@ use super::{Dispatch, Input, State, outbox::TRIES, step};
 use crate::clock::Clock;
 use crate::log::{self, Consumer, Fold, Kv, Log, LogError, Policy, Record, Stream};
 use crate::model::{
-    Contact, Decision, Delivery, Directory, Envelope, Id, IncidentChange, Outcome, PageKey, PageStep, Report, Target, kind,
+    Contact, Decision, Delivery, Directory, Envelope, Id, IncidentChange, Outcome, PageKey,
+    PageStep, Report, Target, kind,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinSet};
@@ -45,10 +46,13 @@ fn take(state: &mut State, directory: &Directory, record: &Record) -> Vec<(Strin
             let target = change.subject.to_string();
             step(state, directory, &Input::Change(&change.data, &target), now)
         }
-        Some(Heard::Decision(decision)) => step(state, directory, &Input::Decision(&decision.data), now),
-        Some(Heard::Outcome(Envelope { data: Outcome::Remediation { incident, entry, .. }, .. })) => {
-            step(state, directory, &Input::Journal { incident: &incident, entry: &entry }, now)
+        Some(Heard::Decision(decision)) => {
+            step(state, directory, &Input::Decision(&decision.data), now)
         }
+        Some(Heard::Outcome(Envelope {
+            data: Outcome::Remediation { incident, entry, .. },
+            ..
+        })) => step(state, directory, &Input::Journal { incident: &incident, entry: &entry }, now),
         Some(Heard::Outcome(_)) | None => vec![],
     }
 }
@@ -60,7 +64,9 @@ impl Fold for State {
             return;
         }
         self.upto = record.seq;
-        if let Some(Heard::Outcome(Envelope { data: Outcome::Page { incident, step }, .. })) = read(record) {
+        if let Some(Heard::Outcome(Envelope { data: Outcome::Page { incident, step }, .. })) =
+            read(record)
+        {
             State::fold(self, &incident, &step, record.at);
         } else {
             let said = take(self, &Directory::default(), record);
@@ -81,53 +87,40 @@ pub async fn run<L: Log + Kv>(
     witness: impl Witness,
 ) -> Result<(), LogError> {
     let mut consumer = log.consumer(NAME, &STREAMS, Policy::default()).await?;
-    let floor = consumer.floor();
-    let mut state = recover(&log, floor).await?;
+    let state = recover(&log, consumer.floor()).await?;
     let mut saved = state.upto;
-    let mut sending: JoinSet<(PageKey, &'static str, Delivery)> = JoinSet::new();
+    let mut room = Room { log, clock, witness, state };
+    let mut sending = JoinSet::new();
     let mut busy: Vec<PageKey> = vec![];
     loop {
         let people = Arc::clone(&directory.borrow());
-        for (key, page) in state.outbox.due(clock.now(), &busy) {
+        for (key, page) in room.state.outbox.due(room.clock.now(), &busy) {
             let attempt = PageStep::Attempt { key: key.clone(), attempt: page.attempts + 1 };
-            record(&log, &clock, &mut state, &witness, vec![(key.incident.clone(), attempt)]).await?;
+            room.record(vec![(key.incident.clone(), attempt)]).await?;
             busy.push(key.clone());
             let contact = people.contacts.get(&key.contact).cloned();
             sending.spawn(send(dispatch.clone(), contact, key, page.report));
         }
-        let wake = state.outbox.wake_at().filter(|_| busy.is_empty()).into_iter().chain(state.wake_at()).min();
+        let outbox = room.state.outbox.wake_at().filter(|_| busy.is_empty());
+        let wake = outbox.into_iter().chain(room.state.wake_at()).min();
         tokio::select! {
             biased;
             Some(done) = sending.join_next() => {
                 let (key, provider, delivery) = done.map_err(|error| LogError::Unavailable(error.to_string()))?;
                 busy.retain(|other| *other != key);
-                let said = delivered(&mut state, &key, provider, delivery, &witness, clock.now());
-                let undelivered = said.iter().any(|(_, step)| matches!(step, PageStep::Undelivered { .. }));
-                record(&log, &clock, &mut state, &witness, said).await?;
-                if undelivered {
-                    let said = step(&mut state, &people, &Input::Undelivered(&key), clock.now());
-                    record(&log, &clock, &mut state, &witness, said).await?;
-                }
+                room.delivered(&people, &key, provider, delivery).await?;
             }
             batch = consumer.next(64) => {
                 for one in batch? {
-                    let fresh = one.record.seq > state.upto;
-                    state.upto = state.upto.max(one.record.seq);
-                    if fresh {
-                        let said = take(&mut state, &people, &one.record);
-                        record(&log, &clock, &mut state, &witness, said).await?;
-                    }
+                    room.hear(&people, &one.record).await?;
                     consumer.ack(one.record.seq).await?;
                 }
-                if state.upto >= saved + SNAPSHOT_EVERY {
-                    log::save(&log, NAME, state.upto, &state).await?;
-                    saved = state.upto;
+                if room.state.upto >= saved + SNAPSHOT_EVERY {
+                    log::save(&room.log, NAME, room.state.upto, &room.state).await?;
+                    saved = room.state.upto;
                 }
             }
-            () = clock.until(wake) => {
-                let said = step(&mut state, &people, &Input::Woke, clock.now());
-                record(&log, &clock, &mut state, &witness, said).await?;
-            }
+            () = room.clock.until(wake) => room.step(&people, &Input::Woke).await?,
         }
     }
 }
@@ -150,7 +143,8 @@ async fn send(
 /// The state at the consumer's floor, with every page step that is recorded: what was said is not said again.
 async fn recover<L: Log + Kv>(log: &L, floor: u64) -> Result<State, LogError> {
     let snapshot = Kv::get(log, "snapshots", NAME).await?;
-    let saved = snapshot.and_then(|entry| serde_json::from_slice::<log::Saved<State>>(&entry.value).ok());
+    let saved =
+        snapshot.and_then(|entry| serde_json::from_slice::<log::Saved<State>>(&entry.value).ok());
     let mut state = saved.map(|saved| saved.state).unwrap_or_default();
     let mut at = state.upto;
     loop {
@@ -158,7 +152,9 @@ async fn recover<L: Log + Kv>(log: &L, floor: u64) -> Result<State, LogError> {
         for record in &page {
             at = record.seq;
             match read(record) {
-                Some(Heard::Outcome(Envelope { data: Outcome::Page { incident, step }, .. })) => {
+                Some(Heard::Outcome(Envelope {
+                    data: Outcome::Page { incident, step }, ..
+                })) => {
                     State::fold(&mut state, &incident, &step, record.at);
                 }
                 _ if record.seq <= floor => drop(take(&mut state, &Directory::default(), record)),
@@ -172,69 +168,89 @@ async fn recover<L: Log + Kv>(log: &L, floor: u64) -> Result<State, LogError> {
     }
 }
 
-fn delivered(
-    state: &mut State,
-    key: &PageKey,
-    provider: &'static str,
-    delivery: Delivery,
-    witness: &impl Witness,
-    now: jiff::Timestamp,
-) -> Vec<(String, PageStep)> {
-    let tries = state.outbox.due(now, &[]).iter().find(|(other, _)| other == key).map_or(TRIES, |(_, page)| page.attempts);
-    let (outcome, step) = match delivery {
-        Delivery::Accepted(reference) => ("accepted", Some(PageStep::Delivered { key: key.clone(), reference })),
-        Delivery::Retry { after, why } if tries < TRIES => {
-            tracing::warn!(contact = key.contact, why, "the page was not taken; again soon");
-            state.outbox.postpone(key, after, now);
-            ("retried", None)
-        }
-        Delivery::Retry { why, .. } | Delivery::Refused(why) => {
-            tracing::error!(contact = key.contact, why, "the page cannot be delivered");
-            ("refused", Some(PageStep::Undelivered { key: key.clone(), why }))
-        }
-    };
-    witness.paged(provider, outcome);
-    step.map(|step| (key.incident.clone(), step)).into_iter().collect()
+/// What the shell works with.
+struct Room<L, C, W> {
+    log: L,
+    clock: C,
+    witness: W,
+    state: State,
 }
 
-async fn record(
-    log: &impl Log,
-    clock: &impl Clock,
-    state: &mut State,
-    witness: &impl Witness,
-    said: Vec<(String, PageStep)>,
-) -> Result<(), LogError> {
-    if said.is_empty() {
-        return Ok(());
+impl<L: Log, C: Clock, W: Witness> Room<L, C, W> {
+    async fn hear(&mut self, people: &Directory, record: &Record) -> Result<(), LogError> {
+        if record.seq <= self.state.upto {
+            return Ok(());
+        }
+        self.state.upto = record.seq;
+        let said = take(&mut self.state, people, record);
+        self.record(said).await
     }
-    let now = clock.now();
-    let entry = |(incident, step): &(String, PageStep)| {
-        let target = state.target(incident);
-        let said = serde_json::to_string(step).unwrap_or_default();
-        let id = Id::of(&["page", incident, &said]);
-        let data = Outcome::Page { incident: incident.clone(), step: step.clone() };
-        log::Entry::of(Stream::Outcomes, &Envelope::new(kind::PAGE, id, ESCALATION, target, now, data))
-    };
-    let entries: Vec<log::Entry> = said.iter().map(entry).collect();
-    loop {
-        match log.append(entries.clone()).await {
-            Ok(_) => break,
-            Err(error @ LogError::Full(_)) => {
-                tracing::error!(%error, "pages wait until the log has room");
-                clock.after(Duration::from_secs(1)).await;
+
+    async fn step(&mut self, people: &Directory, input: &Input<'_>) -> Result<(), LogError> {
+        let said = step(&mut self.state, people, input, self.clock.now());
+        self.record(said).await
+    }
+
+    async fn delivered(
+        &mut self,
+        people: &Directory,
+        key: &PageKey,
+        provider: &'static str,
+        delivery: Delivery,
+    ) -> Result<(), LogError> {
+        let incident = key.incident.clone();
+        match delivery {
+            Delivery::Accepted(reference) => {
+                self.witness.paged(provider, "accepted");
+                let step = PageStep::Delivered { key: key.clone(), reference };
+                self.record(vec![(incident, step)]).await
             }
-            Err(error) => return Err(error),
+            Delivery::Retry { after, why } if self.state.outbox.attempts(key) < TRIES => {
+                tracing::warn!(contact = key.contact, why, "the page was not taken; again soon");
+                self.witness.paged(provider, "retried");
+                self.state.outbox.postpone(key, after, self.clock.now());
+                Ok(())
+            }
+            Delivery::Retry { why, .. } | Delivery::Refused(why) => {
+                tracing::error!(contact = key.contact, why, "the page cannot be delivered");
+                self.witness.paged(provider, "refused");
+                let step = PageStep::Undelivered { key: key.clone(), why };
+                self.record(vec![(incident, step)]).await?;
+                self.step(people, &Input::Undelivered(key)).await
+            }
         }
     }
-    for (incident, step) in &said {
-        if let PageStep::Unanswered { why, .. } = step {
-            // Another road than the pagers: the daemon's own log and a metric that an alert watches.
-            tracing::error!(incident, why, "NOBODY ANSWERS");
-            witness.unanswered(incident);
+
+    /// Makes `said` durable, however long that takes, and takes it in.
+    async fn record(&mut self, said: Vec<(String, PageStep)>) -> Result<(), LogError> {
+        if said.is_empty() {
+            return Ok(());
         }
-        State::fold(state, incident, step, now);
+        let now = self.clock.now();
+        let entry = |(incident, step): &(String, PageStep)| {
+            let target = self.state.target(incident);
+            let text = serde_json::to_string(step).unwrap_or_default();
+            let id = Id::of(&["page", incident, &text]);
+            let data = Outcome::Page { incident: incident.clone(), step: step.clone() };
+            let envelope = Envelope::new(kind::PAGE, id, ESCALATION, target, now, data);
+            log::Entry::of(Stream::Outcomes, &envelope)
+        };
+        let entries: Vec<log::Entry> = said.iter().map(entry).collect();
+        while let Err(error) = self.log.append(entries.clone()).await {
+            let LogError::Full(_) = error else { return Err(error) };
+            tracing::error!(%error, "pages wait until the log has room");
+            self.clock.after(Duration::from_secs(1)).await;
+        }
+        for (incident, step) in &said {
+            if let PageStep::Unanswered { why, .. } = step {
+                // Another road than the pagers: the daemon's own log, and a metric that an alert watches.
+                tracing::error!(incident, why, "NOBODY ANSWERS");
+                self.witness.unanswered(incident);
+            }
+            State::fold(&mut self.state, incident, step, now);
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 impl State {

@@ -1,7 +1,10 @@
 //! The ladder's histories: it climbs, stops, starts over, and never falls silent.
 
 use super::*;
-use crate::model::{Directory, Entry, IncidentChange, Level, Move, PageKind, PageStep, Pager, Policy, Severity, Span};
+use crate::model::{
+    Directory, Entry, IncidentChange, Level, Move, PageKind, PageStep, Pager, Policy, Severity,
+    Span,
+};
 use jiff::Timestamp;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -13,8 +16,11 @@ fn at(minutes: u64) -> Timestamp {
 
 fn directory() -> Directory {
     let contact = |name: &str, fallback: Option<&str>| {
-        let contact =
-            Contact { name: name.into(), pager: Pager::Console, fallback: fallback.map(str::to_owned) };
+        let contact = Contact {
+            name: name.into(),
+            pager: Pager::Console,
+            fallback: fallback.map(str::to_owned),
+        };
         (name.to_owned(), contact)
     };
     let level = |contact: &str| Level {
@@ -30,7 +36,11 @@ fn directory() -> Directory {
     };
     Directory {
         policies: BTreeMap::from([("p".to_owned(), policy)]),
-        contacts: BTreeMap::from([contact("one", Some("spare")), contact("two", None), contact("spare", None)]),
+        contacts: BTreeMap::from([
+            contact("one", Some("spare")),
+            contact("two", None),
+            contact("spare", None),
+        ]),
     }
 }
 
@@ -112,7 +122,10 @@ fn it_climbs_goes_round_and_then_cries_out_and_starts_over() {
         room.deliver(minutes);
         room.hear(&Input::Woke, minutes);
     }
-    assert_eq!(room.pages(), [page("one", 1, 1), page("two", 2, 1), page("one", 1, 2), page("two", 2, 2)]);
+    assert_eq!(
+        room.pages(),
+        [page("one", 1, 1), page("two", 2, 1), page("one", 1, 2), page("two", 2, 2)]
+    );
     room.hear(&Input::Woke, 20);
     assert!(matches!(room.said.last(), Some(PageStep::Unanswered { .. })));
     assert!(room.state.wake_at().is_some(), "it still calls");
@@ -155,7 +168,11 @@ fn a_dead_line_is_left_at_once() {
     room.fail(0);
     assert_eq!(room.pages(), [page("one", 1, 1), page("spare", 1, 1)]);
     room.fail(0);
-    assert_eq!(room.pages().last(), Some(&page("two", 2, 1)), "no patience for a level that nobody hears");
+    assert_eq!(
+        room.pages().last(),
+        Some(&page("two", 2, 1)),
+        "no patience for a level that nobody hears"
+    );
 }
 
 #[test]

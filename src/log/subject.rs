@@ -114,7 +114,10 @@ impl FromStr for Subject {
         let parts: Vec<&str> = text.split('.').collect();
         let ["medevac", stream, kind, tenant, target] = parts.as_slice() else { return Err(bad()) };
         Ok(Subject {
-            stream: Stream::ALL.into_iter().find(|known| known.word() == *stream).ok_or_else(bad)?,
+            stream: Stream::ALL
+                .into_iter()
+                .find(|known| known.word() == *stream)
+                .ok_or_else(bad)?,
             kind: unescape(kind).ok_or_else(bad)?,
             tenant: unescape(tenant).ok_or_else(bad)?,
             target: unescape(target).ok_or_else(bad)?,

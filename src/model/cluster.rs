@@ -112,7 +112,9 @@ impl Pod {
         let by_daemon = |owner: &Owner| {
             owner.controller && owner.kind == "DaemonSet" && owner.api_version.starts_with("apps/")
         };
-        if self.annotations.contains_key("kubernetes.io/config.mirror") || self.owners.iter().any(by_node) {
+        if self.annotations.contains_key("kubernetes.io/config.mirror")
+            || self.owners.iter().any(by_node)
+        {
             Some(Stay::Static)
         } else if self.owners.iter().any(by_daemon) {
             Some(Stay::DaemonSet)
@@ -149,8 +151,12 @@ pub enum WorkloadKind {
 }
 
 impl WorkloadKind {
-    pub const ALL: [WorkloadKind; 4] =
-        [WorkloadKind::Deployment, WorkloadKind::StatefulSet, WorkloadKind::DaemonSet, WorkloadKind::Job];
+    pub const ALL: [WorkloadKind; 4] = [
+        WorkloadKind::Deployment,
+        WorkloadKind::StatefulSet,
+        WorkloadKind::DaemonSet,
+        WorkloadKind::Job,
+    ];
 
     /// The lower-case singular, as in `deployment/inference/triton`.
     pub fn word(self) -> &'static str {
@@ -212,14 +218,37 @@ pub struct NodePatch {
 /// A request that changes the cluster. Every verb carries what makes a repetition harmless.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClusterCall {
-    PatchNode { name: String, patch: NodePatch },
+    PatchNode {
+        name: String,
+        patch: NodePatch,
+    },
     /// Through the eviction API, with the UID as a precondition. Grace in seconds, at least 1.
-    Evict { namespace: String, name: String, uid: String, grace: u32 },
+    Evict {
+        namespace: String,
+        name: String,
+        uid: String,
+        grace: u32,
+    },
     /// Past the disruption budgets, with the UID as a precondition. Grace in seconds, at least 1.
-    Delete { namespace: String, name: String, uid: String, grace: u32 },
+    Delete {
+        namespace: String,
+        name: String,
+        uid: String,
+        grace: u32,
+    },
     /// A rolling restart, marked with the step's key so that a second one changes nothing.
-    Restart { kind: WorkloadKind, namespace: String, name: String, key: String },
-    Scale { kind: WorkloadKind, namespace: String, name: String, replicas: u32 },
+    Restart {
+        kind: WorkloadKind,
+        namespace: String,
+        name: String,
+        key: String,
+    },
+    Scale {
+        kind: WorkloadKind,
+        namespace: String,
+        name: String,
+        replicas: u32,
+    },
 }
 
 impl ClusterCall {

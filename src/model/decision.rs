@@ -16,7 +16,8 @@ pub enum Severity {
 }
 
 impl Severity {
-    pub const ALL: [Severity; 4] = [Severity::Info, Severity::Warning, Severity::Error, Severity::Critical];
+    pub const ALL: [Severity; 4] =
+        [Severity::Info, Severity::Warning, Severity::Error, Severity::Critical];
 
     pub fn word(self) -> &'static str {
         match self {
@@ -69,16 +70,28 @@ pub enum Verdict {
     },
     /// The rule has no steps: a person is told.
     Tell,
-    Suppressed { reason: Suppression },
+    Suppressed {
+        reason: Suppression,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "why", rename_all = "snake_case")]
 pub enum Suppression {
-    Throttled { key: String, until: Timestamp },
-    Guard { guard: String, key: String, limit: String, held: u32 },
+    Throttled {
+        key: String,
+        until: Timestamp,
+    },
+    Guard {
+        guard: String,
+        key: String,
+        limit: String,
+        held: u32,
+    },
     /// Another remediation holds the target.
-    Busy { plan: super::Id },
+    Busy {
+        plan: super::Id,
+    },
     /// The chain of causes is at its limit: the rule feeds itself.
     Loop,
 }

@@ -83,7 +83,14 @@ impl From<Cause> for String {
 }
 
 impl<T> Envelope<T> {
-    pub fn new(kind: &str, id: Id, source: &str, subject: Target, time: Timestamp, data: T) -> Self {
+    pub fn new(
+        kind: &str,
+        id: Id,
+        source: &str,
+        subject: Target,
+        time: Timestamp,
+        data: T,
+    ) -> Self {
         Envelope {
             specversion: Version::One,
             id,
@@ -102,7 +109,14 @@ impl<T> Envelope<T> {
 
     /// What follows from this message: same tenant, cluster, trace and deadline, one link further.
     /// A chain at its full length stays there: the limit is enforced where a rule would lengthen it.
-    pub fn follow<U>(&self, kind: &str, id: Id, source: &str, time: Timestamp, data: U) -> Envelope<U> {
+    pub fn follow<U>(
+        &self,
+        kind: &str,
+        id: Id,
+        source: &str,
+        time: Timestamp,
+        data: U,
+    ) -> Envelope<U> {
         Envelope {
             specversion: Version::One,
             cause: self.cause.then(&self.id).unwrap_or_else(|| self.cause.clone()),

@@ -71,9 +71,27 @@ pub struct IncidentChange {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum Move {
-    Opened { title: String, severity: Severity, signal: Option<Signal>, event_seq: u64, traceparent: String },
-    Joined { signal: Option<Signal>, severity: Severity },
-    Cleared { fingerprint: String, left: usize },
-    Acknowledged { by: String, note: String },
-    Resolved { by: String, note: String },
+    Opened {
+        title: String,
+        severity: Severity,
+        signal: Option<Signal>,
+        event_seq: u64,
+        traceparent: String,
+    },
+    Joined {
+        signal: Option<Signal>,
+        severity: Severity,
+    },
+    Cleared {
+        fingerprint: String,
+        left: usize,
+    },
+    Acknowledged {
+        by: String,
+        note: String,
+    },
+    Resolved {
+        by: String,
+        note: String,
+    },
 }

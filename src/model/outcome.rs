@@ -17,19 +17,50 @@ pub enum Outcome {
 #[serde(tag = "entry", rename_all = "snake_case")]
 pub enum Entry {
     Accepted,
-    Started { step: String },
+    Started {
+        step: String,
+    },
     /// After a crash: it had started, and nobody knows how far it came.
-    Unknown { step: String },
-    Succeeded { step: String, note: String, undo: Undo },
-    Skipped { step: String, why: String },
-    Failed { step: String, why: String },
-    UndoStarted { step: String },
-    Undone { step: String },
-    UndoFailed { step: String, why: String },
+    Unknown {
+        step: String,
+    },
+    Succeeded {
+        step: String,
+        note: String,
+        undo: Undo,
+    },
+    Skipped {
+        step: String,
+        why: String,
+    },
+    Failed {
+        step: String,
+        why: String,
+    },
+    UndoStarted {
+        step: String,
+    },
+    Undone {
+        step: String,
+    },
+    UndoFailed {
+        step: String,
+        why: String,
+    },
     /// A person must hear of it. The step `escalate` asks for it, and so does a remediation that is stuck.
-    Escalate { policy: String, level: u32, why: String },
-    Notify { contact: String, text: String, key: Id },
-    Ended { how: PlanEnd },
+    Escalate {
+        policy: String,
+        level: u32,
+        why: String,
+    },
+    Notify {
+        contact: String,
+        text: String,
+        key: Id,
+    },
+    Ended {
+        how: PlanEnd,
+    },
 }
 
 /// What undoing a step has to put back.
@@ -39,24 +70,47 @@ pub enum Undo {
     /// Nothing was changed, or nothing can be put back.
     #[default]
     Nothing,
-    Uncordon { taint: Option<(String, String)> },
-    Untaint { key: String, effect: String },
-    Label { key: String, value: Option<String> },
-    Annotate { key: String, value: Option<String> },
-    Scale { replicas: u32 },
+    Uncordon {
+        taint: Option<(String, String)>,
+    },
+    Untaint {
+        key: String,
+        effect: String,
+    },
+    Label {
+        key: String,
+        value: Option<String>,
+    },
+    Annotate {
+        key: String,
+        value: Option<String>,
+    },
+    Scale {
+        replicas: u32,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "how", rename_all = "snake_case")]
 pub enum PlanEnd {
     Succeeded,
-    Failed { step: String, why: String },
+    Failed {
+        step: String,
+        why: String,
+    },
     /// An undo failed: a person has to put it right.
-    Stuck { step: String, why: String },
+    Stuck {
+        step: String,
+        why: String,
+    },
     /// A newer plan for the same target took over.
-    Superseded { by: Id },
+    Superseded {
+        by: Id,
+    },
     /// The world made it pointless: the node is gone, a person took over, the fault is over.
-    Moot { why: String },
+    Moot {
+        why: String,
+    },
     /// Observe mode: recorded, nothing done.
     Observed,
 }
@@ -105,15 +159,41 @@ pub enum PageKind {
 #[serde(tag = "page", rename_all = "snake_case")]
 pub enum PageStep {
     /// The ladder stands here from now on, and climbs at `until`.
-    Calling { policy: String, level: u32, nth: u32, until: Timestamp, why: String },
-    Intent { key: PageKey, report: Report },
-    Attempt { key: PageKey, attempt: u32 },
-    Delivered { key: PageKey, reference: String },
-    Undelivered { key: PageKey, why: String },
-    Acknowledged { by: String, until: Timestamp },
+    Calling {
+        policy: String,
+        level: u32,
+        nth: u32,
+        until: Timestamp,
+        why: String,
+    },
+    Intent {
+        key: PageKey,
+        report: Report,
+    },
+    Attempt {
+        key: PageKey,
+        attempt: u32,
+    },
+    Delivered {
+        key: PageKey,
+        reference: String,
+    },
+    Undelivered {
+        key: PageKey,
+        why: String,
+    },
+    Acknowledged {
+        by: String,
+        until: Timestamp,
+    },
     /// Nobody answered on any level: said by another road.
-    Unanswered { until: Timestamp, why: String },
-    StoodDown { why: String },
+    Unanswered {
+        until: Timestamp,
+        why: String,
+    },
+    StoodDown {
+        why: String,
+    },
 }
 
 /// What a provider did with a page.
@@ -139,7 +219,10 @@ impl Entry {
             | Entry::UndoStarted { step }
             | Entry::Undone { step }
             | Entry::UndoFailed { step, .. } => Some(step),
-            Entry::Accepted | Entry::Escalate { .. } | Entry::Notify { .. } | Entry::Ended { .. } => None,
+            Entry::Accepted
+            | Entry::Escalate { .. }
+            | Entry::Notify { .. }
+            | Entry::Ended { .. } => None,
         }
     }
 }

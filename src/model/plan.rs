@@ -51,8 +51,14 @@ pub struct PlannedStep {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "on", rename_all = "snake_case")]
 pub enum Reach {
-    Node { name: String },
-    Workload { kind: super::WorkloadKind, namespace: String, name: String },
+    Node {
+        name: String,
+    },
+    Workload {
+        kind: super::WorkloadKind,
+        namespace: String,
+        name: String,
+    },
     /// The world outside the cluster: a page, a call, a pause.
     World,
 }

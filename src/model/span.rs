@@ -9,14 +9,22 @@ use std::{fmt, str::FromStr, time::Duration};
 pub struct Span(pub Duration);
 
 /// Units in milliseconds, largest first.
-const UNITS: [(&str, u64); 6] =
-    [("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+const UNITS: [(&str, u64); 6] = [
+    ("w", 604_800_000),
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1_000),
+    ("ms", 1),
+];
 
 /// Longer than any window that makes sense, short enough that adding it to a date cannot overflow.
 const LONGEST_MS: u64 = 10 * 365 * 86_400_000;
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{0}` is not a duration; write for example `30s`, `5m`, `1h30m` or `2d` (ten years at most)")]
+#[error(
+    "`{0}` is not a duration; write for example `30s`, `5m`, `1h30m` or `2d` (ten years at most)"
+)]
 pub struct BadSpan(String);
 
 impl Span {

@@ -124,7 +124,10 @@ impl Action {
     pub fn writes(&self) -> bool {
         !matches!(
             self,
-            Action::Wait { .. } | Action::Verify { .. } | Action::Notify { .. } | Action::Escalate { .. }
+            Action::Wait { .. }
+                | Action::Verify { .. }
+                | Action::Notify { .. }
+                | Action::Escalate { .. }
         )
     }
 

@@ -8,17 +8,29 @@ use std::{fmt, str::FromStr};
 #[serde(try_from = "String", into = "String")]
 pub enum Target {
     Node(String),
-    Pod { namespace: String, name: String },
+    Pod {
+        namespace: String,
+        name: String,
+    },
     /// A workload by its lower-case kind, for example `deployment/inference/triton`.
-    Workload { kind: String, namespace: String, name: String },
+    Workload {
+        kind: String,
+        namespace: String,
+        name: String,
+    },
     /// A cloud instance that is not a node, or not yet.
     Instance(String),
     /// Anything else, named by its sender: `alert/9d06ad20acb3f6e2`, `volume/data-0`.
-    Other { kind: String, name: String },
+    Other {
+        kind: String,
+        name: String,
+    },
 }
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{0}` is not a target; write `node/NAME`, `pod/NAMESPACE/NAME` or `deployment/NAMESPACE/NAME`")]
+#[error(
+    "`{0}` is not a target; write `node/NAME`, `pod/NAMESPACE/NAME` or `deployment/NAMESPACE/NAME`"
+)]
 pub struct BadTarget(String);
 
 /// A subject longer than this is cut by no system that we know, and written by none.
@@ -28,9 +40,10 @@ impl Target {
     pub fn node(&self) -> Option<&str> {
         match self {
             Target::Node(name) => Some(name),
-            Target::Pod { .. } | Target::Workload { .. } | Target::Instance(_) | Target::Other { .. } => {
-                None
-            }
+            Target::Pod { .. }
+            | Target::Workload { .. }
+            | Target::Instance(_)
+            | Target::Other { .. } => None,
         }
     }
 

@@ -2,8 +2,8 @@
 
 use super::lint;
 use crate::model::{
-    Action, Decision, Envelope, Id, Look, Plan, PlannedStep, Reach, Span, Stay, StepSpec, Target, Verdict,
-    WorkloadKind,
+    Action, Decision, Envelope, Id, Look, Plan, PlannedStep, Reach, Span, Stay, StepSpec, Target,
+    Verdict, WorkloadKind,
 };
 use jiff::Timestamp;
 use std::time::Duration;
@@ -127,12 +127,14 @@ fn reach(action: &Action, target: &Target, look: &Look) -> Result<Reach, String>
         Action::Restart { workload } | Action::Scale { workload, .. } => {
             workload_reach(workload.as_deref(), target, look)
         }
-        Action::Verify { .. } => Ok(node().unwrap_or_else(|_| {
-            workload_reach(None, target, look).unwrap_or(Reach::World)
-        })),
-        Action::Wait { .. } | Action::Http { .. } | Action::Notify { .. } | Action::Escalate { .. } => {
-            Ok(Reach::World)
+        Action::Verify { .. } => {
+            Ok(node()
+                .unwrap_or_else(|_| workload_reach(None, target, look).unwrap_or(Reach::World)))
         }
+        Action::Wait { .. }
+        | Action::Http { .. }
+        | Action::Notify { .. }
+        | Action::Escalate { .. } => Ok(Reach::World),
     }
 }
 
@@ -146,16 +148,21 @@ fn workload_reach(named: Option<&str>, target: &Target, look: &Look) -> Result<R
             .ok_or_else(|| format!("does not know the kind `{kind}`"));
     }
     match &look.workload {
-        Some(of) => {
-            Ok(Reach::Workload { kind: of.kind, namespace: of.namespace.clone(), name: of.name.clone() })
+        Some(of) => Ok(Reach::Workload {
+            kind: of.kind,
+            namespace: of.namespace.clone(),
+            name: of.name.clone(),
+        }),
+        None => {
+            Err(format!("acts on a workload, and {target} belongs to none; name one in `workload`"))
         }
-        None => Err(format!("acts on a workload, and {target} belongs to none; name one in `workload`")),
     }
 }
 
 fn movers(look: &Look) -> Vec<String> {
     let go = look.pods.iter().filter(|pod| pod.stays().is_none());
-    let controllers: std::collections::BTreeSet<String> = go.filter_map(crate::model::Pod::controller).collect();
+    let controllers: std::collections::BTreeSet<String> =
+        go.filter_map(crate::model::Pod::controller).collect();
     controllers.into_iter().collect()
 }
 
@@ -167,7 +174,11 @@ fn remarks(steps: &[PlannedStep], look: &Look) -> Vec<String> {
     let stay = |why: Stay| look.pods.iter().filter(move |pod| pod.stays() == Some(why));
     let go = look.pods.iter().filter(|pod| pod.stays().is_none());
     let mut remarks = vec![format!("{} pods to move", go.clone().count())];
-    for (why, word) in [(Stay::Static, "static"), (Stay::DaemonSet, "of a DaemonSet"), (Stay::Completed, "completed")] {
+    for (why, word) in [
+        (Stay::Static, "static"),
+        (Stay::DaemonSet, "of a DaemonSet"),
+        (Stay::Completed, "completed"),
+    ] {
         let count = stay(why).count();
         if count > 0 {
             remarks.push(format!("{count} left alone: {word}"));
@@ -203,7 +214,11 @@ mod tests {
     }
 
     fn spec(name: &str, action: Action, needs: &[&str]) -> StepSpec {
-        StepSpec { name: name.into(), action, needs: needs.iter().map(|need| (*need).to_owned()).collect() }
+        StepSpec {
+            name: name.into(),
+            action,
+            needs: needs.iter().map(|need| (*need).to_owned()).collect(),
+        }
     }
 
     fn drain() -> Action {
@@ -212,8 +227,12 @@ mod tests {
 
     #[test]
     fn a_plan_is_complete_ordered_and_escalates_by_default() {
-        let look = Look { node: Some(Node { name: "n".into(), ..Node::default() }), ..Look::default() };
-        let steps = vec![spec("drain", drain(), &["cordon"]), spec("cordon", Action::Cordon { taint: None }, &[])];
+        let look =
+            Look { node: Some(Node { name: "n".into(), ..Node::default() }), ..Look::default() };
+        let steps = vec![
+            spec("drain", drain(), &["cordon"]),
+            spec("cordon", Action::Cordon { taint: None }, &[]),
+        ];
         let now = Timestamp::UNIX_EPOCH;
         let deadline = now + Duration::from_secs(120);
         let plan = build(&decision(steps, Some(deadline)), &look, now).unwrap().unwrap();
@@ -228,7 +247,8 @@ mod tests {
     #[test]
     fn a_step_without_anything_to_act_on_is_refused_in_words() {
         let steps = vec![spec("drain", drain(), &[])];
-        let refused = build(&decision(steps, None), &Look::default(), Timestamp::UNIX_EPOCH).unwrap();
+        let refused =
+            build(&decision(steps, None), &Look::default(), Timestamp::UNIX_EPOCH).unwrap();
         assert!(refused.unwrap_err().to_string().contains("acts on a node, and node/n is none"));
     }
 }

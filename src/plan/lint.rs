@@ -16,7 +16,8 @@ pub fn lint(plan: &Plan) -> Vec<String> {
         let mut before = BTreeSet::new();
         for step in steps {
             for need in step.needs.iter().filter(|need| !before.contains(need.as_str())) {
-                faults.push(format!("`{}` needs `{need}`, which does not come before it", step.name));
+                faults
+                    .push(format!("`{}` needs `{need}`, which does not come before it", step.name));
             }
             if !before.insert(step.name.as_str()) {
                 faults.push(format!("two steps are called `{}`", step.name));
@@ -40,11 +41,18 @@ fn reaches(step: &PlannedStep) -> Option<String> {
         (Action::Restart { .. } | Action::Scale { .. }, Reach::Workload { .. }) => true,
         (Action::Verify { .. }, _) => true,
         (
-            Action::Wait { .. } | Action::Http { .. } | Action::Notify { .. } | Action::Escalate { .. },
+            Action::Wait { .. }
+            | Action::Http { .. }
+            | Action::Notify { .. }
+            | Action::Escalate { .. },
             Reach::World,
         ) => true,
         (action, Reach::Node { .. }) => {
-            action.writes() && !matches!(action, Action::Restart { .. } | Action::Scale { .. } | Action::Http { .. })
+            action.writes()
+                && !matches!(
+                    action,
+                    Action::Restart { .. } | Action::Scale { .. } | Action::Http { .. }
+                )
         }
         _ => false,
     };

@@ -18,7 +18,11 @@ const KEEP: Duration = Duration::from_secs(14 * 86_400);
 ///
 /// # Errors
 /// Where the log cannot be read or written any more.
-pub async fn run<L: Log + Kv>(log: L, clock: impl Clock, view: impl ClusterView) -> Result<(), LogError> {
+pub async fn run<L: Log + Kv>(
+    log: L,
+    clock: impl Clock,
+    view: impl ClusterView,
+) -> Result<(), LogError> {
     let mut consumer = log.consumer(NAME, &[Stream::Decisions], Policy::default()).await?;
     loop {
         for delivered in consumer.next(64).await? {
@@ -43,7 +47,8 @@ pub async fn run<L: Log + Kv>(log: L, clock: impl Clock, view: impl ClusterView)
 
 /// The decision in the record, if it is one and it acts.
 fn acts(record: &Record) -> Option<Envelope<Decision>> {
-    let decision = record.open::<Decision>().ok().filter(|envelope| envelope.kind == kind::DECISION)?;
+    let decision =
+        record.open::<Decision>().ok().filter(|envelope| envelope.kind == kind::DECISION)?;
     matches!(decision.data.verdict, crate::model::Verdict::Act { .. }).then_some(decision)
 }
 
@@ -79,7 +84,11 @@ async fn plan<L: Log + Kv>(
 }
 
 /// A plan that cannot be made is a remediation that failed: a person hears of it.
-fn refusal(decision: &Envelope<Decision>, refused: &Refused, now: jiff::Timestamp) -> Vec<log::Entry> {
+fn refusal(
+    decision: &Envelope<Decision>,
+    refused: &Refused,
+    now: jiff::Timestamp,
+) -> Vec<log::Entry> {
     let Decision { incident, epoch, policy, .. } = &decision.data;
     let plan = Plan::id_of(incident, *epoch);
     let why = refused.to_string();
@@ -104,6 +113,7 @@ fn refusal(decision: &Envelope<Decision>, refused: &Refused, now: jiff::Timestam
 /// Where the log cannot be read.
 pub async fn find<L: Log + Kv>(log: &L, id: &str) -> Result<Option<Envelope<Plan>>, LogError> {
     let Some(entry) = Kv::get(log, PLANS, id).await? else { return Ok(None) };
-    let seq = std::str::from_utf8(&entry.value).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+    let seq =
+        std::str::from_utf8(&entry.value).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
     Ok(Log::get(log, seq).await?.and_then(|record| record.open().ok()))
 }

@@ -101,8 +101,14 @@ impl Drain {
             self.unmanaged.push(pod.full_name());
         }
         let pod = pod.clone();
-        let going =
-            Going { in_flight: false, next_at: now, refusals: 0, asked: None, last: String::new(), pod };
+        let going = Going {
+            in_flight: false,
+            next_at: now,
+            refusals: 0,
+            asked: None,
+            last: String::new(),
+            pod,
+        };
         self.going.insert(going.pod.uid.clone(), going);
     }
 
@@ -194,7 +200,11 @@ impl Drain {
     /// When to look again, if nothing happens before.
     pub fn wake_at(&self, now: Timestamp) -> Timestamp {
         let settle = self.started.checked_add(SETTLE).unwrap_or(now);
-        let next = self.going.values().filter(|going| !going.in_flight).map(|going| going.wake(self.limits));
+        let next = self
+            .going
+            .values()
+            .filter(|going| !going.in_flight)
+            .map(|going| going.wake(self.limits));
         let next = next.min().unwrap_or(settle);
         next.min(self.limits.until).max(now)
     }
@@ -233,7 +243,9 @@ impl Going {
             return Duration::from_secs(u64::from(seconds.min(60)));
         }
         let doubled = PAUSE_FIRST.saturating_mul(1 << self.refusals.min(6).saturating_sub(1));
-        let spread = uid.bytes().fold(self.refusals, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)));
+        let spread = uid
+            .bytes()
+            .fold(self.refusals, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)));
         doubled.min(PAUSE_MOST).mul_f64(0.75 + f64::from(spread % 512) / 1024.0)
     }
 
@@ -265,7 +277,8 @@ impl Going {
         let grace = self.grace_left(limits, now);
         if let Some(ends) = self.pod.deleted_at {
             // Already on its way; only if it would outlast the deadline is it asked to hurry, once per value.
-            let hurry = limits.force && ends > limits.until && self.asked.is_none_or(|asked| grace < asked);
+            let hurry =
+                limits.force && ends > limits.until && self.asked.is_none_or(|asked| grace < asked);
             if !hurry {
                 return None;
             }
@@ -291,7 +304,12 @@ impl Going {
 }
 
 /// The time a drain has: its own timeout, or the plan's where that is nearer.
-pub(super) fn limits(timeout: Span, force: bool, until: Option<Timestamp>, now: Timestamp) -> Limits {
+pub(super) fn limits(
+    timeout: Span,
+    force: bool,
+    until: Option<Timestamp>,
+    now: Timestamp,
+) -> Limits {
     let own = now.checked_add(timeout.0).unwrap_or(now);
     match until {
         Some(hard) if hard < own => Limits { until: hard, force: true },

@@ -11,12 +11,18 @@ pub enum StepState {
     Started,
     /// It had started when the daemon died.
     Unknown,
-    Succeeded { undo: Undo },
+    Succeeded {
+        undo: Undo,
+    },
     Skipped,
-    Failed { why: String },
+    Failed {
+        why: String,
+    },
     Undoing,
     Undone,
-    UndoFailed { why: String },
+    UndoFailed {
+        why: String,
+    },
 }
 
 /// One plan's journal so far.
@@ -82,7 +88,9 @@ impl Journal {
 
 /// The table.
 fn next(state: &StepState, entry: &Entry) -> Option<StepState> {
-    use StepState::{Failed, Skipped, Started, Succeeded, UndoFailed, Undoing, Undone, Unknown, Waiting};
+    use StepState::{
+        Failed, Skipped, Started, Succeeded, UndoFailed, Undoing, Undone, Unknown, Waiting,
+    };
     Some(match (state, entry) {
         (Waiting | Unknown, Entry::Started { .. }) => Started,
         (Started, Entry::Unknown { .. }) => Unknown,

@@ -5,7 +5,8 @@ use crate::clock::Clock;
 use crate::cluster::{ClusterControl, ClusterView};
 use crate::log::{self, Consumer, Fold, Kv, Log, LogError, Policy, Record, Stream};
 use crate::model::{
-    Answer, Entry, Envelope, Id, IncidentChange, Look, Move, Outcome, Plan, PlanEnd, Reach, Refusal, Target, kind,
+    Answer, Entry, Envelope, Id, IncidentChange, Look, Move, Outcome, Plan, PlanEnd, Reach,
+    Refusal, Target, kind,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
@@ -51,7 +52,9 @@ impl Fold for Open {
                 }
             }
             Stream::Outcomes => {
-                let Ok(Envelope { data: Outcome::Remediation { plan, entry, .. }, .. }) = record.open() else {
+                let Ok(Envelope { data: Outcome::Remediation { plan, entry, .. }, .. }) =
+                    record.open()
+                else {
                     return;
                 };
                 let Some((_, journal)) = self.plans.get_mut(&plan) else { return };
@@ -74,7 +77,8 @@ impl Fold for Open {
 
 /// The incident whose last alert has resolved, if the record says so.
 fn all_cleared(record: &Record) -> Option<String> {
-    let change = record.open::<IncidentChange>().ok().filter(|envelope| envelope.kind == kind::INCIDENT)?;
+    let change =
+        record.open::<IncidentChange>().ok().filter(|envelope| envelope.kind == kind::INCIDENT)?;
     matches!(change.data.change, Move::Cleared { left: 0, .. }).then_some(change.data.incident)
 }
 
@@ -102,18 +106,19 @@ where
 {
     let streams = [Stream::Plans, Stream::Outcomes, Stream::Decisions];
     let saved = log::recover::<Open>(&log, NAME, &streams).await?;
-    let mut consumer = log.consumer(NAME, &[Stream::Plans, Stream::Decisions], Policy::default()).await?;
+    let mut consumer =
+        log.consumer(NAME, &[Stream::Plans, Stream::Decisions], Policy::default()).await?;
     let mut newest = saved.seq;
-    let mut desk = Desk { log, clock, hands, witness, tasks: JoinSet::new(), held: BTreeMap::new(), waiting: vec![] };
-    let mut recovered: Vec<_> = saved.state.plans.into_values().collect();
-    recovered.sort_by_key(|(envelope, _)| envelope.data.epoch);
-    for (envelope, journal) in recovered {
-        let plan = &envelope.data;
-        tracing::info!(plan = plan.id.short(10), incident = plan.incident, "taken up again");
-        let cleared = saved.state.cleared.contains_key(&plan.incident).then(|| plan.incident.clone());
-        desk.take(envelope, journal);
-        cleared.inspect(|incident| desk.cleared(incident));
-    }
+    let mut desk = Desk {
+        log,
+        clock,
+        hands,
+        witness,
+        tasks: JoinSet::new(),
+        held: BTreeMap::new(),
+        waiting: vec![],
+    };
+    desk.resume(saved.state);
     let mut snapshot_at = newest;
     loop {
         tokio::select! {
@@ -132,7 +137,8 @@ where
                 }
             }
         }
-        if desk.held.is_empty() && desk.waiting.is_empty() && newest > snapshot_at + SNAPSHOT_EVERY {
+        if desk.held.is_empty() && desk.waiting.is_empty() && newest > snapshot_at + SNAPSHOT_EVERY
+        {
             log::save(&desk.log, NAME, newest, &Open::default()).await?;
             snapshot_at = newest;
         }
@@ -166,6 +172,21 @@ where
     W: Web,
     T: Witness,
 {
+    /// Takes up what another life had left open, older epochs first.
+    fn resume(&mut self, open: Open) {
+        let mut recovered: Vec<_> = open.plans.into_values().collect();
+        recovered.sort_by_key(|(envelope, _)| envelope.data.epoch);
+        for (envelope, journal) in recovered {
+            let plan = &envelope.data;
+            tracing::info!(plan = plan.id.short(10), incident = plan.incident, "taken up again");
+            let incident = plan.incident.clone();
+            self.take(envelope, journal);
+            if open.cleared.contains_key(&incident) {
+                self.cleared(&incident);
+            }
+        }
+    }
+
     fn hear(&mut self, record: &Record) {
         if let Some(incident) = all_cleared(record) {
             self.cleared(&incident);
@@ -209,8 +230,12 @@ where
         let (mail, inbox) = mpsc::unbounded_channel();
         let plan = envelope.data.clone();
         let held = Held { mail, target: plan.target.clone(), incident: plan.incident.clone() };
-        let span = tracing::info_span!("remediation", plan = plan.id.short(10), incident = plan.incident,
-            traceparent = envelope.traceparent);
+        let span = tracing::info_span!(
+            "remediation",
+            plan = plan.id.short(10),
+            incident = plan.incident,
+            traceparent = envelope.traceparent
+        );
         let worker = Worker {
             log: self.log.clone(),
             clock: self.clock.clone(),
@@ -307,7 +332,8 @@ where
                 Reach::World => {}
             }
         }
-        let mut look = self.hands.view.look(node.as_ref().or(workload.as_ref()).unwrap_or(&plan.target));
+        let mut look =
+            self.hands.view.look(node.as_ref().or(workload.as_ref()).unwrap_or(&plan.target));
         if let (Some(_), Some(workload)) = (&node, &workload) {
             look.workload = self.hands.view.look(workload).workload;
         }
@@ -361,7 +387,9 @@ where
                 (Work::Cluster(work), Some(control)) => control.call(work.clone()).await,
                 (Work::Web(work), Some(_)) => web.call(work.clone()).await,
                 // Observe mode has no hands; a plan that got here was made before it was switched on.
-                (_, None) => Answer::Refused(Refusal::Invalid("the daemon runs in observe mode".into())),
+                (_, None) => {
+                    Answer::Refused(Refusal::Invalid("the daemon runs in observe mode".into()))
+                }
             };
             (call, answer)
         });
@@ -371,7 +399,9 @@ where
 /// One line per transition, for whoever reads the log at night.
 fn tell(entry: &Entry) {
     match entry {
-        Entry::Failed { step, why } | Entry::UndoFailed { step, why } => tracing::warn!(step, why, "failed"),
+        Entry::Failed { step, why } | Entry::UndoFailed { step, why } => {
+            tracing::warn!(step, why, "failed")
+        }
         Entry::Succeeded { step, note, .. } => tracing::info!(step, note, "done"),
         Entry::Started { step } => tracing::info!(step, "started"),
         Entry::Skipped { step, why } => tracing::info!(step, why, "skipped"),

@@ -58,7 +58,8 @@ impl Saga {
         match entry {
             Entry::Started { step } => {
                 if let Some(planned) = self.plan.step(step) {
-                    self.machines.insert(step.clone(), steps::start(&self.plan, planned, look, now));
+                    self.machines
+                        .insert(step.clone(), steps::start(&self.plan, planned, look, now));
                 }
             }
             Entry::UndoStarted { step } => {
@@ -72,7 +73,10 @@ impl Saga {
             | Entry::UndoFailed { step, .. } => {
                 self.machines.remove(step);
             }
-            Entry::Accepted | Entry::Unknown { .. } | Entry::Escalate { .. } | Entry::Notify { .. } => {}
+            Entry::Accepted
+            | Entry::Unknown { .. }
+            | Entry::Escalate { .. }
+            | Entry::Notify { .. } => {}
             Entry::Ended { .. } => self.machines.clear(),
         }
         Ok(())
@@ -133,7 +137,9 @@ impl Saga {
         if look.stale {
             // Nothing can be judged yet, and nothing new may be started.
             let open = |state: &StepState| matches!(state, StepState::Started | StepState::Unknown);
-            let orphan = |(name, state): (&String, &StepState)| open(state) && !self.machines.contains_key(name);
+            let orphan = |(name, state): (&String, &StepState)| {
+                open(state) && !self.machines.contains_key(name)
+            };
             return self.journal.steps.iter().any(orphan).then(Vec::new);
         }
         for step in self.all_steps() {
@@ -148,7 +154,9 @@ impl Saga {
                         Probe::CannotKnow(why) => Entry::Failed { step: name, why },
                     }]);
                 }
-                StepState::Undoing if orphan => return Some(vec![Entry::UndoStarted { step: name }]),
+                StepState::Undoing if orphan => {
+                    return Some(vec![Entry::UndoStarted { step: name }]);
+                }
                 _ => {}
             }
         }
@@ -187,9 +195,11 @@ impl Saga {
             Action::Escalate { policy, level } => {
                 Some(Entry::Escalate { policy: policy.clone(), level: *level, why: self.why() })
             }
-            Action::Notify { contact, text } => {
-                Some(Entry::Notify { contact: contact.clone(), text: text.clone(), key: planned.key.clone() })
-            }
+            Action::Notify { contact, text } => Some(Entry::Notify {
+                contact: contact.clone(),
+                text: text.clone(),
+                key: planned.key.clone(),
+            }),
             _ => None,
         }
     }
@@ -215,17 +225,21 @@ impl Saga {
             if late && step.action.writes() {
                 let why = "the deadline has come".to_owned();
                 entries.push(Entry::Failed { step: step.name.clone(), why });
-            } else if step.action.destructive() && let Some(why) = self.moot(look) {
+            } else if step.action.destructive()
+                && let Some(why) = self.moot(look)
+            {
                 self.ending = Some(PlanEnd::Moot { why });
                 return self.backward();
             } else if !(look.stale && step.action.writes()) {
                 entries.push(Entry::Started { step: step.name.clone() });
             }
         }
-        let open = |step: &PlannedStep| !matches!(
-            self.journal.state(&step.name),
-            StepState::Succeeded { .. } | StepState::Skipped
-        );
+        let open = |step: &PlannedStep| {
+            !matches!(
+                self.journal.state(&step.name),
+                StepState::Succeeded { .. } | StepState::Skipped
+            )
+        };
         if entries.is_empty() && !self.plan.steps.iter().any(open) {
             entries.push(Entry::Ended { how: PlanEnd::Succeeded });
         }
@@ -237,7 +251,11 @@ impl Saga {
         if look.stale {
             return None;
         }
-        let on_node = self.plan.steps.iter().any(|step| matches!(step.reach, crate::model::Reach::Node { .. }));
+        let on_node = self
+            .plan
+            .steps
+            .iter()
+            .any(|step| matches!(step.reach, crate::model::Reach::Node { .. }));
         if on_node && look.node.is_none() {
             return Some("the node is gone".into());
         }
@@ -263,7 +281,9 @@ impl Saga {
         let stop = |step: &PlannedStep| {
             let why = "another step ended the plan".to_owned();
             match self.journal.state(&step.name) {
-                StepState::Waiting | StepState::Started => Some(Entry::Skipped { step: step.name.clone(), why }),
+                StepState::Waiting | StepState::Started => {
+                    Some(Entry::Skipped { step: step.name.clone(), why })
+                }
                 _ => None,
             }
         };
@@ -272,10 +292,13 @@ impl Saga {
             return stopped;
         }
         if self.failed() {
-            let waiting = |step: &&PlannedStep| *self.journal.state(&step.name) == StepState::Waiting;
-            let settled = |step: &PlannedStep| step.needs.iter().all(|need| {
-                !matches!(self.journal.state(need), StepState::Waiting | StepState::Started)
-            });
+            let waiting =
+                |step: &&PlannedStep| *self.journal.state(&step.name) == StepState::Waiting;
+            let settled = |step: &PlannedStep| {
+                step.needs.iter().all(|need| {
+                    !matches!(self.journal.state(need), StepState::Waiting | StepState::Started)
+                })
+            };
             let next: Vec<Entry> = self
                 .plan
                 .otherwise
@@ -287,7 +310,8 @@ impl Saga {
             if !next.is_empty() {
                 return next;
             }
-            let running = |step: &PlannedStep| *self.journal.state(&step.name) == StepState::Started;
+            let running =
+                |step: &PlannedStep| *self.journal.state(&step.name) == StepState::Started;
             if self.plan.otherwise.iter().any(running) {
                 return vec![];
             }
@@ -300,7 +324,10 @@ impl Saga {
         let passed = self.plan.doomed
             || self.plan.steps.iter().any(|step| {
                 step.no_return
-                    && matches!(self.journal.state(&step.name), StepState::Succeeded { .. } | StepState::Failed { .. })
+                    && matches!(
+                        self.journal.state(&step.name),
+                        StepState::Succeeded { .. } | StepState::Failed { .. }
+                    )
             });
         if !passed {
             for step in self.plan.steps.iter().rev() {

@@ -4,7 +4,8 @@ use super::WebCall;
 use super::drain::{self, Drain, Progress};
 use super::saga::Work;
 use crate::model::{
-    Action, Answer, ClusterCall, Expect, Look, Node, NodePatch, Plan, PlannedStep, Reach, Refusal, Undo,
+    Action, Answer, ClusterCall, Expect, Look, Node, NodePatch, Plan, PlannedStep, Reach, Refusal,
+    Taint, Undo,
 };
 use jiff::Timestamp;
 use std::time::Duration;
@@ -20,7 +21,10 @@ const PATIENCE: Duration = Duration::from_secs(120);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Status {
     Working,
-    Done { note: String, undo: Undo },
+    Done {
+        note: String,
+        undo: Undo,
+    },
     Failed(String),
     /// The world made the whole plan pointless.
     Moot(String),
@@ -29,7 +33,10 @@ pub(super) enum Status {
 /// What a look tells about a step that had started before a crash.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Probe {
-    Done { note: String, undo: Undo },
+    Done {
+        note: String,
+        undo: Undo,
+    },
     /// Starting it again does no harm.
     Again,
     CannotKnow(String),
@@ -69,11 +76,26 @@ pub(super) struct Once {
 }
 
 impl Once {
-    fn new(work: Option<Work>, undo: Undo, note: &str, until: Option<Timestamp>, now: Timestamp) -> Machine {
+    fn machine(
+        work: Option<Work>,
+        undo: Undo,
+        note: &str,
+        until: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Machine {
         let own = now.checked_add(PATIENCE).unwrap_or(now);
         let done = work.is_none().then(|| Ok(note.to_owned()));
         let give_up = until.map_or(own, |until| until.min(own)).max(now);
-        Machine::Call(Once { work, done, undo, in_flight: false, next_at: now, give_up, tries: 0, idempotent: true })
+        Machine::Call(Once {
+            work,
+            done,
+            undo,
+            in_flight: false,
+            next_at: now,
+            give_up,
+            tries: 0,
+            idempotent: true,
+        })
     }
 
     fn poll(&mut self, now: Timestamp) -> Option<Work> {
@@ -92,13 +114,19 @@ impl Once {
                 self.done = Some(Ok(String::new()));
                 return;
             }
-            Answer::Refused(Refusal::Busy { message, .. } | Refusal::Admission(message) | Refusal::Changed(message)) => {
-                (message, true)
-            }
+            Answer::Refused(
+                Refusal::Busy { message, .. }
+                | Refusal::Admission(message)
+                | Refusal::Changed(message),
+            ) => (message, true),
             Answer::Refused(Refusal::Gone) => ("it is gone".into(), false),
-            Answer::Refused(Refusal::Forbidden(why) | Refusal::Invalid(why) | Refusal::TwoBudgets(why)) => (why, false),
+            Answer::Refused(
+                Refusal::Forbidden(why) | Refusal::Invalid(why) | Refusal::TwoBudgets(why),
+            ) => (why, false),
             Answer::Refused(Refusal::Budget { message, .. }) => (message, true),
-            Answer::Refused(Refusal::NamespaceEnding) => ("its namespace is being deleted".into(), false),
+            Answer::Refused(Refusal::NamespaceEnding) => {
+                ("its namespace is being deleted".into(), false)
+            }
             Answer::Unknown(why) if self.idempotent => (why, true),
             Answer::Unknown(why) => (format!("nobody knows whether it happened: {why}"), false),
         };
@@ -114,26 +142,36 @@ impl Once {
 /// The machine that carries `step` out, given what is true now.
 pub(super) fn start(plan: &Plan, step: &PlannedStep, look: &Look, now: Timestamp) -> Machine {
     let node = look.node.as_ref();
-    let once = |work, undo, note: &str| Once::new(work, undo, note, plan.deadline, now);
+    let once = |work, undo, note: &str| Once::machine(work, undo, note, plan.deadline, now);
     match &step.action {
-        Action::Cordon { .. } | Action::Taint { .. } | Action::Label { .. } | Action::Annotate { .. } | Action::Uncordon => {
+        Action::Cordon { .. }
+        | Action::Taint { .. }
+        | Action::Label { .. }
+        | Action::Annotate { .. }
+        | Action::Uncordon => {
             let Reach::Node { name } = &step.reach else { return Machine::Nothing };
             let (patch, undo, note) = node_change(&step.action, &plan.incident, node);
-            let call = patch.map(|patch| Work::Cluster(ClusterCall::PatchNode { name: name.clone(), patch }));
+            let call = patch
+                .map(|patch| Work::Cluster(ClusterCall::PatchNode { name: name.clone(), patch }));
             once(call, undo, &note)
         }
         Action::Drain { timeout, force } => {
             Machine::Drain(Drain::new(drain::limits(*timeout, *force, plan.until(), now), now))
         }
         Action::Restart { .. } | Action::Scale { .. } => {
-            let Reach::Workload { kind, namespace, name } = &step.reach else { return Machine::Nothing };
+            let Reach::Workload { kind, namespace, name } = &step.reach else {
+                return Machine::Nothing;
+            };
             let (kind, namespace, name) = (*kind, namespace.clone(), name.clone());
-            let before = look.workload.as_ref().map_or(Undo::Nothing, |workload| match step.action {
-                Action::Scale { .. } => Undo::Scale { replicas: workload.replicas },
-                _ => Undo::Nothing,
-            });
+            let before =
+                look.workload.as_ref().map_or(Undo::Nothing, |workload| match step.action {
+                    Action::Scale { .. } => Undo::Scale { replicas: workload.replicas },
+                    _ => Undo::Nothing,
+                });
             let call = match step.action {
-                Action::Scale { replicas, .. } => ClusterCall::Scale { kind, namespace, name, replicas },
+                Action::Scale { replicas, .. } => {
+                    ClusterCall::Scale { kind, namespace, name, replicas }
+                }
                 _ => ClusterCall::Restart { kind, namespace, name, key: step.key.as_str().into() },
             };
             once(Some(Work::Cluster(call)), before, "")
@@ -146,9 +184,11 @@ pub(super) fn start(plan: &Plan, step: &PlannedStep, look: &Look, now: Timestamp
             Machine::Verify(Verify { expect: *expect, hold: hold.0, until, since: None, movers })
         }
         Action::Http { method, url, body, timeout, idempotent } => {
-            let body = body.clone().unwrap_or_else(|| serde_json::to_string(plan).unwrap_or_default());
+            let body =
+                body.clone().unwrap_or_else(|| serde_json::to_string(plan).unwrap_or_default());
             let key = step.key.as_str().to_owned();
-            let call = WebCall { method: method.clone(), url: url.clone(), body, timeout: timeout.0, key };
+            let call =
+                WebCall { method: method.clone(), url: url.clone(), body, timeout: timeout.0, key };
             match once(Some(Work::Web(call)), Undo::Nothing, "") {
                 Machine::Call(call) => Machine::Call(Once { idempotent: *idempotent, ..call }),
                 other => other,
@@ -159,32 +199,23 @@ pub(super) fn start(plan: &Plan, step: &PlannedStep, look: &Look, now: Timestamp
 }
 
 /// What to change on the node, how that is undone, and what to say where nothing has to change.
-fn node_change(action: &Action, incident: &str, node: Option<&Node>) -> (Option<NodePatch>, Undo, String) {
+fn node_change(
+    action: &Action,
+    incident: &str,
+    node: Option<&Node>,
+) -> (Option<NodePatch>, Undo, String) {
     let mut patch = NodePatch::default();
     match action {
-        Action::Cordon { taint } => {
-            let ours = node.and_then(|node| node.annotations.get(CORDONED_BY)).is_some_and(|by| by == incident);
-            let theirs = node.is_some_and(|node| node.unschedulable) && !ours;
-            if !theirs {
-                patch.unschedulable = Some(true);
-                patch.annotations.insert(CORDONED_BY.into(), Some(incident.into()));
-            }
-            let new = taint.clone().filter(|taint| ours || !node.is_some_and(|node| node.taints.contains(taint)));
-            let untaint = new.as_ref().map(|taint| (taint.key.clone(), taint.effect.clone()));
-            patch.taint = new;
-            match (theirs, untaint) {
-                (false, taint) => (Some(patch), Undo::Uncordon { taint }, String::new()),
-                (true, Some((key, effect))) => (Some(patch), Undo::Untaint { key, effect }, "a person had cordoned it".into()),
-                (true, None) => (None, Undo::Nothing, "a person had cordoned it".into()),
-            }
-        }
+        Action::Cordon { taint } => cordon(taint.as_ref(), incident, node),
         Action::Uncordon => match node {
             Some(node) if node.annotations.contains_key(CORDONED_BY) => {
                 patch.unschedulable = Some(false);
                 patch.annotations.insert(CORDONED_BY.into(), None);
                 (Some(patch), Undo::Nothing, String::new())
             }
-            Some(node) if node.unschedulable => (None, Undo::Nothing, "left alone: a person had cordoned it".into()),
+            Some(node) if node.unschedulable => {
+                (None, Undo::Nothing, "left alone: a person had cordoned it".into())
+            }
             _ => (None, Undo::Nothing, "it was not cordoned".into()),
         },
         Action::Taint { taint } => {
@@ -209,10 +240,43 @@ fn node_change(action: &Action, incident: &str, node: Option<&Node>) -> (Option<
     }
 }
 
+/// A person's cordon is left as it is; ours carries the incident's name.
+fn cordon(
+    taint: Option<&Taint>,
+    incident: &str,
+    node: Option<&Node>,
+) -> (Option<NodePatch>, Undo, String) {
+    let mut patch = NodePatch::default();
+    let by = node.and_then(|node| node.annotations.get(CORDONED_BY));
+    let ours = by.is_some_and(|by| by == incident);
+    let theirs = node.is_some_and(|node| node.unschedulable) && !ours;
+    if !theirs {
+        patch.unschedulable = Some(true);
+        patch.annotations.insert(CORDONED_BY.into(), Some(incident.into()));
+    }
+    let there = |taint: &&Taint| node.is_some_and(|node| node.taints.contains(taint));
+    patch.taint = taint.filter(|taint| ours || !there(taint)).cloned();
+    let untaint = patch.taint.as_ref().map(|taint| (taint.key.clone(), taint.effect.clone()));
+    let note = if theirs { "a person had cordoned it".into() } else { String::new() };
+    match (theirs, untaint) {
+        (false, taint) => (Some(patch), Undo::Uncordon { taint }, note),
+        (true, Some((key, effect))) => (Some(patch), Undo::Untaint { key, effect }, note),
+        (true, None) => (None, Undo::Nothing, note),
+    }
+}
+
 /// The machine that takes a step back, or `None` where nothing has to be.
-pub(super) fn undo(plan: &Plan, step: &PlannedStep, undo: &Undo, look: &Look, now: Timestamp) -> Option<Machine> {
-    let once = |work| Once::new(Some(work), Undo::Nothing, "", None, now);
-    if let (Undo::Scale { replicas }, Reach::Workload { kind, namespace, name }) = (undo, &step.reach) {
+pub(super) fn undo(
+    plan: &Plan,
+    step: &PlannedStep,
+    undo: &Undo,
+    look: &Look,
+    now: Timestamp,
+) -> Option<Machine> {
+    let once = |work| Once::machine(Some(work), Undo::Nothing, "", None, now);
+    if let (Undo::Scale { replicas }, Reach::Workload { kind, namespace, name }) =
+        (undo, &step.reach)
+    {
         let (kind, namespace, name, replicas) = (*kind, namespace.clone(), name.clone(), *replicas);
         return Some(once(Work::Cluster(ClusterCall::Scale { kind, namespace, name, replicas })));
     }
@@ -248,7 +312,8 @@ pub(super) fn probe(plan: &Plan, step: &PlannedStep, look: &Look) -> Probe {
     match &step.action {
         Action::Cordon { taint } => {
             let by = node.and_then(|node| node.annotations.get(CORDONED_BY));
-            let tainted = |node: &Node| taint.as_ref().is_none_or(|taint| node.taints.contains(taint));
+            let tainted =
+                |node: &Node| taint.as_ref().is_none_or(|taint| node.taints.contains(taint));
             if by.is_some_and(|by| *by == plan.incident) && node.is_some_and(tainted) {
                 let taint = taint.as_ref().map(|taint| (taint.key.clone(), taint.effect.clone()));
                 return Probe::Done { note: "found done".into(), undo: Undo::Uncordon { taint } };
@@ -256,7 +321,8 @@ pub(super) fn probe(plan: &Plan, step: &PlannedStep, look: &Look) -> Probe {
             Probe::Again
         }
         Action::Restart { .. } => {
-            let mark = look.workload.as_ref().and_then(|of| of.template_annotations.get(RESTART_KEY));
+            let mark =
+                look.workload.as_ref().and_then(|of| of.template_annotations.get(RESTART_KEY));
             match mark.is_some_and(|key| key == step.key.as_str()) {
                 true => Probe::Done { note: "found done".into(), undo: Undo::Nothing },
                 false => Probe::Again,
@@ -284,7 +350,9 @@ impl Machine {
     /// What to ask now, with a tag that the answer brings back.
     pub(super) fn poll(&mut self, look: &Look, now: Timestamp) -> Vec<(String, Work)> {
         match self {
-            Machine::Call(once) => once.poll(now).map(|work| (String::new(), work)).into_iter().collect(),
+            Machine::Call(once) => {
+                once.poll(now).map(|work| (String::new(), work)).into_iter().collect()
+            }
             Machine::Drain(drain) => drain.poll(look, now),
             Machine::Until(_) | Machine::Verify(_) | Machine::Nothing => vec![],
         }
@@ -379,7 +447,9 @@ impl Verify {
             Expect::NodeReady => look.node.as_ref().is_some_and(|node| node.ready),
             Expect::NodeEmpty => look.pods.iter().all(|pod| pod.stays().is_some()),
             Expect::PodsRunning => {
-                let whole = |of: &crate::model::Workload| of.ready >= of.replicas && of.updated >= of.replicas;
+                let whole = |of: &crate::model::Workload| {
+                    of.ready >= of.replicas && of.updated >= of.replicas
+                };
                 look.workload.as_ref().is_none_or(whole) && self.waiting(look).next().is_none()
             }
         }
@@ -387,7 +457,8 @@ impl Verify {
 
     /// The replacements that are not running yet.
     fn waiting<'a>(&'a self, look: &'a Look) -> impl Iterator<Item = String> + 'a {
-        let ours = |pod: &&crate::model::Pod| pod.controller().is_some_and(|by| self.movers.contains(&by));
+        let ours =
+            |pod: &&crate::model::Pod| pod.controller().is_some_and(|by| self.movers.contains(&by));
         look.waiting.iter().filter(ours).map(crate::model::Pod::full_name)
     }
 
@@ -402,7 +473,9 @@ impl Verify {
             Expect::PodsRunning => {
                 let waiting: Vec<String> = self.waiting(look).take(5).collect();
                 match (&look.workload, waiting.is_empty()) {
-                    (Some(of), true) => format!("{} of {} replicas are ready", of.ready, of.replicas),
+                    (Some(of), true) => {
+                        format!("{} of {} replicas are ready", of.ready, of.replicas)
+                    }
                     _ => format!("not running yet: {}", waiting.join(", ")),
                 }
             }

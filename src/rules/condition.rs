@@ -8,9 +8,10 @@ mod check;
 mod eval;
 mod schema;
 mod types;
+mod words;
 
-pub use eval::{Facts, Miss};
 pub(super) use check::{Definitions, compile, compile_any};
+pub use eval::{Facts, Miss};
 pub(super) use types::Type;
 
 use eval::Val;
@@ -76,7 +77,12 @@ mod tests {
         let definitions = Definitions::default();
         match compile(text, &place, Type::Bool, &definitions, &["custom".into()], &mut faults) {
             Some(condition) if faults.0.is_empty() => Ok(condition),
-            _ => Err(faults.0.iter().map(|fault| fault.message.clone()).collect::<Vec<_>>().join("; ")),
+            _ => Err(faults
+                .0
+                .iter()
+                .map(|fault| fault.message.clone())
+                .collect::<Vec<_>>()
+                .join("; ")),
         }
     }
 
@@ -93,7 +99,8 @@ mod tests {
             alert: None,
         };
         let at = Timestamp::UNIX_EPOCH;
-        let event = Envelope::new(kind::KNOWN[9], Id::of(&["x"]), "t", Target::Node("n1".into()), at, data);
+        let event =
+            Envelope::new(kind::KNOWN[9], Id::of(&["x"]), "t", Target::Node("n1".into()), at, data);
         Facts::new(&event, at)
     }
 

@@ -106,7 +106,8 @@ impl Diagnostic {
         let snippet = Snippet::source(text.as_str())
             .path(path.as_str())
             .annotation(AnnotationKind::Primary.span(span));
-        let mut group = level.primary_title(self.message.as_str()).id(self.code.word()).element(snippet);
+        let mut group =
+            level.primary_title(self.message.as_str()).id(self.code.word()).element(snippet);
         if let Some(hint) = &self.hint {
             group = group.element(Level::HELP.message(hint.as_str()));
         }

@@ -28,10 +28,13 @@ pub fn load(sources: &[Arc<Source>], secrets: Secrets<'_>) -> Result<Ruleset, Ve
         }
         documents.extend(yaml::parse(source, &mut faults.0));
     }
-    let files: Vec<Entries<'_>> =
-        documents.iter().filter_map(|document| Entries::of(document, &shape::FILE, &mut faults)).collect();
+    let files: Vec<Entries<'_>> = documents
+        .iter()
+        .filter_map(|document| Entries::of(document, &shape::FILE, &mut faults))
+        .collect();
     let mut ruleset = read(&files, secrets, &mut faults);
-    let (warnings, errors): (Vec<_>, Vec<_>) = faults.0.into_iter().partition(|fault| fault.warning);
+    let (warnings, errors): (Vec<_>, Vec<_>) =
+        faults.0.into_iter().partition(|fault| fault.warning);
     if !errors.is_empty() {
         let mut all = errors;
         let at = |fault: &Diagnostic| {
@@ -76,7 +79,8 @@ fn read(files: &[Entries<'_>], secrets: Secrets<'_>, faults: &mut Faults) -> Rul
         .filter_map(|node| policy(node, &names, faults))
         .map(|policy| (policy.name.clone(), policy))
         .collect();
-    let rules: Vec<Rule> = rule_nodes.iter().filter_map(|node| rule(node, &names, faults)).collect();
+    let rules: Vec<Rule> =
+        rule_nodes.iter().filter_map(|node| rule(node, &names, faults)).collect();
     Ruleset::new(rules, guards, Directory { policies, contacts })
 }
 
@@ -90,7 +94,8 @@ fn named<'a>(nodes: &[&'a Node], what: &str, faults: &mut Faults) -> Vec<&'a str
         if let Some((_, first)) = names.iter().find(|(known, _)| known == text) {
             let (line, _) = first.line_column();
             let hint = format!("the other stands in {}:{line}", first.source.path);
-            faults.add(Code::Duplicate, place, format!("another {what} is called `{text}`")).hint = Some(hint);
+            faults.add(Code::Duplicate, place, format!("another {what} is called `{text}`")).hint =
+                Some(hint);
         }
         names.push((text, place));
     }
@@ -101,9 +106,15 @@ fn named<'a>(nodes: &[&'a Node], what: &str, faults: &mut Faults) -> Vec<&'a str
 fn definitions(files: &[Entries<'_>], faults: &mut Faults) -> Definitions {
     let mut waiting: Vec<(&Key, &Node, String)> = vec![];
     for file in files {
-        for (key, node) in file.get("definitions").map(|node| pairs(node, faults)).unwrap_or_default() {
+        for (key, node) in
+            file.get("definitions").map(|node| pairs(node, faults)).unwrap_or_default()
+        {
             if waiting.iter().any(|(known, _, _)| known.text == key.text) {
-                faults.add(Code::Duplicate, &key.place, format!("another definition is called `{}`", key.text));
+                faults.add(
+                    Code::Duplicate,
+                    &key.place,
+                    format!("another definition is called `{}`", key.text),
+                );
             } else if let Some(clause) = text(node, faults) {
                 waiting.push((key, node, clause.to_owned()));
             }

@@ -45,7 +45,8 @@ fn level(node: &Node, names: &Names<'_>, faults: &mut Faults) -> Option<Level> {
     for (word, place) in &evidence {
         if !shape::EVIDENCE.contains(&word.as_str()) {
             let hint = super::diagnostic::suggest(word, shape::EVIDENCE.iter().copied());
-            faults.add(Code::BadValue, place, format!("there is no evidence `{word}`")).hint = Some(hint);
+            faults.add(Code::BadValue, place, format!("there is no evidence `{word}`")).hint =
+                Some(hint);
         }
     }
     Some(Level {
@@ -55,7 +56,12 @@ fn level(node: &Node, names: &Names<'_>, faults: &mut Faults) -> Option<Level> {
     })
 }
 
-pub(super) fn contact(node: &Node, names: &Names<'_>, secrets: Secrets<'_>, faults: &mut Faults) -> Option<Contact> {
+pub(super) fn contact(
+    node: &Node,
+    names: &Names<'_>,
+    secrets: Secrets<'_>,
+    faults: &mut Faults,
+) -> Option<Contact> {
     let entries = Entries::of(node, &shape::CONTACT, faults)?;
     let fallback = entries.text("fallback", faults);
     if let (Some(fallback), Some(node)) = (&fallback, entries.get("fallback")) {
@@ -79,8 +85,11 @@ fn pager(road: &str, node: &Node, secrets: Secrets<'_>, faults: &mut Faults) -> 
         "webhook" => {
             let entries = Entries::of(node, &shape::WEBHOOK, faults)?;
             let mut headers = std::collections::BTreeMap::new();
-            for (name, value) in entries.get("headers").map(|node| pairs(node, faults)).unwrap_or_default() {
-                headers.extend(secret(value, secrets, faults).map(|value| (name.text.clone(), value)));
+            for (name, value) in
+                entries.get("headers").map(|node| pairs(node, faults)).unwrap_or_default()
+            {
+                headers
+                    .extend(secret(value, secrets, faults).map(|value| (name.text.clone(), value)));
             }
             Some(Pager::Webhook { url: url(&entries, "url", faults)?, headers })
         }
@@ -112,7 +121,11 @@ fn pager(road: &str, node: &Node, secrets: Secrets<'_>, faults: &mut Faults) -> 
 fn url(entries: &Entries<'_>, key: &str, faults: &mut Faults) -> Option<String> {
     let url = entries.text(key, faults)?;
     if !url.starts_with("https://") && !url.starts_with("http://") {
-        faults.add(Code::BadValue, &entries.get(key)?.place, "a URL starts with https:// or http://");
+        faults.add(
+            Code::BadValue,
+            &entries.get(key)?.place,
+            "a URL starts with https:// or http://",
+        );
     }
     Some(url)
 }
@@ -121,7 +134,8 @@ fn secret(node: &Node, secrets: Secrets<'_>, faults: &mut Faults) -> Option<Secr
     let plain = matches!(&node.kind, super::yaml::Kind::Scalar { .. }) && !node.is_null();
     if plain {
         let hint = "write {env: NAME} or {file: PATH}; a secret in a rule file is read by everyone";
-        faults.add(Code::Secret, &node.place, "a secret is given by reference").hint = Some(hint.into());
+        faults.add(Code::Secret, &node.place, "a secret is given by reference").hint =
+            Some(hint.into());
         return None;
     }
     let entries = Entries::of(node, &shape::SECRET, faults)?;

@@ -82,7 +82,8 @@ impl Names<'_> {
     ) {
         if !known.contains(&name) {
             let hint = super::diagnostic::suggest(name, known.iter().copied());
-            faults.add(Code::UnknownName, place, format!("there is no {what} `{name}`")).hint = Some(hint);
+            faults.add(Code::UnknownName, place, format!("there is no {what} `{name}`")).hint =
+                Some(hint);
         }
     }
 }
@@ -102,7 +103,8 @@ where
     let value = words.iter().find(|(word, _)| *word == found).map(|(_, value)| *value);
     if value.is_none() {
         let hint = super::diagnostic::suggest(found, words.iter().map(|(word, _)| *word));
-        faults.add(Code::BadValue, &node.place, format!("`{found}` is not a {key}")).hint = Some(hint);
+        faults.add(Code::BadValue, &node.place, format!("`{found}` is not a {key}")).hint =
+            Some(hint);
     }
     value
 }
@@ -122,7 +124,8 @@ pub(super) fn rule(node: &Node, names: &Names<'_>, faults: &mut Faults) -> Optio
     if let (Some(policy), Some(node)) = (&escalate, entries.get("escalate")) {
         names.check("escalation", policy, &names.policies, &node.place, faults);
     }
-    let severities: Vec<(&str, Severity)> = Severity::ALL.iter().map(|it| (it.word(), *it)).collect();
+    let severities: Vec<(&str, Severity)> =
+        Severity::ALL.iter().map(|it| (it.word(), *it)).collect();
     let modes = [("enforce", Mode::Enforce), ("observe", Mode::Observe)];
     let rule = Rule {
         name: entries.text("name", faults).unwrap_or_default(),
@@ -144,7 +147,11 @@ pub(super) fn rule(node: &Node, names: &Names<'_>, faults: &mut Faults) -> Optio
     }
     if rule.guards.is_empty() && rule.then.iter().any(|step| step.action.destructive()) {
         let message = format!("the rule `{}` takes things away and has no guard", rule.name);
-        let fault = faults.add(Code::Unguarded, entries.get("then").map_or(entries.place(), |n| &n.place), message);
+        let fault = faults.add(
+            Code::Unguarded,
+            entries.get("then").map_or(entries.place(), |n| &n.place),
+            message,
+        );
         fault.warning = true;
         fault.hint = Some("name a `guard` that limits how many nodes it may touch at once".into());
     }
@@ -157,14 +164,22 @@ fn when(entries: &Entries<'_>, faults: &mut Faults) -> Vec<String> {
         if !kind::KNOWN.contains(&name.as_str())
             && let Some(meant) = nearest(name, kind::KNOWN.iter().copied())
         {
-            let fault = faults.add(Code::UnknownName, place, format!("no source of ours sends `{name}`"));
-            fault.hint = Some(format!("did you mean `{meant}`? A type of your own is free to differ by more"));
+            let fault =
+                faults.add(Code::UnknownName, place, format!("no source of ours sends `{name}`"));
+            fault.hint = Some(format!(
+                "did you mean `{meant}`? A type of your own is free to differ by more"
+            ));
         }
     }
     kinds.into_iter().map(|(name, _)| name).collect()
 }
 
-fn throttle(node: &Node, when: &[String], names: &Names<'_>, faults: &mut Faults) -> Option<Throttle> {
+fn throttle(
+    node: &Node,
+    when: &[String],
+    names: &Names<'_>,
+    faults: &mut Faults,
+) -> Option<Throttle> {
     let entries = Entries::of(node, &shape::THROTTLE, faults)?;
     let by = entries.get("by").and_then(|node| {
         compile(text(node, faults)?, &node.place, Type::Any, names.definitions, when, faults)
@@ -172,7 +187,12 @@ fn throttle(node: &Node, when: &[String], names: &Names<'_>, faults: &mut Faults
     Some(Throttle { within: entries.span("once_within", faults)?, by })
 }
 
-fn deadline(entries: &Entries<'_>, when: &[String], names: &Names<'_>, faults: &mut Faults) -> Option<Deadline> {
+fn deadline(
+    entries: &Entries<'_>,
+    when: &[String],
+    names: &Names<'_>,
+    faults: &mut Faults,
+) -> Option<Deadline> {
     let node = entries.get("deadline")?;
     let clause = text(node, faults)?;
     if clause.starts_with(|c: char| c.is_ascii_digit()) {
@@ -198,7 +218,8 @@ fn limits(node: &Node, faults: &mut Faults) -> Option<Limits> {
         let percent = share.strip_suffix('%').and_then(|number| number.trim().parse().ok());
         let percent = percent.filter(|percent| (1..=100).contains(percent));
         if percent.is_none() {
-            let fault = faults.add(Code::BadValue, &node.place, format!("`{share}` is not a share"));
+            let fault =
+                faults.add(Code::BadValue, &node.place, format!("`{share}` is not a share"));
             fault.hint = Some("write a percentage from 1% to 100%".into());
         }
         percent
@@ -216,11 +237,18 @@ fn limits(node: &Node, faults: &mut Faults) -> Option<Limits> {
         parsed
     });
     let limits = Limits { at_once, share, rate };
-    if limits == Limits::default() && entries.get("share").is_none() && entries.get("rate").is_none() {
+    if limits == Limits::default()
+        && entries.get("share").is_none()
+        && entries.get("rate").is_none()
+    {
         faults.add(Code::MissingKey, entries.place(), "a guard needs at_once, share or rate");
     }
     if at_once == Some(0) {
-        faults.add(Code::BadValue, entries.place(), "at_once: 0 forbids everything; use `mode: observe` for that");
+        faults.add(
+            Code::BadValue,
+            entries.place(),
+            "at_once: 0 forbids everything; use `mode: observe` for that",
+        );
     }
     Some(limits)
 }

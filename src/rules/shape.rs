@@ -26,10 +26,10 @@ pub(super) enum Of {
     Number,
     Bool,
     Condition,
-    OneOf(&'static [&'static str]),
+    Words(&'static [&'static str]),
     Texts,
     Map,
-    Shape(&'static Shape),
+    Mapping(&'static Shape),
     List(&'static Shape),
     Steps,
     Secret,
@@ -55,13 +55,19 @@ const fn must(name: &'static str, of: Of, doc: &'static str) -> Field {
 
 pub(super) const SEVERITIES: &[&str] = &["info", "warning", "error", "critical"];
 pub(super) const MODES: &[&str] = &["enforce", "observe"];
-pub(super) const EVIDENCE: &[&str] = &["logs", "events", "runbook", "dashboards", "remediation", "backup"];
-pub(super) const EXPECTATIONS: &[&str] = &["alert_cleared", "node_ready", "node_empty", "pods_running"];
+pub(super) const EVIDENCE: &[&str] =
+    &["logs", "events", "runbook", "dashboards", "remediation", "backup"];
+pub(super) const EXPECTATIONS: &[&str] =
+    &["alert_cleared", "node_ready", "node_empty", "pods_running"];
 
 pub(super) static FILE: Shape = Shape {
     name: "a rule file",
     fields: &[
-        key("definitions", Of::Map, "Shared clauses: name to condition, usable by name in every `if`."),
+        key(
+            "definitions",
+            Of::Map,
+            "Shared clauses: name to condition, usable by name in every `if`.",
+        ),
         key("rules", Of::List(&RULE), "What to do when."),
         key("guards", Of::List(&GUARD), "Limits on how much may be touched at once."),
         key("escalations", Of::List(&POLICY), "Who is called, level by level."),
@@ -76,11 +82,19 @@ pub(super) static RULE: Shape = Shape {
         key("description", Of::Text, "For readers."),
         must("when", Of::Texts, "The event type, or several."),
         key("if", Of::Condition, "CEL; the rule matches where it is true."),
-        key("severity", Of::OneOf(SEVERITIES), "Of the incident. Default: the alert's own, else warning."),
-        key("throttle", Of::Shape(&THROTTLE), "Act once within a time."),
+        key(
+            "severity",
+            Of::Words(SEVERITIES),
+            "Of the incident. Default: the alert's own, else warning.",
+        ),
+        key("throttle", Of::Mapping(&THROTTLE), "Act once within a time."),
         key("guard", Of::Texts, "The guards that must give leave."),
-        key("deadline", Of::Text, "A duration from the event, or a CEL expression that gives a time."),
-        key("mode", Of::OneOf(MODES), "observe decides and records, and never writes."),
+        key(
+            "deadline",
+            Of::Text,
+            "A duration from the event, or a CEL expression that gives a time.",
+        ),
+        key("mode", Of::Words(MODES), "observe decides and records, and never writes."),
         key("then", Of::Steps, "The steps. `needs` makes order explicit."),
         key("otherwise", Of::Steps, "When a step failed or the deadline is about to pass."),
         key("escalate", Of::Text, "The policy that hears of it when the robot is not enough."),
@@ -101,8 +115,12 @@ pub(super) static GUARD: Shape = Shape {
     name: "a guard",
     fields: &[
         must("name", Of::Text, "Unique among all files."),
-        key("per", Of::Condition, "One budget per value, for example node.pool. Default: one budget."),
-        must("limits", Of::Shape(&LIMITS), "At least one of at_once, share, rate."),
+        key(
+            "per",
+            Of::Condition,
+            "One budget per value, for example node.pool. Default: one budget.",
+        ),
+        must("limits", Of::Mapping(&LIMITS), "At least one of at_once, share, rate."),
     ],
 };
 
@@ -110,7 +128,11 @@ pub(super) static LIMITS: Shape = Shape {
     name: "`limits`",
     fields: &[
         key("at_once", Of::Number, "Remediations that may run at the same time."),
-        key("share", Of::Text, "The same as a share of the pool, for example 30%. At least one is always allowed."),
+        key(
+            "share",
+            Of::Text,
+            "The same as a share of the pool, for example 30%. At least one is always allowed.",
+        ),
         key("rate", Of::Text, "Remediations started within a time, for example 20/1h."),
     ],
 };
@@ -120,7 +142,11 @@ pub(super) static POLICY: Shape = Shape {
     fields: &[
         must("name", Of::Text, "Unique among all files."),
         must("levels", Of::List(&LEVEL), "Level 1 first."),
-        key("rounds", Of::Number, "How often the ladder is climbed before nobody-answered is cried out. Default 2."),
+        key(
+            "rounds",
+            Of::Number,
+            "How often the ladder is climbed before nobody-answered is cried out. Default 2.",
+        ),
         key("ack_expires", Of::Duration, "An acknowledgement holds this long. Default 4h."),
     ],
 };
@@ -130,7 +156,11 @@ pub(super) static LEVEL: Shape = Shape {
     fields: &[
         must("contacts", Of::Texts, "Who is called."),
         key("delay", Of::Duration, "How long before the next level. Default 5m."),
-        key("evidence", Of::Texts, "What the page carries: logs, events, runbook, dashboards, remediation, backup."),
+        key(
+            "evidence",
+            Of::Texts,
+            "What the page carries: logs, events, runbook, dashboards, remediation, backup.",
+        ),
     ],
 };
 
@@ -138,11 +168,11 @@ pub(super) static CONTACT: Shape = Shape {
     name: "a contact",
     fields: &[
         must("name", Of::Text, "Unique among all files."),
-        key("console", Of::Shape(&CONSOLE), "Prints on the daemon's terminal or log."),
-        key("webhook", Of::Shape(&WEBHOOK), "Posts the page as JSON."),
-        key("pagerduty", Of::Shape(&PAGERDUTY), "PagerDuty Events v2."),
-        key("slack", Of::Shape(&SLACK), "Slack chat.postMessage."),
-        key("alertmanager", Of::Shape(&ALERTMANAGER), "Alertmanager v2, every peer."),
+        key("console", Of::Mapping(&CONSOLE), "Prints on the daemon's terminal or log."),
+        key("webhook", Of::Mapping(&WEBHOOK), "Posts the page as JSON."),
+        key("pagerduty", Of::Mapping(&PAGERDUTY), "PagerDuty Events v2."),
+        key("slack", Of::Mapping(&SLACK), "Slack chat.postMessage."),
+        key("alertmanager", Of::Mapping(&ALERTMANAGER), "Alertmanager v2, every peer."),
         key("fallback", Of::Text, "The contact to use when this one does not accept."),
     ],
 };
@@ -170,10 +200,8 @@ pub(super) static SLACK: Shape = Shape {
         key("url", Of::Text, "Default https://slack.com/api/chat.postMessage."),
     ],
 };
-pub(super) static ALERTMANAGER: Shape = Shape {
-    name: "`alertmanager`",
-    fields: &[must("urls", Of::Texts, "Base URL of every peer.")],
-};
+pub(super) static ALERTMANAGER: Shape =
+    Shape { name: "`alertmanager`", fields: &[must("urls", Of::Texts, "Base URL of every peer.")] };
 pub(super) static SECRET: Shape = Shape {
     name: "a secret",
     fields: &[
@@ -184,86 +212,164 @@ pub(super) static SECRET: Shape = Shape {
 
 const NEEDS: Field = key("needs", Of::Texts, "Steps that must have succeeded. [] starts at once.");
 const NAME: Field = key("name", Of::Text, "What other steps call it. Default: the verb.");
-const WORKLOAD: Field =
-    key("workload", Of::Text, "KIND/NAMESPACE/NAME. Default: the workload that the event is about.");
+const WORKLOAD: Field = key(
+    "workload",
+    Of::Text,
+    "KIND/NAMESPACE/NAME. Default: the workload that the event is about.",
+);
 
 /// The steps: verb, what it does, arguments.
 pub(super) static STEPS: &[(&str, &str, Shape)] = &[
-    ("cordon", "Marks the node unschedulable, with a taint where one is given. Undone exactly.", Shape {
-        name: "`cordon`",
-        fields: &[NAME, NEEDS, key("taint", Of::Text, "KEY[=VALUE][:EFFECT], effect NoSchedule by default.")],
-    }),
-    ("uncordon", "Takes back our own cordon; a person's stays.", Shape { name: "`uncordon`", fields: &[NAME, NEEDS] }),
-    ("taint", "Adds a taint.", Shape {
-        name: "`taint`",
-        fields: &[NAME, NEEDS, TAINT_KEY, key("value", Of::Text, ""), TAINT_EFFECT],
-    }),
-    ("label", "Sets a label of the node, or takes it away.", Shape {
-        name: "`label`",
-        fields: &[NAME, NEEDS, must("key", Of::Text, ""), key("value", Of::Text, "Absent: the label is removed.")],
-    }),
-    ("annotate", "Sets an annotation of the node, or takes it away.", Shape {
-        name: "`annotate`",
-        fields: &[NAME, NEEDS, must("key", Of::Text, ""), key("value", Of::Text, "Absent: the annotation is removed.")],
-    }),
-    ("drain", "Evicts what runs on the node, by the rules of the disruption budgets.", Shape {
-        name: "`drain`",
-        fields: &[
-            NAME,
-            NEEDS,
-            key("timeout", Of::Duration, "Where no deadline is nearer. Default 15m."),
-            key("force", Of::Bool, "Delete what cannot be evicted when the time is up. Default: only before a deadline."),
-        ],
-    }),
+    (
+        "cordon",
+        "Marks the node unschedulable, with a taint where one is given. Undone exactly.",
+        Shape {
+            name: "`cordon`",
+            fields: &[
+                NAME,
+                NEEDS,
+                key("taint", Of::Text, "KEY[=VALUE][:EFFECT], effect NoSchedule by default."),
+            ],
+        },
+    ),
+    (
+        "uncordon",
+        "Takes back our own cordon; a person's stays.",
+        Shape { name: "`uncordon`", fields: &[NAME, NEEDS] },
+    ),
+    (
+        "taint",
+        "Adds a taint.",
+        Shape {
+            name: "`taint`",
+            fields: &[NAME, NEEDS, TAINT_KEY, key("value", Of::Text, ""), TAINT_EFFECT],
+        },
+    ),
+    (
+        "label",
+        "Sets a label of the node, or takes it away.",
+        Shape {
+            name: "`label`",
+            fields: &[
+                NAME,
+                NEEDS,
+                must("key", Of::Text, ""),
+                key("value", Of::Text, "Absent: the label is removed."),
+            ],
+        },
+    ),
+    (
+        "annotate",
+        "Sets an annotation of the node, or takes it away.",
+        Shape {
+            name: "`annotate`",
+            fields: &[
+                NAME,
+                NEEDS,
+                must("key", Of::Text, ""),
+                key("value", Of::Text, "Absent: the annotation is removed."),
+            ],
+        },
+    ),
+    (
+        "drain",
+        "Evicts what runs on the node, by the rules of the disruption budgets.",
+        Shape {
+            name: "`drain`",
+            fields: &[
+                NAME,
+                NEEDS,
+                key("timeout", Of::Duration, "Where no deadline is nearer. Default 15m."),
+                key(
+                    "force",
+                    Of::Bool,
+                    "Delete what cannot be evicted when the time is up. Default: only before a deadline.",
+                ),
+            ],
+        },
+    ),
     ("restart", "Rolling restart.", Shape { name: "`restart`", fields: &[NAME, NEEDS, WORKLOAD] }),
-    ("scale", "Sets the number of replicas.", Shape {
-        name: "`scale`",
-        fields: &[NAME, NEEDS, WORKLOAD, must("replicas", Of::Number, "")],
-    }),
-    ("wait", "Lets time pass.", Shape {
-        name: "`wait`",
-        fields: &[NAME, NEEDS, must("time", Of::Duration, "")],
-    }),
-    ("verify", "Did it help?", Shape {
-        name: "`verify`",
-        fields: &[
-            NAME,
-            NEEDS,
-            must("expect", Of::OneOf(EXPECTATIONS), "What must be true."),
-            key("for", Of::Duration, "For how long it must hold. Default 0s."),
-            key("within", Of::Duration, "By when. Default 5m."),
-        ],
-    }),
-    ("http", "Calls a URL on a host that the configuration lists. The step's key goes along as Idempotency-Key.", Shape {
-        name: "`http`",
-        fields: &[
-            NAME,
-            NEEDS,
-            must("url", Of::Text, "http or https."),
-            key("method", Of::OneOf(&["GET", "POST", "PUT", "DELETE"]), "Default POST."),
-            key("body", Of::Text, "As it stands. Default: the plan as JSON."),
-            key("timeout", Of::Duration, "Default 10s."),
-            key("idempotent", Of::Bool, "The far end honours Idempotency-Key: repeat after a crash. Default: GET and PUT."),
-        ],
-    }),
-    ("notify", "Tells a contact; nobody has to answer.", Shape {
-        name: "`notify`",
-        fields: &[NAME, NEEDS, must("contact", Of::Text, ""), must("text", Of::Text, "As it stands.")],
-    }),
-    ("escalate", "Calls for a person.", Shape {
-        name: "`escalate`",
-        fields: &[
-            NAME,
-            NEEDS,
-            key("policy", Of::Text, "Default: the rule's `escalate`."),
-            key("level", Of::Number, "Where to start on the ladder. Default 1."),
-        ],
-    }),
+    (
+        "scale",
+        "Sets the number of replicas.",
+        Shape {
+            name: "`scale`",
+            fields: &[NAME, NEEDS, WORKLOAD, must("replicas", Of::Number, "")],
+        },
+    ),
+    (
+        "wait",
+        "Lets time pass.",
+        Shape { name: "`wait`", fields: &[NAME, NEEDS, must("time", Of::Duration, "")] },
+    ),
+    (
+        "verify",
+        "Did it help?",
+        Shape {
+            name: "`verify`",
+            fields: &[
+                NAME,
+                NEEDS,
+                must("expect", Of::Words(EXPECTATIONS), "What must be true."),
+                key("for", Of::Duration, "For how long it must hold. Default 0s."),
+                key("within", Of::Duration, "By when. Default 5m."),
+            ],
+        },
+    ),
+    (
+        "http",
+        "Calls a URL on a host that the configuration lists. The step's key goes along as Idempotency-Key.",
+        Shape {
+            name: "`http`",
+            fields: &[
+                NAME,
+                NEEDS,
+                must("url", Of::Text, "http or https."),
+                key("method", Of::Words(&["GET", "POST", "PUT", "DELETE"]), "Default POST."),
+                key("body", Of::Text, "As it stands. Default: the plan as JSON."),
+                key("timeout", Of::Duration, "Default 10s."),
+                key(
+                    "idempotent",
+                    Of::Bool,
+                    "The far end honours Idempotency-Key: repeat after a crash. Default: GET and PUT.",
+                ),
+            ],
+        },
+    ),
+    (
+        "notify",
+        "Tells a contact; nobody has to answer.",
+        Shape {
+            name: "`notify`",
+            fields: &[
+                NAME,
+                NEEDS,
+                must("contact", Of::Text, ""),
+                must("text", Of::Text, "As it stands."),
+            ],
+        },
+    ),
+    (
+        "escalate",
+        "Calls for a person.",
+        Shape {
+            name: "`escalate`",
+            fields: &[
+                NAME,
+                NEEDS,
+                key("policy", Of::Text, "Default: the rule's `escalate`."),
+                key("level", Of::Number, "Where to start on the ladder. Default 1."),
+            ],
+        },
+    ),
 ];
 
 const TAINT_KEY: Field = must("key", Of::Text, "For example medevac.dev/suspect.");
-const TAINT_EFFECT: Field =
-    key("effect", Of::OneOf(&["NoSchedule", "PreferNoSchedule", "NoExecute"]), "Default NoSchedule.");
+const TAINT_EFFECT: Field = key(
+    "effect",
+    Of::Words(&["NoSchedule", "PreferNoSchedule", "NoExecute"]),
+    "Default NoSchedule.",
+);
 
 /// The JSON Schema of a rule file, for editors.
 pub fn json_schema() -> Value {
@@ -283,8 +389,10 @@ fn shape_schema(shape: &Shape) -> Value {
         }
         properties.insert(field.name.into(), of);
     }
-    let required: Vec<&str> = shape.fields.iter().filter(|field| field.required).map(|field| field.name).collect();
-    let mut schema = json!({ "type": "object", "properties": properties, "additionalProperties": false });
+    let required: Vec<&str> =
+        shape.fields.iter().filter(|field| field.required).map(|field| field.name).collect();
+    let mut schema =
+        json!({ "type": "object", "properties": properties, "additionalProperties": false });
     if !required.is_empty() {
         schema["required"] = json!(required);
     }
@@ -297,10 +405,12 @@ fn of_schema(of: &Of) -> Value {
         Of::Duration => json!({ "type": "string", "pattern": "^([0-9]+(ms|s|m|h|d|w))+$" }),
         Of::Number => json!({ "type": "integer", "minimum": 0 }),
         Of::Bool => json!({ "type": "boolean" }),
-        Of::OneOf(words) => json!({ "enum": words }),
-        Of::Texts => json!({ "oneOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] }),
+        Of::Words(words) => json!({ "enum": words }),
+        Of::Texts => {
+            json!({ "oneOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] })
+        }
         Of::Map => json!({ "type": "object" }),
-        Of::Shape(shape) => {
+        Of::Mapping(shape) => {
             let mut schema = shape_schema(shape);
             schema["type"] = json!(["object", "null"]);
             schema

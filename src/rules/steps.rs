@@ -25,13 +25,18 @@ pub(super) fn steps(
     let mut read: Vec<Read<'_>> = vec![];
     for node in entries.list(key, faults) {
         if let Some(mut step) = step(node, policy, names, faults) {
-            let taken = |name: &str, read: &[Read<'_>]| read.iter().any(|other| other.spec.name == name);
+            let taken =
+                |name: &str, read: &[Read<'_>]| read.iter().any(|other| other.spec.name == name);
             if taken(&step.spec.name, &read) && step.spec.name == step.spec.action.verb() {
                 let verb = step.spec.name.clone();
                 let free = (2..).map(|n| format!("{verb}-{n}")).find(|name| !taken(name, &read));
                 step.spec.name = free.unwrap_or(verb);
             } else if taken(&step.spec.name, &read) {
-                faults.add(Code::Duplicate, step.place, format!("another step is called `{}`", step.spec.name));
+                faults.add(
+                    Code::Duplicate,
+                    step.place,
+                    format!("another step is called `{}`", step.spec.name),
+                );
             }
             read.push(step);
         }
@@ -53,7 +58,9 @@ fn order(read: &mut [Read<'_>], faults: &mut Faults) {
         for (name, place) in needs {
             if !all.contains(name) {
                 let hint = suggest(name, all.iter().map(String::as_str));
-                faults.add(Code::UnknownName, place, format!("no step here is called `{name}`")).hint = Some(hint);
+                faults
+                    .add(Code::UnknownName, place, format!("no step here is called `{name}`"))
+                    .hint = Some(hint);
             }
         }
         step.spec.needs = needs.iter().map(|(name, _)| name.clone()).collect();
@@ -61,7 +68,11 @@ fn order(read: &mut [Read<'_>], faults: &mut Faults) {
     let mut done: Vec<&str> = vec![];
     while let Some(next) = read.iter().find(|step| {
         !done.contains(&step.spec.name.as_str())
-            && step.spec.needs.iter().all(|need| done.contains(&need.as_str()) || !all.contains(need))
+            && step
+                .spec
+                .needs
+                .iter()
+                .all(|need| done.contains(&need.as_str()) || !all.contains(need))
     }) {
         done.push(&next.spec.name);
     }
@@ -71,21 +82,30 @@ fn order(read: &mut [Read<'_>], faults: &mut Faults) {
     }
 }
 
-fn step<'a>(node: &'a Node, policy: Option<&str>, names: &Names<'_>, faults: &mut Faults) -> Option<Read<'a>> {
+fn step<'a>(
+    node: &'a Node,
+    policy: Option<&str>,
+    names: &Names<'_>,
+    faults: &mut Faults,
+) -> Option<Read<'a>> {
     let verbs = || STEPS.iter().map(|(verb, _, _)| *verb);
     let Kind::Map(pairs) = &node.kind else {
         let hint = "write `- cordon: {}`: a verb and its arguments";
-        faults.add(Code::WrongType, &node.place, "a step is a mapping with one verb").hint = Some(hint.into());
+        faults.add(Code::WrongType, &node.place, "a step is a mapping with one verb").hint =
+            Some(hint.into());
         return None;
     };
     let [(verb, arguments)] = pairs.as_slice() else {
         let hint = "start each step with its own `- `";
-        faults.add(Code::WrongType, &node.place, "a step has exactly one verb").hint = Some(hint.into());
+        faults.add(Code::WrongType, &node.place, "a step has exactly one verb").hint =
+            Some(hint.into());
         return None;
     };
     let Some((_, _, shape)) = STEPS.iter().find(|(known, _, _)| *known == verb.text) else {
         let hint = suggest(&verb.text, verbs().collect::<Vec<_>>());
-        faults.add(Code::UnknownName, &verb.place, format!("there is no step `{}`", verb.text)).hint = Some(hint);
+        faults
+            .add(Code::UnknownName, &verb.place, format!("there is no step `{}`", verb.text))
+            .hint = Some(hint);
         return None;
     };
     let entries = Entries::of(arguments, shape, faults)?;
@@ -104,7 +124,9 @@ fn action(
 ) -> Option<Action> {
     let minutes = |minutes: u64| Span::seconds(minutes * 60);
     Some(match verb {
-        "cordon" => Action::Cordon { taint: entries.get("taint").and_then(|node| taint(node, faults)) },
+        "cordon" => {
+            Action::Cordon { taint: entries.get("taint").and_then(|node| taint(node, faults)) }
+        }
         "uncordon" => Action::Uncordon,
         "taint" => Action::Taint {
             taint: Taint {
@@ -113,16 +135,23 @@ fn action(
                 effect: word(entries, "effect", &EFFECTS, faults).unwrap_or("NoSchedule").into(),
             },
         },
-        "label" => Action::Label { key: entries.text("key", faults)?, value: entries.text("value", faults) },
-        "annotate" => Action::Annotate { key: entries.text("key", faults)?, value: entries.text("value", faults) },
+        "label" => Action::Label {
+            key: entries.text("key", faults)?,
+            value: entries.text("value", faults),
+        },
+        "annotate" => Action::Annotate {
+            key: entries.text("key", faults)?,
+            value: entries.text("value", faults),
+        },
         "drain" => Action::Drain {
             timeout: entries.span("timeout", faults).unwrap_or(minutes(15)),
             force: entries.boolean("force", faults).unwrap_or(false),
         },
         "restart" => Action::Restart { workload: workload(entries, faults) },
-        "scale" => {
-            Action::Scale { workload: workload(entries, faults), replicas: entries.number("replicas", faults)? }
-        }
+        "scale" => Action::Scale {
+            workload: workload(entries, faults),
+            replicas: entries.number("replicas", faults)?,
+        },
         "wait" => Action::Wait { time: entries.span("time", faults)? },
         "verify" => Action::Verify {
             expect: word(entries, "expect", &EXPECT, faults)?,
@@ -132,7 +161,13 @@ fn action(
         "http" => http(entries, faults)?,
         "notify" => {
             let contact = entries.text("contact", faults)?;
-            names.check("contact", &contact, &names.contacts, &entries.get("contact")?.place, faults);
+            names.check(
+                "contact",
+                &contact,
+                &names.contacts,
+                &entries.get("contact")?.place,
+                faults,
+            );
             Action::Notify { contact, text: entries.text("text", faults)? }
         }
         "escalate" => escalate(entries, policy, names, faults)?,
@@ -161,7 +196,8 @@ fn taint(node: &Node, faults: &mut Faults) -> Option<Taint> {
     let known = EFFECTS.iter().any(|(known, _)| *known == effect);
     if !known || key.is_empty() {
         let hint = "write KEY, KEY=VALUE or KEY=VALUE:EFFECT, with the effect NoSchedule, PreferNoSchedule or NoExecute";
-        faults.add(Code::BadValue, &node.place, format!("`{written}` is not a taint")).hint = Some(hint.into());
+        faults.add(Code::BadValue, &node.place, format!("`{written}` is not a taint")).hint =
+            Some(hint.into());
         return None;
     }
     Some(Taint { key: key.into(), value: value.into(), effect: effect.into() })
@@ -171,8 +207,10 @@ fn workload(entries: &Entries<'_>, faults: &mut Faults) -> Option<String> {
     let written = entries.text("workload", faults)?;
     if !matches!(written.parse(), Ok(Target::Workload { .. })) {
         let place = &entries.get("workload")?.place;
-        let hint = "write KIND/NAMESPACE/NAME with the kind deployment, statefulset, daemonset or job";
-        faults.add(Code::BadValue, place, format!("`{written}` is not a workload")).hint = Some(hint.into());
+        let hint =
+            "write KIND/NAMESPACE/NAME with the kind deployment, statefulset, daemonset or job";
+        faults.add(Code::BadValue, place, format!("`{written}` is not a workload")).hint =
+            Some(hint.into());
     }
     Some(written)
 }
@@ -190,7 +228,9 @@ fn http(entries: &Entries<'_>, faults: &mut Faults) -> Option<Action> {
         url,
         body: entries.text("body", faults),
         timeout: entries.span("timeout", faults).unwrap_or(Span::seconds(10)),
-        idempotent: entries.boolean("idempotent", faults).unwrap_or(matches!(method, "GET" | "PUT")),
+        idempotent: entries
+            .boolean("idempotent", faults)
+            .unwrap_or(matches!(method, "GET" | "PUT")),
     })
 }
 
@@ -206,7 +246,8 @@ fn escalate(
     }
     let Some(policy) = named.or_else(|| policy.map(str::to_owned)) else {
         let hint = "name a policy here, or give the rule `escalate`";
-        faults.add(Code::MissingKey, entries.place(), "`escalate` needs a `policy`").hint = Some(hint.into());
+        faults.add(Code::MissingKey, entries.place(), "`escalate` needs a `policy`").hint =
+            Some(hint.into());
         return None;
     };
     let level = entries.number("level", faults).unwrap_or(1);

@@ -10,14 +10,23 @@ use crate::model::{BadSpan, Span};
 pub(super) struct Faults(pub(super) Vec<Diagnostic>);
 
 impl Faults {
-    pub(super) fn add(&mut self, code: Code, place: &Place, message: impl Into<String>) -> &mut Diagnostic {
+    pub(super) fn add(
+        &mut self,
+        code: Code,
+        place: &Place,
+        message: impl Into<String>,
+    ) -> &mut Diagnostic {
         self.0.push(Diagnostic::new(code, place.clone(), message));
         let last = self.0.len() - 1;
         &mut self.0[last]
     }
 
     pub(super) fn wrong(&mut self, node: &Node, wanted: &str) {
-        self.add(Code::WrongType, &node.place, format!("expected {wanted}, found {}", node.describe()));
+        self.add(
+            Code::WrongType,
+            &node.place,
+            format!("expected {wanted}, found {}", node.describe()),
+        );
     }
 }
 
@@ -29,19 +38,27 @@ pub(super) struct Entries<'a> {
 
 impl<'a> Entries<'a> {
     /// Checks the keys of `node` against `shape`. An empty value reads as an empty mapping.
-    pub(super) fn of(node: &'a Node, shape: &'static Shape, faults: &mut Faults) -> Option<Entries<'a>> {
+    pub(super) fn of(
+        node: &'a Node,
+        shape: &'static Shape,
+        faults: &mut Faults,
+    ) -> Option<Entries<'a>> {
         let entries: Vec<_> = match &node.kind {
             Kind::Map(entries) => entries.iter().map(|(key, value)| (key, value)).collect(),
             _ if node.is_null() => vec![],
             _ => {
-                faults.wrong(node, &format!("a mapping with {}", shape.names().collect::<Vec<_>>().join(", ")));
+                faults.wrong(
+                    node,
+                    &format!("a mapping with {}", shape.names().collect::<Vec<_>>().join(", ")),
+                );
                 return None;
             }
         };
         for (key, _) in &entries {
             if shape.field(&key.text).is_none() {
                 let message = format!("unknown key `{}` in {}", key.text, shape.name);
-                faults.add(Code::UnknownKey, &key.place, message).hint = Some(suggest(&key.text, shape.names()));
+                faults.add(Code::UnknownKey, &key.place, message).hint =
+                    Some(suggest(&key.text, shape.names()));
             }
         }
         for Field { name, .. } in shape.fields.iter().filter(|field| field.required) {
@@ -101,7 +118,9 @@ impl<'a> Entries<'a> {
                 .iter()
                 .filter_map(|item| Some((text(item, faults)?.to_owned(), &item.place)))
                 .collect(),
-            _ => text(node, faults).map(|text| (text.to_owned(), &node.place)).into_iter().collect(),
+            _ => {
+                text(node, faults).map(|text| (text.to_owned(), &node.place)).into_iter().collect()
+            }
         }
     }
 

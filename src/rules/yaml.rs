@@ -31,7 +31,11 @@ pub(super) struct Key {
 impl Node {
     pub(super) fn describe(&self) -> &'static str {
         match &self.kind {
-            Kind::Scalar { text, plain: true } if text.is_empty() || text == "null" || text == "~" => "nothing",
+            Kind::Scalar { text, plain: true }
+                if text.is_empty() || text == "null" || text == "~" =>
+            {
+                "nothing"
+            }
             Kind::Scalar { .. } => "a single value",
             Kind::List(_) => "a list",
             Kind::Map(_) => "a mapping",
@@ -46,7 +50,8 @@ impl Node {
 /// Parses the documents of `source`, mappings all. Faults go to `faults`; what is sound is returned.
 pub(super) fn parse(source: &Arc<Source>, faults: &mut Vec<Diagnostic>) -> Vec<Node> {
     let offsets: Vec<usize> = source.text.char_indices().map(|(at, _)| at).collect();
-    let mut builder = Builder { source, offsets, faults, parser: Parser::new_from_str(&source.text), nodes: 0 };
+    let mut builder =
+        Builder { source, offsets, faults, parser: Parser::new_from_str(&source.text), nodes: 0 };
     let mut documents = vec![];
     loop {
         match builder.next() {
@@ -118,7 +123,11 @@ impl<'a> Builder<'a> {
             Event::SequenceStart(..) => Kind::List(self.list(depth)?),
             Event::MappingStart(..) => Kind::Map(self.map(depth)?),
             Event::Alias(_) => {
-                self.fault(Code::Yaml, place.clone(), "aliases are not used in rule files; write a shared clause under `definitions`");
+                self.fault(
+                    Code::Yaml,
+                    place.clone(),
+                    "aliases are not used in rule files; write a shared clause under `definitions`",
+                );
                 Kind::Scalar { text: String::new(), plain: true }
             }
             _ => return None,

@@ -1,8 +1,8 @@
 //! A small cluster: nodes in pools, apps with replicas and budgets, a scheduler, kubelets. Pure.
 
 use crate::model::{
-    Answer, ClusterCall, Context, Look, Node, NodePatch, Owner, Pod, PodPhase, Pool, Refusal, Target, Workload,
-    WorkloadKind,
+    Answer, ClusterCall, Context, Look, Node, NodePatch, Owner, Pod, PodPhase, Pool, Refusal,
+    Target, Workload, WorkloadKind,
 };
 use jiff::Timestamp;
 use std::{collections::BTreeMap, time::Duration};
@@ -61,7 +61,10 @@ impl World {
         let node = Node {
             name: name.into(),
             uid: format!("uid-{name}"),
-            labels: labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+            labels: labels
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
             ready: true,
             pool: pool.into(),
             zone: zone.into(),
@@ -92,14 +95,22 @@ impl World {
 
     /// The node of `pool` with most pods on it.
     pub fn busiest(&self, pool: &str) -> Option<String> {
-        let load = |node: &&Node| self.pods.values().filter(|run| run.pod.node == node.name).count();
-        self.nodes.values().filter(|node| node.pool == pool).max_by_key(load).map(|node| node.name.clone())
+        let load =
+            |node: &&Node| self.pods.values().filter(|run| run.pod.node == node.name).count();
+        self.nodes
+            .values()
+            .filter(|node| node.pool == pool)
+            .max_by_key(load)
+            .map(|node| node.name.clone())
     }
 
     /// The node on which a pod of that app runs.
     pub fn home_of(&self, app: &str) -> Option<String> {
         let at = self.apps.iter().position(|known| known.name == app)?;
-        self.pods.values().find(|run| run.app == at && !run.pod.node.is_empty()).map(|run| run.pod.node.clone())
+        self.pods
+            .values()
+            .find(|run| run.app == at && !run.pod.node.is_empty())
+            .map(|run| run.pod.node.clone())
     }
 
     /// Running and wanted.
@@ -143,10 +154,15 @@ impl World {
         let mut changed = false;
         for (at, app) in self.apps.iter().enumerate() {
             let alive = |run: &&Run| run.app == at && run.pod.deleted_at.is_none();
-            let missing = (app.replicas as usize).saturating_sub(self.pods.values().filter(alive).count());
+            let missing =
+                (app.replicas as usize).saturating_sub(self.pods.values().filter(alive).count());
             for _ in 0..missing {
                 self.born += 1;
-                let name = format!("{}-{}", app.name, crate::model::Id::of(&[&self.born.to_string()]).short(5));
+                let name = format!(
+                    "{}-{}",
+                    app.name,
+                    crate::model::Id::of(&[&self.born.to_string()]).short(5)
+                );
                 let owner = Owner {
                     api_version: "apps/v1".into(),
                     kind: "ReplicaSet".into(),
@@ -161,7 +177,8 @@ impl World {
                     grace: app.grace,
                     ..Pod::default()
                 };
-                self.pods.insert(pod.uid.clone(), Run { pod, app: at, ready_at: None, gone_at: None });
+                self.pods
+                    .insert(pod.uid.clone(), Run { pod, app: at, ready_at: None, gone_at: None });
                 changed = true;
             }
         }
@@ -203,7 +220,10 @@ impl World {
             ClusterCall::Delete { uid, grace, .. } => self.end(uid, *grace, "is deleted from", now),
             ClusterCall::Restart { .. } => Answer::Done,
             ClusterCall::Scale { namespace, name, replicas, .. } => {
-                let app = self.apps.iter_mut().find(|app| app.namespace == *namespace && app.name == *name);
+                let app = self
+                    .apps
+                    .iter_mut()
+                    .find(|app| app.namespace == *namespace && app.name == *name);
                 match app {
                     Some(app) => {
                         app.replicas = *replicas;
@@ -221,7 +241,9 @@ impl World {
             node.taints.retain(|taint| taint.key != *key || taint.effect != *effect);
         }
         node.taints.extend(patch.taint.clone());
-        for (map, changes) in [(&mut node.labels, &patch.labels), (&mut node.annotations, &patch.annotations)] {
+        for (map, changes) in
+            [(&mut node.labels, &patch.labels), (&mut node.annotations, &patch.annotations)]
+        {
             for (key, value) in changes {
                 match value {
                     Some(value) => map.insert(key.clone(), value.clone()),
@@ -231,7 +253,8 @@ impl World {
         }
         if let Some(closed) = patch.unschedulable {
             node.unschedulable = closed;
-            let word = if closed { "is cordoned: no new work lands on it" } else { "takes work again" };
+            let word =
+                if closed { "is cordoned: no new work lands on it" } else { "takes work again" };
             self.tell(now, format!("{name} {word}"));
         }
         Answer::Done
@@ -243,7 +266,9 @@ impl World {
         let healthy = self
             .pods
             .values()
-            .filter(|other| other.app == run.app && other.pod.ready && other.pod.deleted_at.is_none())
+            .filter(|other| {
+                other.app == run.app && other.pod.ready && other.pod.deleted_at.is_none()
+            })
             .count();
         if run.pod.ready && healthy <= app.min_available as usize {
             let message = format!(
@@ -272,7 +297,8 @@ impl World {
 
     pub fn look(&self, target: &Target) -> Look {
         let context = self.context(target);
-        let on_node = |run: &&Run| context.node.as_ref().is_some_and(|node| node.name == run.pod.node);
+        let on_node =
+            |run: &&Run| context.node.as_ref().is_some_and(|node| node.name == run.pod.node);
         Look {
             stale: false,
             pods: self.pods.values().filter(on_node).map(|run| run.pod.clone()).collect(),
@@ -305,12 +331,19 @@ impl World {
             name: node.pool.clone(),
             size: u32::try_from(size(&node.pool)).unwrap_or(u32::MAX),
         });
-        Context { node: node.cloned(), pool, workload: self.workload(target), pod, cloud: BTreeMap::new() }
+        Context {
+            node: node.cloned(),
+            pool,
+            workload: self.workload(target),
+            pod,
+            cloud: BTreeMap::new(),
+        }
     }
 
     fn workload(&self, target: &Target) -> Option<Workload> {
         let Target::Workload { namespace, name, .. } = target else { return None };
-        let at = self.apps.iter().position(|app| app.namespace == *namespace && app.name == *name)?;
+        let at =
+            self.apps.iter().position(|app| app.namespace == *namespace && app.name == *name)?;
         let ready = self.pods.values().filter(|run| run.app == at && run.pod.ready).count();
         let ready = u32::try_from(ready).unwrap_or(u32::MAX);
         Some(Workload {
@@ -357,7 +390,12 @@ mod tests {
         world.pass(at(1000));
         assert_eq!(world.health(), (2, 2));
         let pod = world.look(&Target::Node("a".into())).pods.remove(0);
-        let evict = ClusterCall::Evict { namespace: pod.namespace, name: pod.name, uid: pod.uid, grace: 30 };
+        let evict = ClusterCall::Evict {
+            namespace: pod.namespace,
+            name: pod.name,
+            uid: pod.uid,
+            grace: 30,
+        };
         assert!(matches!(world.call(&evict, at(1000)), Answer::Refused(Refusal::Budget { .. })));
         world.apps[0].min_available = 1;
         assert_eq!(world.call(&evict, at(1000)), Answer::Done);

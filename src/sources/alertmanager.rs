@@ -63,7 +63,11 @@ pub fn read(body: &[u8], now: Timestamp) -> Result<Group, BadBody> {
         ..Group::default()
     };
     for (at, raw) in parsed.alerts.iter().enumerate() {
-        let read = if at < MOST_ALERTS { alert(raw, now) } else { Err(format!("more than {MOST_ALERTS} alerts")) };
+        let read = if at < MOST_ALERTS {
+            alert(raw, now)
+        } else {
+            Err(format!("more than {MOST_ALERTS} alerts"))
+        };
         match read {
             Ok(alert) => group.alerts.push(Alert {
                 receiver: group.receiver.clone(),
@@ -110,7 +114,8 @@ struct RawAlert {
 }
 
 fn alert(raw: &RawValue, now: Timestamp) -> Result<Alert, String> {
-    let raw: RawAlert = serde_json::from_str(raw.get()).map_err(|error| format!("not an alert: {error}"))?;
+    let raw: RawAlert =
+        serde_json::from_str(raw.get()).map_err(|error| format!("not an alert: {error}"))?;
     let labels = texts(&raw.labels, "label")?;
     let annotations = match &raw.annotations {
         Value::Object(map) => texts(map, "annotation")?,
@@ -124,10 +129,13 @@ fn alert(raw: &RawValue, now: Timestamp) -> Result<Alert, String> {
         // Senders that imitate Alertmanager leave it out: the end then tells.
         None | Some("") if ends_at.is_some_and(|at| at <= now) => AlertStatus::Resolved,
         None | Some("") => AlertStatus::Firing,
-        Some(other) => return Err(format!("the status `{}` is neither firing nor resolved", cut(other))),
+        Some(other) => {
+            return Err(format!("the status `{}` is neither firing nor resolved", cut(other)));
+        }
     };
     let given = raw.fingerprint.as_str().unwrap_or_default();
-    let usable = given.len() == 16 && given.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let usable =
+        given.len() == 16 && given.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     Ok(Alert {
         status,
         name: labels.get("alertname").cloned().unwrap_or_default(),
@@ -153,7 +161,9 @@ fn texts(map: &Map<String, Value>, what: &str) -> Result<BTreeMap<String, String
     }
     let text = |(name, value): (&String, &Value)| match value {
         Value::String(text) if text.len() <= LONGEST => Ok((name.clone(), text.clone())),
-        Value::String(_) => Err(format!("the {what} `{}` is longer than {LONGEST} bytes", cut(name))),
+        Value::String(_) => {
+            Err(format!("the {what} `{}` is longer than {LONGEST} bytes", cut(name)))
+        }
         Value::Number(number) => Ok((name.clone(), number.to_string())),
         Value::Bool(yes) => Ok((name.clone(), yes.to_string())),
         _ => Err(format!("the {what} `{}` is not a string", cut(name))),
@@ -165,7 +175,9 @@ fn texts(map: &Map<String, Value>, what: &str) -> Result<BTreeMap<String, String
 fn time(value: &Value, what: &str) -> Result<Option<Timestamp>, String> {
     match value {
         Value::Null => Ok(None),
-        Value::String(text) if text.is_empty() || text.starts_with("0001-01-01T00:00:00") => Ok(None),
+        Value::String(text) if text.is_empty() || text.starts_with("0001-01-01T00:00:00") => {
+            Ok(None)
+        }
         Value::String(text) => {
             text.parse().map(Some).map_err(|_| format!("{what} `{}` is not a time", cut(text)))
         }
@@ -174,7 +186,12 @@ fn time(value: &Value, what: &str) -> Result<Option<Timestamp>, String> {
 }
 
 /// The envelope of one alert. The same news from a repeat or a retry has the same id.
-pub(super) fn envelope(alert: Alert, subject: Target, cluster: Option<&str>, now: Timestamp) -> Envelope<Event> {
+pub(super) fn envelope(
+    alert: Alert,
+    subject: Target,
+    cluster: Option<&str>,
+    now: Timestamp,
+) -> Envelope<Event> {
     let kind = match alert.status {
         AlertStatus::Firing => kind::ALERT_FIRING,
         AlertStatus::Resolved => kind::ALERT_RESOLVED,

@@ -32,12 +32,17 @@ pub fn read(
     let value: Value = serde_json::from_slice(body).map_err(json)?;
     match (kind.as_str(), value) {
         ("application/cloudevents-batch+json", Value::Array(items)) => batch(items, now),
-        ("application/cloudevents-batch+json", _) => Err(BadBody("a batch is a JSON list of events".into())),
+        ("application/cloudevents-batch+json", _) => {
+            Err(BadBody("a batch is a JSON list of events".into()))
+        }
         (_, Value::Object(event)) => {
             let event = one(event, now).map_err(BadBody)?;
             Ok((vec![event], vec![]))
         }
-        _ => Err(BadBody("a CloudEvent is a JSON object; for a list say application/cloudevents-batch+json".into())),
+        _ => Err(BadBody(
+            "a CloudEvent is a JSON object; for a list say application/cloudevents-batch+json"
+                .into(),
+        )),
     }
 }
 
@@ -60,7 +65,12 @@ fn batch(items: Vec<Value>, now: Timestamp) -> Result<(Vec<Envelope<Event>>, Vec
     Ok((events, bad))
 }
 
-fn binary(kind: &str, mut attributes: Map<String, Value>, body: &[u8], now: Timestamp) -> Result<Envelope<Event>, BadBody> {
+fn binary(
+    kind: &str,
+    mut attributes: Map<String, Value>,
+    body: &[u8],
+    now: Timestamp,
+) -> Result<Envelope<Event>, BadBody> {
     let data = if body.is_empty() {
         Value::Null
     } else if kind.ends_with("json") {
@@ -83,10 +93,13 @@ fn one(mut event: Map<String, Value>, now: Timestamp) -> Result<Envelope<Event>,
         Some(other) => return Err(format!("specversion is 1.0, not `{other}`")),
         None => return Err("the attribute `specversion` is missing; a CloudEvent has specversion, id, source and type".into()),
     }
-    let mut need = |name: &str| take(name)?.ok_or_else(|| format!("the attribute `{name}` is missing"));
+    let mut need =
+        |name: &str| take(name)?.ok_or_else(|| format!("the attribute `{name}` is missing"));
     let (id, source, kind) = (need("id")?, need("source")?, need("type")?);
     if kind.starts_with("medevac.") {
-        return Err("types that start with `medevac.` are the daemon's own; use another name".into());
+        return Err(
+            "types that start with `medevac.` are the daemon's own; use another name".into()
+        );
     }
     let time = moment(take("time")?, "time")?.unwrap_or(now);
     let deadline = moment(take("deadline")?, "deadline")?;
@@ -95,10 +108,13 @@ fn one(mut event: Map<String, Value>, now: Timestamp) -> Result<Envelope<Event>,
     let payload = event.remove("data").unwrap_or_default();
     let target = match subject {
         Some(subject) => Target::lenient(&subject),
-        None => about(&payload).unwrap_or_else(|| Target::Other { kind: "event".into(), name: id.clone() }),
+        None => about(&payload)
+            .unwrap_or_else(|| Target::Other { kind: "event".into(), name: id.clone() }),
     };
-    let spot = (kind == kind::SPOT_INTERRUPTION).then(|| moment(at(&payload, &["time"]), "time").ok().flatten());
-    let deadline = deadline.or_else(|| spot.map(|own| own.or(time.checked_add(SPOT_NOTICE).ok()))?);
+    let spot = (kind == kind::SPOT_INTERRUPTION)
+        .then(|| moment(at(&payload, &["time"]), "time").ok().flatten());
+    let deadline =
+        deadline.or_else(|| spot.map(|own| own.or(time.checked_add(SPOT_NOTICE).ok()))?);
     let data = Event { payload, ..Event::default() };
     let envelope = Envelope::new(&kind, Id::given(&source, &id), &source, target, time, data);
     let cause = cause.map(Cause::from).unwrap_or_default();
@@ -121,7 +137,8 @@ fn about(payload: &Value) -> Option<Target> {
     if let Some(node) = first(&[&["node"], &["nodeName"]]) {
         return Some(Target::Node(node));
     }
-    let instance = [["detail", "instance-id"].as_slice(), &["instance-id"], &["instance_id"], &["instanceId"]];
+    let instance =
+        [["detail", "instance-id"].as_slice(), &["instance-id"], &["instance_id"], &["instanceId"]];
     first(&instance).map(Target::Instance)
 }
 
@@ -165,10 +182,12 @@ mod tests {
         let now = Timestamp::UNIX_EPOCH;
         let headers = json!({ "specversion": "1.0", "id": "1", "source": "s", "type": "t" });
         let (events, _) =
-            read("application/json", headers.as_object().unwrap().clone(), br#"{"a":1}"#, now).unwrap();
+            read("application/json", headers.as_object().unwrap().clone(), br#"{"a":1}"#, now)
+                .unwrap();
         assert_eq!(events[0].data.payload, json!({ "a": 1 }));
         let body = br#"[{"specversion":"1.0","id":"1","source":"s","type":"t"},{"id":"2"},3]"#;
-        let (events, bad) = read("application/cloudevents-batch+json", Map::new(), body, now).unwrap();
+        let (events, bad) =
+            read("application/cloudevents-batch+json", Map::new(), body, now).unwrap();
         assert_eq!((events.len(), bad.len()), (1, 2));
     }
 }

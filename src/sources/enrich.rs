@@ -4,7 +4,8 @@ use crate::cluster::ClusterView;
 use crate::model::{Alert, Envelope, Event, Target};
 
 /// The labels by which exporters name the node that an alert is about.
-const NODE_LABELS: [&str; 6] = ["node", "kubernetes_node", "node_name", "nodename", "exported_node", "Hostname"];
+const NODE_LABELS: [&str; 6] =
+    ["node", "kubernetes_node", "node_name", "nodename", "exported_node", "Hostname"];
 const WORKLOADS: [&str; 3] = ["deployment", "statefulset", "daemonset"];
 
 /// The target of an alert, by its labels.
@@ -19,11 +20,16 @@ pub(super) fn target(alert: &Alert, view: &impl ClusterView) -> Target {
         }
         let named = WORKLOADS.iter().find_map(|kind| Some((*kind, label(kind)?)));
         if let Some((kind, name)) = named {
-            return Target::Workload { kind: kind.into(), namespace: namespace.clone(), name: name.clone() };
+            return Target::Workload {
+                kind: kind.into(),
+                namespace: namespace.clone(),
+                name: name.clone(),
+            };
         }
     }
     // `instance` is address and port of whatever was scraped: a node's own exporter, if the address is a node's.
-    let address = label("instance").and_then(|instance| instance.rsplit_once(':').map(|(host, _)| host));
+    let address =
+        label("instance").and_then(|instance| instance.rsplit_once(':').map(|(host, _)| host));
     if let Some(node) = address.and_then(|address| view.node_named(address)) {
         return Target::Node(node);
     }
@@ -42,7 +48,11 @@ pub(super) fn enrich(event: &mut Envelope<Event>, view: &impl ClusterView) {
     event.data.context.cloud = cloud;
     if event.tenant.is_none() {
         let context = &event.data.context;
-        let labels = [context.pod.as_ref().map(|pod| &pod.labels), context.node.as_ref().map(|node| &node.labels)];
-        event.tenant = labels.into_iter().flatten().find_map(|labels| labels.get("tenant")).cloned();
+        let labels = [
+            context.pod.as_ref().map(|pod| &pod.labels),
+            context.node.as_ref().map(|node| &node.labels),
+        ];
+        event.tenant =
+            labels.into_iter().flatten().find_map(|labels| labels.get("tenant")).cloned();
     }
 }

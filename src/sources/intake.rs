@@ -1,7 +1,7 @@
 //! The intake: durable first, then told so. One bad item is set aside with its reason.
 
-use super::{alertmanager, cloudevents, enrich, reconcile};
 use super::BadBody;
+use super::{alertmanager, cloudevents, enrich, reconcile};
 use crate::clock::Clock;
 use crate::cluster::ClusterView;
 use crate::log::{DeadLetter, Entry, Log, LogError, Stream};

@@ -30,7 +30,9 @@ impl Truncated {
     pub(super) fn of(group: &alertmanager::Group, now: Timestamp) -> Option<Truncated> {
         let first = group.alerts.first().filter(|_| group.truncated > 0)?;
         let mut common = first.labels.clone();
-        common.retain(|name, value| group.alerts.iter().all(|alert| alert.labels.get(name) == Some(value)));
+        common.retain(|name, value| {
+            group.alerts.iter().all(|alert| alert.labels.get(name) == Some(value))
+        });
         let (group_key, receiver) = (group.group_key.clone(), group.receiver.clone());
         // Only the labels that the group is made of may be asked for: others are shared by chance.
         let grouped = |name: &String| group_key.contains(&format!("{name}=\""));
@@ -66,8 +68,12 @@ pub async fn run<L: Log, C: Clock, V: ClusterView>(
 ) {
     while let Some(group) = inbox.recv().await {
         match complete(&intake, &client, &peers, &group).await {
-            Ok(found) => tracing::info!(group = group.group_key, found, "a truncated group is complete"),
-            Err(why) => tracing::warn!(group = group.group_key, why, "a truncated group stays incomplete"),
+            Ok(found) => {
+                tracing::info!(group = group.group_key, found, "a truncated group is complete")
+            }
+            Err(why) => {
+                tracing::warn!(group = group.group_key, why, "a truncated group stays incomplete")
+            }
         }
     }
 }
@@ -83,7 +89,10 @@ async fn complete<L: Log, C: Clock, V: ClusterView>(
         match ask(client, peer, group).await {
             Ok(active) => {
                 let found = active.len();
-                intake.own(events(active, group, intake)).await.map_err(|error| error.to_string())?;
+                intake
+                    .own(events(active, group, intake))
+                    .await
+                    .map_err(|error| error.to_string())?;
                 return Ok(found);
             }
             Err(error) => why = error.without_url().to_string(),
@@ -92,9 +101,16 @@ async fn complete<L: Log, C: Clock, V: ClusterView>(
     Err(why)
 }
 
-async fn ask(client: &reqwest::Client, peer: &str, group: &Truncated) -> Result<Vec<Active>, reqwest::Error> {
+async fn ask(
+    client: &reqwest::Client,
+    peer: &str,
+    group: &Truncated,
+) -> Result<Vec<Active>, reqwest::Error> {
     // Silenced and inhibited alerts fire all the same: they are not over.
-    let mut url = format!("{}/api/v2/alerts?active=true&silenced=true&inhibited=true", peer.trim_end_matches('/'));
+    let mut url = format!(
+        "{}/api/v2/alerts?active=true&silenced=true&inhibited=true",
+        peer.trim_end_matches('/')
+    );
     for (name, value) in &group.common {
         let matcher = format!("{name}=\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""));
         url.push_str("&filter=");
@@ -102,13 +118,16 @@ async fn ask(client: &reqwest::Client, peer: &str, group: &Truncated) -> Result<
     }
     let response = client.get(url).timeout(TIMEOUT).send().await?.error_for_status()?;
     let all: Vec<Active> = response.json().await?;
-    let ours = |alert: &Active| alert.receivers.iter().any(|receiver| receiver.name == group.receiver);
+    let ours =
+        |alert: &Active| alert.receivers.iter().any(|receiver| receiver.name == group.receiver);
     Ok(all.into_iter().filter(ours).collect())
 }
 
 fn escape(text: &str) -> String {
     let keep = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    text.bytes().map(|byte| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    text.bytes()
+        .map(|byte| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 /// The alerts that still fire, and the list of them: what the engine has open and is not in it is over.
@@ -136,7 +155,12 @@ fn events<L: Log, C: Clock, V: ClusterView>(
             group_key: group.group_key.clone(),
         };
         let target = super::enrich::target(&alert, &intake.view);
-        events.push(alertmanager::envelope(alert, target, intake.cluster.as_deref(), group.asked_at));
+        events.push(alertmanager::envelope(
+            alert,
+            target,
+            intake.cluster.as_deref(),
+            group.asked_at,
+        ));
     }
     let asked_at = group.asked_at.to_string();
     let id = Id::of(&["reconciled", &group.group_key, &asked_at]);

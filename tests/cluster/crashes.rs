@@ -64,15 +64,18 @@ async fn one(plane: Arc<Plane>, at: u64, after: bool) -> Value {
     orders.death = None;
     orders.port = free_port();
     let second = daemon::spawn("", &orders).await;
-    let incident = incident_when(&second.url, &node, "remediated", |one| !one["last_end"].is_null()).await;
+    let incident =
+        incident_when(&second.url, &node, "remediated", |one| !one["last_end"].is_null()).await;
     plane.running(&case, 2).await;
     let plans = incident["plans"].as_array().unwrap();
-    let plan = get(&format!("{}/api/v1/plans/{}", second.url, plans[0].as_str().unwrap())).await.unwrap();
+    let plan =
+        get(&format!("{}/api/v1/plans/{}", second.url, plans[0].as_str().unwrap())).await.unwrap();
     let mut lines: BTreeMap<String, u32> = BTreeMap::new();
     for line in plan["journal"].as_array().unwrap() {
         let entry = &line["record"]["data"]["entry"];
         // A step may have been started twice and found unknown once: that is what recovery looks like.
-        if ["succeeded", "failed", "ended", "escalate"].contains(&entry["entry"].as_str().unwrap()) {
+        if ["succeeded", "failed", "ended", "escalate"].contains(&entry["entry"].as_str().unwrap())
+        {
             let step = entry["step"].as_str().unwrap_or_default();
             *lines.entry(format!("{} {step}", entry["entry"].as_str().unwrap())).or_default() += 1;
         }

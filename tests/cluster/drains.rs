@@ -66,10 +66,12 @@ pub(crate) async fn an_alert_drains_a_node_by_all_the_rules(plane: Arc<Plane>) {
     plane.node("full-1", "full").await;
     // Replacements take their time, so that the second eviction meets a budget that is used up.
     plane.deployment("web", "full", 3, json!({ "medevac.test/start-delay": "2s" }), 30).await;
-    plane.create::<policy::PodDisruptionBudget>(json!({
-        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": { "name": "web" },
-        "spec": { "minAvailable": 2, "selector": { "matchLabels": { "app": "web" } } },
-    })).await;
+    plane
+        .create::<policy::PodDisruptionBudget>(json!({
+            "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": { "name": "web" },
+            "spec": { "minAvailable": 2, "selector": { "matchLabels": { "app": "web" } } },
+        }))
+        .await;
     // It would like an hour to end.
     plane.deployment("slow", "full", 1, json!({ "medevac.test/term-seconds": "3600" }), 3600).await;
     plane.create::<apps::DaemonSet>(json!({
@@ -97,7 +99,8 @@ pub(crate) async fn an_alert_drains_a_node_by_all_the_rules(plane: Arc<Plane>) {
     let daemon = start(&plane, "full", false).await;
     let refused = plane.evictions_answered("429").await;
     post(&daemon.url, &alert("Ill", "full-1")).await;
-    let incident = incident_when(&daemon.url, "full-1", "remediated", |one| !one["last_end"].is_null()).await;
+    let incident =
+        incident_when(&daemon.url, "full-1", "remediated", |one| !one["last_end"].is_null()).await;
     assert_eq!(incident["last_end"], "succeeded", "{incident:#}");
     assert!(plane.evictions_answered("429").await > refused, "the budget refused at least once");
     let left = plane.on_node("full-1").await;
@@ -113,8 +116,16 @@ pub(crate) async fn an_alert_drains_a_node_by_all_the_rules(plane: Arc<Plane>) {
     let plan = get(&format!("{}/api/v1/plans/{plan}", daemon.url)).await.unwrap();
     let remarks = plan["plan"]["remarks"].to_string();
     assert!(remarks.contains("default/naked has no controller"), "{remarks}");
-    let chain = get(&format!("{}/api/v1/incidents/{}", daemon.url, incident["id"].as_str().unwrap())).await.unwrap();
-    let streams: Vec<&str> = chain["chain"].as_array().unwrap().iter().map(|link| link["stream"].as_str().unwrap()).collect();
+    let chain =
+        get(&format!("{}/api/v1/incidents/{}", daemon.url, incident["id"].as_str().unwrap()))
+            .await
+            .unwrap();
+    let streams: Vec<&str> = chain["chain"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|link| link["stream"].as_str().unwrap())
+        .collect();
     for stream in ["events", "decisions", "plans", "outcomes"] {
         assert!(streams.contains(&stream), "the chain is whole: {streams:?}");
     }
@@ -127,7 +138,8 @@ pub(crate) async fn a_pod_that_does_not_want_to_die_is_named_to_a_person(plane: 
     plane.node("stuck-2", "stuck").await;
     let daemon = start(&plane, "stuck", false).await;
     post(&daemon.url, &alert("Short", "stuck-1")).await;
-    let incident = incident_when(&daemon.url, "stuck-1", "given up", |one| !one["last_end"].is_null()).await;
+    let incident =
+        incident_when(&daemon.url, "stuck-1", "given up", |one| !one["last_end"].is_null()).await;
     assert_eq!(incident["last_end"], "failed", "{incident:#}");
     let note = incident["note"].as_str().unwrap();
     assert!(note.contains("default/stuck-") && note.contains("terminating"), "{note}");
@@ -136,7 +148,10 @@ pub(crate) async fn a_pod_that_does_not_want_to_die_is_named_to_a_person(plane: 
         get(&path).await.filter(|chain| chain.to_string().contains("\"page\":\"delivered\""))
     })
     .await;
-    assert!(plane.get_node("stuck-1").await.spec.unwrap().unschedulable.unwrap(), "its cordon stays: pods were moved");
+    assert!(
+        plane.get_node("stuck-1").await.spec.unwrap().unschedulable.unwrap(),
+        "its cordon stays: pods were moved"
+    );
 }
 
 pub(crate) async fn a_persons_cordon_stays(plane: Arc<Plane>) {
@@ -150,12 +165,15 @@ pub(crate) async fn a_persons_cordon_stays(plane: Arc<Plane>) {
     // The http step fails before anything was moved, so what was done is undone.
     for node in ["theirs-1", "ours-1"] {
         post(&daemon.url, &alert("Undone", node)).await;
-        let incident = incident_when(&daemon.url, node, "failed", |one| !one["last_end"].is_null()).await;
+        let incident =
+            incident_when(&daemon.url, node, "failed", |one| !one["last_end"].is_null()).await;
         assert_eq!(incident["last_end"], "failed");
     }
     let theirs = plane.get_node("theirs-1").await;
     assert_eq!(theirs.spec.unwrap().unschedulable, Some(true), "a person's cordon stays");
-    assert!(!theirs.metadata.annotations.unwrap_or_default().contains_key("medevac.dev/cordoned-by"));
+    assert!(
+        !theirs.metadata.annotations.unwrap_or_default().contains_key("medevac.dev/cordoned-by")
+    );
     let ours = plane.get_node("ours-1").await;
     assert_ne!(ours.spec.unwrap().unschedulable, Some(true), "our own is taken back");
     assert!(!ours.metadata.annotations.unwrap_or_default().contains_key("medevac.dev/cordoned-by"));
@@ -167,26 +185,40 @@ pub(crate) async fn observe_mode_writes_nothing(plane: Arc<Plane>) {
     let before = plane.get_node("seen-1").await.metadata.managed_fields.unwrap_or_default().len();
     let daemon = start(&plane, "seen", true).await;
     post(&daemon.url, &alert("Ill", "seen-1")).await;
-    let incident = incident_when(&daemon.url, "seen-1", "observed", |one| one["last_end"] == "observed").await;
-    assert_eq!(incident["state"], "open", "an alert that a rule matches opens an incident in every mode");
+    let incident =
+        incident_when(&daemon.url, "seen-1", "observed", |one| one["last_end"] == "observed").await;
+    assert_eq!(
+        incident["state"], "open",
+        "an alert that a rule matches opens an incident in every mode"
+    );
     let node = plane.get_node("seen-1").await;
     assert_ne!(node.spec.unwrap().unschedulable, Some(true));
     let managers = node.metadata.managed_fields.unwrap_or_default();
-    assert!(managers.iter().all(|fields| fields.manager.as_deref() != Some("medevac")) && managers.len() == before);
+    assert!(
+        managers.iter().all(|fields| fields.manager.as_deref() != Some("medevac"))
+            && managers.len() == before
+    );
     assert_eq!(plane.on_node("seen-1").await.len(), 2);
 }
 
 pub(crate) async fn restart_and_scale_change_the_workload_once(plane: Arc<Plane>) {
     plane.node("renew-1", "renew").await;
     plane.deployment("renewed", "renew", 2, json!({}), 1).await;
-    let before: Vec<_> = plane.pods("renewed").await.into_iter().filter_map(|pod| pod.metadata.name).collect();
+    let before: Vec<_> =
+        plane.pods("renewed").await.into_iter().filter_map(|pod| pod.metadata.name).collect();
     let daemon = start(&plane, "renew", false).await;
     post(&daemon.url, &alert("Renew", "renew-1")).await;
-    let incident = incident_when(&daemon.url, "renew-1", "renewed", |one| !one["last_end"].is_null()).await;
+    let incident =
+        incident_when(&daemon.url, "renew-1", "renewed", |one| !one["last_end"].is_null()).await;
     assert_eq!(incident["last_end"], "succeeded", "{incident:#}");
     plane.running("renewed", 3).await;
-    let after: Vec<_> = plane.pods("renewed").await.into_iter().filter_map(|pod| pod.metadata.name).collect();
+    let after: Vec<_> =
+        plane.pods("renewed").await.into_iter().filter_map(|pod| pod.metadata.name).collect();
     assert!(after.iter().all(|name| !before.contains(name)), "all are new: {before:?} {after:?}");
     let of: Api<apps::Deployment> = Api::namespaced(plane.client.clone(), "default");
-    assert_eq!(of.get("renewed").await.unwrap().metadata.generation, Some(3), "one restart, one scaling");
+    assert_eq!(
+        of.get("renewed").await.unwrap().metadata.generation,
+        Some(3),
+        "one restart, one scaling"
+    );
 }

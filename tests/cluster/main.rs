@@ -1,7 +1,7 @@
 //! Tests against a real control plane: kube-apiserver, controller-manager, scheduler and etcd, with kwok for kubelets.
 //! `make test-cluster` brings them. One control plane serves all cases, so they run from a `main` of their own.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed expectation is a failed test")]
+#![expect(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 #![expect(clippy::disallowed_methods, reason = "tests wait for real processes, with a deadline")]
 #![expect(clippy::print_stdout, reason = "a harness")]
 

@@ -72,11 +72,15 @@ impl Plane {
         let url = format!("https://127.0.0.1:{api}");
         let args = |words: &str| words.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         let dir = at.display();
-        let mut servers = vec![run(at, "etcd", &args(&format!(
-            "--name e0 --data-dir {dir}/etcd --unsafe-no-fsync --log-level warn --listen-client-urls {etcd} \
+        let mut servers = vec![run(
+            at,
+            "etcd",
+            &args(&format!(
+                "--name e0 --data-dir {dir}/etcd --unsafe-no-fsync --log-level warn --listen-client-urls {etcd} \
              --advertise-client-urls {etcd} --listen-peer-urls {peer} --initial-advertise-peer-urls {peer} \
              --initial-cluster e0={peer}"
-        )))];
+            )),
+        )];
         servers.push(run(at, "kube-apiserver", &args(&format!(
             "--etcd-servers {etcd} --bind-address 127.0.0.1 --advertise-address 127.0.0.1 --secure-port {api} \
              --cert-dir {dir}/certs --endpoint-reconciler-type none --service-cluster-ip-range 10.96.0.0/16 \
@@ -149,7 +153,11 @@ impl Plane {
         nodes.create(&PostParams::default(), &serde_json::from_value(node).unwrap()).await.unwrap();
         until("the node is ready", || async {
             let node = nodes.get(name).await.ok()?;
-            let ready = node.status?.conditions?.into_iter().any(|is| is.type_ == "Ready" && is.status == "True");
+            let ready = node
+                .status?
+                .conditions?
+                .into_iter()
+                .any(|is| is.type_ == "Ready" && is.status == "True");
             let untainted = node.spec?.taints.is_none_or(|taints| taints.is_empty());
             (ready && untainted).then_some(())
         })
@@ -157,7 +165,14 @@ impl Plane {
     }
 
     /// A Deployment that runs on the nodes of `case` only.
-    pub(crate) async fn deployment(&self, name: &str, case: &str, replicas: u32, annotations: Value, grace: u32) {
+    pub(crate) async fn deployment(
+        &self,
+        name: &str,
+        case: &str,
+        replicas: u32,
+        annotations: Value,
+        grace: u32,
+    ) {
         self.create::<k8s_openapi::api::apps::v1::Deployment>(json!({
             "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": name, "namespace": "default" },
             "spec": { "replicas": replicas, "selector": { "matchLabels": { "app": name } },
@@ -169,16 +184,24 @@ impl Plane {
     }
 
     pub(crate) async fn pods(&self, app: &str) -> Vec<k8s_openapi::api::core::v1::Pod> {
-        let api: Api<k8s_openapi::api::core::v1::Pod> = Api::namespaced(self.client.clone(), "default");
+        let api: Api<k8s_openapi::api::core::v1::Pod> =
+            Api::namespaced(self.client.clone(), "default");
         let params = kube::api::ListParams::default().labels(&format!("app={app}"));
         api.list(&params).await.unwrap().items
     }
 
     pub(crate) async fn on_node(&self, node: &str) -> Vec<String> {
-        let api: Api<k8s_openapi::api::core::v1::Pod> = Api::namespaced(self.client.clone(), "default");
+        let api: Api<k8s_openapi::api::core::v1::Pod> =
+            Api::namespaced(self.client.clone(), "default");
         let params = kube::api::ListParams::default().fields(&format!("spec.nodeName={node}"));
-        let mut names: Vec<String> =
-            api.list(&params).await.unwrap().items.into_iter().filter_map(|pod| pod.metadata.name).collect();
+        let mut names: Vec<String> = api
+            .list(&params)
+            .await
+            .unwrap()
+            .items
+            .into_iter()
+            .filter_map(|pod| pod.metadata.name)
+            .collect();
         names.sort();
         names
     }
@@ -186,7 +209,11 @@ impl Plane {
     pub(crate) async fn running(&self, app: &str, count: usize) {
         until(&format!("{count} pods of {app} run"), || async {
             let ready = |pod: &k8s_openapi::api::core::v1::Pod| {
-                let conditions = pod.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
+                let conditions = pod
+                    .status
+                    .as_ref()
+                    .and_then(|status| status.conditions.clone())
+                    .unwrap_or_default();
                 pod.metadata.deletion_timestamp.is_none()
                     && conditions.iter().any(|is| is.type_ == "Ready" && is.status == "True")
             };
@@ -208,7 +235,10 @@ impl Plane {
                 && line.contains("subresource=\"eviction\"")
                 && line.contains(&format!("code=\"{code}\""))
         };
-        text.lines().filter(line).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        text.lines()
+            .filter(line)
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -233,7 +263,12 @@ pub(crate) fn alert(name: &str, node: &str) -> Value {
 }
 
 /// Posts a body and waits until the incident about `node` says `holds`.
-pub(crate) async fn incident_when(url: &str, node: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+pub(crate) async fn incident_when(
+    url: &str,
+    node: &str,
+    what: &str,
+    holds: impl Fn(&Value) -> bool,
+) -> Value {
     until(&format!("{node}: {what}"), || async {
         let all = crate::support::incidents(url).await;
         all.into_iter().find(|one| one["target"] == format!("node/{node}") && holds(one))
@@ -242,7 +277,12 @@ pub(crate) async fn incident_when(url: &str, node: &str, what: &str, holds: impl
 }
 
 pub(crate) async fn post(url: &str, body: &Value) {
-    let response = crate::support::client().post(format!("{url}/api/v1/alertmanager")).json(body).send().await.unwrap();
+    let response = crate::support::client()
+        .post(format!("{url}/api/v1/alertmanager"))
+        .json(body)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(response.status().as_u16(), 200, "{}", response.text().await.unwrap());
 }
 

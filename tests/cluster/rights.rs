@@ -21,7 +21,10 @@ pub(crate) async fn a_missing_right_is_named(plane: Arc<Plane>) {
         said.contains("grant").then_some(said)
     })
     .await;
-    assert!(said.contains("the right `list` on `nodes` is missing: grant it to powerless"), "{said}");
+    assert!(
+        said.contains("the right `list` on `nodes` is missing: grant it to powerless"),
+        "{said}"
+    );
     assert!(!said.contains("token") && !said.contains(plane.url()), "{said}");
     let ready = get(&format!("{}/readyz", daemon.url)).await.unwrap();
     assert_eq!(ready["ready"], false);

@@ -101,8 +101,10 @@ async fn an_alert_is_acted_upon_once_although_the_daemon_is_killed_and_alertmana
     am.post(&json!([alert("GpuXidCritical", "n2", false)])).await;
     tokio::time::sleep(Duration::from_millis(700)).await;
     let third = daemon::spawn(CHILD, &orders).await;
-    until("the alert that met nobody comes again", || with_state(&third.url, "node/n2", "open")).await;
-    am.post(&json!([alert("GpuXidCritical", "n1", true), alert("GpuXidCritical", "n2", true)])).await;
+    until("the alert that met nobody comes again", || with_state(&third.url, "node/n2", "open"))
+        .await;
+    am.post(&json!([alert("GpuXidCritical", "n1", true), alert("GpuXidCritical", "n2", true)]))
+        .await;
     until("the resolution closes it", || with_state(&url, "node/n1", "resolved")).await;
     until("and the other", || with_state(&url, "node/n2", "resolved")).await;
     assert_eq!(incidents(&url).await.len(), 2);
@@ -118,10 +120,12 @@ async fn what_a_truncated_body_hides_is_opened_and_closed_all_the_same() {
     let daemon = daemon::start(&orders, daemon::Door::default()).await;
     let url = daemon.url.clone();
     let names: Vec<String> = (0..12).map(|n| format!("hidden-{n:02}")).collect();
-    let all = |over: bool| names.iter().map(|name| alert("ManyPods", name, over)).collect::<Vec<_>>();
+    let all =
+        |over: bool| names.iter().map(|name| alert("ManyPods", name, over)).collect::<Vec<_>>();
     am.post(&json!(all(false))).await;
     until("all twelve are known although a body carries five", || async {
-        (incidents(&url).await.iter().filter(|one| one["state"] == "open").count() == 12).then_some(())
+        (incidents(&url).await.iter().filter(|one| one["state"] == "open").count() == 12)
+            .then_some(())
     })
     .await;
     // All but one end. What is cut from the next body must not stay open, and what fires must not be closed.
@@ -130,7 +134,8 @@ async fn what_a_truncated_body_hides_is_opened_and_closed_all_the_same() {
     am.post(&json!(over)).await;
     am.post(&json!([alert("ManyPods", "hidden-11", false)])).await;
     until("eleven are over", || async {
-        (incidents(&url).await.iter().filter(|one| one["state"] == "resolved").count() == 11).then_some(())
+        (incidents(&url).await.iter().filter(|one| one["state"] == "resolved").count() == 11)
+            .then_some(())
     })
     .await;
     assert!(with_state(&url, "node/hidden-11", "open").await.is_some(), "one still fires: {last}");

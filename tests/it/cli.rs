@@ -3,11 +3,19 @@
 use std::process::{Command, Output};
 
 fn medevac(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_medevac")).args(args).env_remove("KUBECONFIG").output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_medevac"))
+        .args(args)
+        .env_remove("KUBECONFIG")
+        .output()
+        .unwrap()
 }
 
 fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 #[test]
@@ -25,13 +33,25 @@ fn check_shows_every_fault_and_says_no() {
     let checked = medevac(&["check", file.to_str().unwrap()]);
     assert_eq!(checked.status.code(), Some(1));
     let shown = text(&checked);
-    for wanted in ["bad.yaml:3:5", "wen: x", "^^^", "did you mean `when`?", "did you mean `cordon`?", "3 faults."] {
+    for wanted in [
+        "bad.yaml:3:5",
+        "wen: x",
+        "^^^",
+        "did you mean `when`?",
+        "did you mean `cordon`?",
+        "3 faults.",
+    ] {
         assert!(shown.contains(wanted), "{wanted} is missing in\n{shown}");
     }
     let json = medevac(&["check", "--output", "json", file.to_str().unwrap()]);
     let value: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(value["good"], false);
-    let unknown = value["faults"].as_array().unwrap().iter().find(|fault| fault["code"] == "unknown-key").unwrap();
+    let unknown = value["faults"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|fault| fault["code"] == "unknown-key")
+        .unwrap();
     assert_eq!((unknown["line"].as_u64(), unknown["column"].as_u64()), (Some(3), Some(5)));
 }
 
@@ -50,7 +70,8 @@ fn bad_usage_is_64_and_says_what_to_do() {
     let data = directory.path().to_str().unwrap();
     let bad = directory.path().join("kubeconfig");
     std::fs::write(&bad, "apiVersion: v1\nkind: Config\ncurrent-context: gone\n").unwrap();
-    let args = ["run", "--rules", rules, "--listen", "127.0.0.1:0", "--data-dir", data, "--kubeconfig"];
+    let args =
+        ["run", "--rules", rules, "--listen", "127.0.0.1:0", "--data-dir", data, "--kubeconfig"];
     let kube = medevac(&[&args[..], &[bad.to_str().unwrap()]].concat());
     assert_eq!(kube.status.code(), Some(64));
     assert!(text(&kube).contains("cannot use the kubeconfig"), "{}", text(&kube));
@@ -69,8 +90,8 @@ fn the_schema_is_json_and_knows_every_step() {
     let schema: serde_json::Value = serde_json::from_slice(&schema.stdout).unwrap();
     let steps = schema["$defs"]["step"]["properties"].as_object().unwrap();
     for verb in [
-        "cordon", "uncordon", "taint", "label", "annotate", "drain", "restart", "scale", "wait", "verify", "http",
-        "notify", "escalate",
+        "cordon", "uncordon", "taint", "label", "annotate", "drain", "restart", "scale", "wait",
+        "verify", "http", "notify", "escalate",
     ] {
         assert!(steps.contains_key(verb), "{verb}");
     }
@@ -81,8 +102,18 @@ fn the_demonstration_comes_to_its_end() {
     let shown = medevac(&["demo"]);
     assert!(shown.status.success(), "{}", text(&shown));
     let shown = text(&shown);
-    for wanted in ["accepted", "matched", "planned", "cordon done", "drain done", "verify done", "remediation succeeded",
-        "calling level 2", "acknowledged by you", "of 53 pods run"] {
+    for wanted in [
+        "accepted",
+        "matched",
+        "planned",
+        "cordon done",
+        "drain done",
+        "verify done",
+        "remediation succeeded",
+        "calling level 2",
+        "acknowledged by you",
+        "of 53 pods run",
+    ] {
         assert!(shown.contains(wanted), "{wanted} is missing in\n{shown}");
     }
     assert!(!shown.contains('\u{1b}'), "plain lines where nobody watches");

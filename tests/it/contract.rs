@@ -1,7 +1,9 @@
 //! What every log has to do, whichever it is. `tests/it/embedded.rs` runs it on the embedded one.
 
 use jiff::Timestamp;
-use medevac::log::{Condition, Consumer, DeadLetter, Entry, Kv, KvChange, Log, LogError, Policy, Stream, Subject};
+use medevac::log::{
+    Condition, Consumer, DeadLetter, Entry, Kv, KvChange, Log, LogError, Policy, Stream, Subject,
+};
 use medevac::model::{Id, Target};
 use std::time::Duration;
 
@@ -30,16 +32,24 @@ pub(crate) async fn holds<L: Log + Kv>(log: L) {
 }
 
 async fn order_and_duplicates<L: Log>(log: &L) {
-    let first = log.append(vec![entry(Stream::Events, "a"), entry(Stream::Events, "b")]).await.unwrap();
+    let first =
+        log.append(vec![entry(Stream::Events, "a"), entry(Stream::Events, "b")]).await.unwrap();
     assert!(first[0].seq < first[1].seq && !first[0].duplicate);
     assert_eq!(log.last(), first[1].seq);
-    let again = log.append(vec![entry(Stream::Events, "b"), entry(Stream::Events, "c")]).await.unwrap();
+    let again =
+        log.append(vec![entry(Stream::Events, "b"), entry(Stream::Events, "c")]).await.unwrap();
     assert_eq!((again[0].seq, again[0].duplicate), (first[1].seq, true));
     assert!(!again[1].duplicate);
-    let twice = log.append(vec![entry(Stream::Events, "d"), entry(Stream::Events, "d")]).await.unwrap();
+    let twice =
+        log.append(vec![entry(Stream::Events, "d"), entry(Stream::Events, "d")]).await.unwrap();
     assert_eq!((twice[1].duplicate, twice[0].seq), (true, twice[1].seq), "within one append too");
-    let names: Vec<String> =
-        log.read(first[0].seq - 1, &[Stream::Events], 10).await.unwrap().iter().map(|r| name_of(&r.body)).collect();
+    let names: Vec<String> = log
+        .read(first[0].seq - 1, &[Stream::Events], 10)
+        .await
+        .unwrap()
+        .iter()
+        .map(|r| name_of(&r.body))
+        .collect();
     assert_eq!(names, ["a", "b", "c", "d"]);
     let one = log.get(first[1].seq).await.unwrap().unwrap();
     assert_eq!(name_of(&one.body), "b");
@@ -49,11 +59,20 @@ async fn order_and_duplicates<L: Log>(log: &L) {
 
 async fn streams_and_history<L: Log>(log: &L) {
     let before = log.last();
-    log.append(vec![entry(Stream::Events, "e1"), entry(Stream::Plans, "p1"), entry(Stream::Outcomes, "o1")]).await.unwrap();
+    log.append(vec![
+        entry(Stream::Events, "e1"),
+        entry(Stream::Plans, "p1"),
+        entry(Stream::Outcomes, "o1"),
+    ])
+    .await
+    .unwrap();
     let plans = log.read(before, &[Stream::Plans], 10).await.unwrap();
     assert_eq!(plans.len(), 1);
     let history = log.history(&Target::Node("n".into()), before, 10).await.unwrap();
-    assert_eq!(history.iter().map(|r| r.stream).collect::<Vec<_>>(), [Stream::Plans, Stream::Outcomes]);
+    assert_eq!(
+        history.iter().map(|r| r.stream).collect::<Vec<_>>(),
+        [Stream::Plans, Stream::Outcomes]
+    );
     assert!(log.history(&Target::Node("other".into()), 0, 10).await.unwrap().is_empty());
 }
 
@@ -70,7 +89,8 @@ async fn consumers<L: Log>(log: &L) {
             break;
         }
     }
-    let seqs = log.append(vec![entry(Stream::Events, "x1"), entry(Stream::Events, "x2")]).await.unwrap();
+    let seqs =
+        log.append(vec![entry(Stream::Events, "x1"), entry(Stream::Events, "x2")]).await.unwrap();
     let batch = consumer.next(10).await.unwrap();
     let fresh: Vec<_> = batch.iter().filter(|one| one.record.seq >= seqs[0].seq).collect();
     assert_eq!(fresh.len(), 2);
@@ -104,7 +124,10 @@ async fn refusals_and_poison<L: Log>(log: &L) {
     assert_eq!(batch[0].record.seq, after, "the poison is out of the way");
     consumer.ack(after).await.unwrap();
     let dead = log.read(seq, &[Stream::Dead], 10).await.unwrap();
-    let letter = dead.iter().map(|r| r.open::<DeadLetter>().unwrap().data).find(|l| l.source == "consumer/c2");
+    let letter = dead
+        .iter()
+        .map(|r| r.open::<DeadLetter>().unwrap().data)
+        .find(|l| l.source == "consumer/c2");
     assert!(letter.unwrap().body.contains("poison"));
 }
 
@@ -125,7 +148,9 @@ async fn giving_up_loses_nothing<L: Log>(log: &L) {
         }
     }
     while seen < 201 {
-        for one in tokio::time::timeout(Duration::from_secs(5), consumer.next(300)).await.unwrap().unwrap() {
+        for one in
+            tokio::time::timeout(Duration::from_secs(5), consumer.next(300)).await.unwrap().unwrap()
+        {
             seen += 1;
             consumer.ack(one.record.seq).await.unwrap();
         }
@@ -149,7 +174,10 @@ async fn keys<L: Kv>(kv: &L) {
     while let Ok(change) = watch.try_recv() {
         told.push(change);
     }
-    assert!(matches!(&told[..], [KvChange::Put(_), KvChange::Put(_), KvChange::Gone(_)]), "{told:?}");
+    assert!(
+        matches!(&told[..], [KvChange::Put(_), KvChange::Put(_), KvChange::Gone(_)]),
+        "{told:?}"
+    );
     let past = Timestamp::now() - Duration::from_secs(1);
     kv.put("b", "old", b"x".to_vec(), Condition::Always, Some(past)).await.unwrap();
     assert!(kv.get("b", "old").await.unwrap().is_none(), "expired");
@@ -157,7 +185,9 @@ async fn keys<L: Kv>(kv: &L) {
     for key in ["l1", "l2", "l3"] {
         kv.put("list", key, vec![], Condition::Always, None).await.unwrap();
     }
-    let keys = |entries: Vec<medevac::log::KvEntry>| entries.into_iter().map(|e| e.key).collect::<Vec<_>>();
+    let keys = |entries: Vec<medevac::log::KvEntry>| {
+        entries.into_iter().map(|e| e.key).collect::<Vec<_>>()
+    };
     assert_eq!(keys(kv.list("list", None, 2).await.unwrap()), ["l3", "l2"]);
     assert_eq!(keys(kv.list("list", Some("l2"), 2).await.unwrap()), ["l1"]);
 }

@@ -25,7 +25,8 @@ async fn it_keeps_the_contract() {
 async fn a_second_daemon_is_told_who_holds_the_directory() {
     let directory = tempfile::tempdir().unwrap();
     let first = open(directory.path());
-    let Err(OpenError::Lock(error)) = Embedded::open(directory.path(), Options::default(), System) else {
+    let Err(OpenError::Lock(error)) = Embedded::open(directory.path(), Options::default(), System)
+    else {
         panic!("it was let in");
     };
     assert!(error.to_string().contains(&format!("pid {}", std::process::id())), "{error}");
@@ -47,7 +48,11 @@ async fn a_crash_counts_as_a_delivery() {
     let policy = Policy { ack_wait: Duration::from_secs(60), max_deliver: 2 };
     for life in 1..=3 {
         let log = open(directory.path());
-        let seq = log.append(vec![entry(Stream::Events, "kills"), entry(Stream::Plans, &format!("{life}"))]).await.unwrap()[0].seq;
+        let seq = log
+            .append(vec![entry(Stream::Events, "kills"), entry(Stream::Plans, &format!("{life}"))])
+            .await
+            .unwrap()[0]
+            .seq;
         let mut consumer = log.consumer("c", &[Stream::Events], policy).await.unwrap();
         if life <= 2 {
             let batch = consumer.next(1).await.unwrap();
@@ -56,7 +61,11 @@ async fn a_crash_counts_as_a_delivery() {
             log.append(vec![entry(Stream::Plans, &format!("commit {life}"))]).await.unwrap();
         } else {
             let fine = log.append(vec![entry(Stream::Events, "fine")]).await.unwrap()[0].seq;
-            assert_eq!(consumer.next(1).await.unwrap()[0].record.seq, fine, "what kills is set aside");
+            assert_eq!(
+                consumer.next(1).await.unwrap()[0].record.seq,
+                fine,
+                "what kills is set aside"
+            );
         }
     }
 }
@@ -102,7 +111,11 @@ async fn old_segments_go_but_not_what_a_consumer_still_needs() {
         }
     };
     fill(0).await;
-    assert_eq!(log.read(0, &[Stream::Events], 1000).await.unwrap().len(), 100, "nothing goes unread");
+    assert_eq!(
+        log.read(0, &[Stream::Events], 1000).await.unwrap().len(),
+        100,
+        "nothing goes unread"
+    );
     for one in consumer.next(1000).await.unwrap() {
         consumer.ack(one.record.seq).await.unwrap();
     }
@@ -207,7 +220,8 @@ async fn two_hundred_kills_lose_nothing_and_repeat_nothing() {
     let mut names: Vec<&String> = found.iter().map(|(_, name)| name).collect();
     names.sort();
     assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "each once");
-    let by_seq: std::collections::BTreeMap<u64, &String> = found.iter().map(|(seq, name)| (*seq, name)).collect();
+    let by_seq: std::collections::BTreeMap<u64, &String> =
+        found.iter().map(|(seq, name)| (*seq, name)).collect();
     for (seq, name) in &acknowledged {
         assert_eq!(by_seq.get(seq), Some(&name), "acknowledged and not there");
     }

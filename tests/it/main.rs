@@ -1,6 +1,6 @@
 //! Integration tests that need no Kubernetes: the log's contract, crashes, the HTTP port, a real Alertmanager, the CLI.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a failed expectation is a failed test")]
+#![expect(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 #![expect(clippy::disallowed_methods, reason = "tests wait for real processes, with a deadline")]
 
 #[path = "../support/mod.rs"]

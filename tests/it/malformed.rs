@@ -34,7 +34,18 @@ fn json_value() -> impl Strategy<Value = Value> {
 
 /// A body that is almost right: one field of one alert, or of the envelope, is something else.
 fn almost() -> impl Strategy<Value = Vec<u8>> {
-    let field = prop::sample::select(vec!["status", "labels", "annotations", "startsAt", "endsAt", "fingerprint", "alerts", "receiver", "truncatedAlerts", "groupKey"]);
+    let field = prop::sample::select(vec![
+        "status",
+        "labels",
+        "annotations",
+        "startsAt",
+        "endsAt",
+        "fingerprint",
+        "alerts",
+        "receiver",
+        "truncatedAlerts",
+        "groupKey",
+    ]);
     (field, json_value(), any::<bool>()).prop_map(|(field, value, outside)| {
         let mut body = json!({ "version": "4", "receiver": "r", "groupKey": "g", "alerts": [
             { "status": "firing", "labels": { "alertname": "A" }, "startsAt": "2026-09-18T08:20:00Z", "endsAt": "0001-01-01T00:00:00Z" },
@@ -50,7 +61,11 @@ fn damaged() -> impl Strategy<Value = Vec<u8>> {
     let right = include_bytes!("../corpus/alertmanager/02-firing-group-of-3.json");
     (0..right.len(), any::<u8>(), any::<bool>()).prop_map(move |(at, byte, cut)| {
         let mut bytes = right.to_vec();
-        if cut { bytes.truncate(at) } else { bytes[at] = byte }
+        if cut {
+            bytes.truncate(at)
+        } else {
+            bytes[at] = byte
+        }
         bytes
     })
 }
@@ -72,7 +87,8 @@ async fn two_thousand_malformed_bodies_get_a_4xx_or_a_dead_letter() {
     for n in 0..2000 {
         let body = bodies.new_tree(&mut runner).unwrap().current();
         let path = if n % 5 == 0 { "/api/v1/events" } else { "/api/v1/alertmanager" };
-        let response = http.post(format!("{}{path}", daemon.url)).body(body.clone()).send().await.unwrap();
+        let response =
+            http.post(format!("{}{path}", daemon.url)).body(body.clone()).send().await.unwrap();
         let status = response.status().as_u16();
         let answer: Value = response.json().await.unwrap();
         match status {
@@ -87,8 +103,14 @@ async fn two_thousand_malformed_bodies_get_a_4xx_or_a_dead_letter() {
             other => panic!("{other} for {}", String::from_utf8_lossy(&body)),
         }
     }
-    assert!(refused > 500 && letters > 100 && taken > 100, "{refused} refused, {letters} letters, {taken} taken");
+    assert!(
+        refused > 500 && letters > 100 && taken > 100,
+        "{refused} refused, {letters} letters, {taken} taken"
+    );
     let kept = daemon.log.read(0, &[Stream::Dead], 10_000).await.unwrap().len();
-    assert!(kept > 0 && kept as u64 <= letters, "{kept} of {letters}: the same letter twice is kept once");
+    assert!(
+        kept > 0 && kept as u64 <= letters,
+        "{kept} of {letters}: the same letter twice is kept once"
+    );
     assert_eq!(get(&format!("{}/readyz", daemon.url)).await.unwrap()["ready"], true, "it goes on");
 }

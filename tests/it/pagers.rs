@@ -5,7 +5,11 @@ use crate::support::{
     daemon::{self, Door, Orders},
     free_port, incidents, until,
 };
-use axum::{Json, Router, extract::State, http::{HeaderMap, StatusCode, Uri}};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{HeaderMap, StatusCode, Uri},
+};
 use serde_json::{Value, json};
 use std::{
     collections::VecDeque,
@@ -19,7 +23,12 @@ struct Provider {
     answers: Arc<Mutex<VecDeque<(u16, Value)>>>,
 }
 
-async fn answer(State(provider): State<Provider>, uri: Uri, headers: HeaderMap, Json(body): Json<Value>) -> (StatusCode, Json<Value>) {
+async fn answer(
+    State(provider): State<Provider>,
+    uri: Uri,
+    headers: HeaderMap,
+    Json(body): Json<Value>,
+) -> (StatusCode, Json<Value>) {
     provider.asked.lock().unwrap().push((uri.path().to_owned(), headers, body));
     let next = provider.answers.lock().unwrap().pop_front();
     let usual = match uri.path() {
@@ -33,7 +42,8 @@ async fn answer(State(provider): State<Provider>, uri: Uri, headers: HeaderMap, 
 
 impl Provider {
     async fn start(port: u16, answers: Vec<(u16, Value)>) -> Provider {
-        let provider = Provider { answers: Arc::new(Mutex::new(answers.into())), ..Provider::default() };
+        let provider =
+            Provider { answers: Arc::new(Mutex::new(answers.into())), ..Provider::default() };
         let router = Router::new().fallback(answer).with_state(provider.clone());
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         tokio::spawn(async move {
@@ -41,7 +51,9 @@ impl Provider {
                 let (stream, _) = listener.accept().await.unwrap();
                 let service = hyper_util::service::TowerToHyperService::new(router.clone());
                 let io = hyper_util::rt::TokioIo::new(stream);
-                tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(io, service));
+                tokio::spawn(
+                    hyper::server::conn::http1::Builder::new().serve_connection(io, service),
+                );
             }
         });
         provider
@@ -49,7 +61,10 @@ impl Provider {
 
     fn asked(&self, path: &str) -> Vec<(HeaderMap, Value)> {
         let all = self.asked.lock().unwrap();
-        all.iter().filter(|(at, _, _)| at == path).map(|(_, headers, body)| (headers.clone(), body.clone())).collect()
+        all.iter()
+            .filter(|(at, _, _)| at == path)
+            .map(|(_, headers, body)| (headers.clone(), body.clone()))
+            .collect()
     }
 }
 
@@ -68,16 +83,29 @@ fn alert(status: &str) -> Value {
 }
 
 /// Sends an alert and its end through a daemon whose contact `road` is `contact`, and waits for what `path` was asked.
-async fn trigger_and_resolve(contact: &str, port: u16, answers: Vec<(u16, Value)>, path: &str, wanted: usize) -> Vec<(HeaderMap, Value)> {
+async fn trigger_and_resolve(
+    contact: &str,
+    port: u16,
+    answers: Vec<(u16, Value)>,
+    path: &str,
+    wanted: usize,
+) -> Vec<(HeaderMap, Value)> {
     let provider = Provider::start(port, answers).await;
     let directory = tempfile::tempdir().unwrap();
-    let daemon = daemon::start(&Orders::new(directory.path(), 0, &rules(contact)), Door::default()).await;
+    let daemon =
+        daemon::start(&Orders::new(directory.path(), 0, &rules(contact)), Door::default()).await;
     let send = async |status: &str| {
-        client().post(format!("{}/api/v1/alertmanager", daemon.url)).json(&alert(status)).send().await.unwrap();
+        client()
+            .post(format!("{}/api/v1/alertmanager", daemon.url))
+            .json(&alert(status))
+            .send()
+            .await
+            .unwrap();
     };
     send("firing").await;
     until("somebody was reached", || async {
-        let reached = crate::support::metric(&daemon.url, "medevac_pages_total", &["accepted"]).await;
+        let reached =
+            crate::support::metric(&daemon.url, "medevac_pages_total", &["accepted"]).await;
         (reached > 0.0).then_some(())
     })
     .await;
@@ -96,12 +124,20 @@ async fn trigger_and_resolve(contact: &str, port: u16, answers: Vec<(u16, Value)
 #[tokio::test]
 async fn pagerduty_gets_a_trigger_and_its_resolution_under_one_key_and_a_429_is_retried() {
     let port = free_port();
-    let contact = format!("{{name: road, pagerduty: {{routing_key: {{env: X}}, url: \"http://127.0.0.1:{port}/pd\"}}}}");
+    let contact = format!(
+        "{{name: road, pagerduty: {{routing_key: {{env: X}}, url: \"http://127.0.0.1:{port}/pd\"}}}}"
+    );
     let asked = trigger_and_resolve(&contact, port, vec![(429, json!({}))], "/pd", 3).await;
     let [(_, first), (_, again), (_, last)] = &asked[..] else { panic!("{asked:?}") };
     assert_eq!(first, again, "a retry says the same");
-    assert_eq!((&first["event_action"], &last["event_action"]), (&json!("trigger"), &json!("resolve")));
-    assert_eq!((&first["routing_key"], &first["dedup_key"]), (&json!("test-secret"), &last["dedup_key"]));
+    assert_eq!(
+        (&first["event_action"], &last["event_action"]),
+        (&json!("trigger"), &json!("resolve"))
+    );
+    assert_eq!(
+        (&first["routing_key"], &first["dedup_key"]),
+        (&json!("test-secret"), &last["dedup_key"])
+    );
     let payload = &first["payload"];
     assert!(payload["summary"].as_str().unwrap().contains("Xid 79"));
     assert_eq!(payload["severity"], "warning");
@@ -112,7 +148,9 @@ async fn pagerduty_gets_a_trigger_and_its_resolution_under_one_key_and_a_429_is_
 #[tokio::test]
 async fn slack_says_no_with_a_200_and_then_the_next_level_is_called() {
     let port = free_port();
-    let contact = format!("{{name: road, slack: {{channel: \"#gpu\", token: {{env: X}}, url: \"http://127.0.0.1:{port}/slack\"}}}}");
+    let contact = format!(
+        "{{name: road, slack: {{channel: \"#gpu\", token: {{env: X}}, url: \"http://127.0.0.1:{port}/slack\"}}}}"
+    );
     let refusal = vec![(200, json!({ "ok": false, "error": "not_in_channel" }))];
     // The spare on level 2 takes it: a dead line deserves no patience.
     let asked = trigger_and_resolve(&contact, port, refusal, "/slack", 1).await;
@@ -126,12 +164,20 @@ async fn slack_says_no_with_a_200_and_then_the_next_level_is_called() {
 #[tokio::test]
 async fn a_webhook_gets_the_report_with_an_idempotency_key_and_its_secret_header() {
     let port = free_port();
-    let contact = format!("{{name: road, webhook: {{url: \"http://127.0.0.1:{port}/hook\", headers: {{X-Key: {{env: X}}}}}}}}");
+    let contact = format!(
+        "{{name: road, webhook: {{url: \"http://127.0.0.1:{port}/hook\", headers: {{X-Key: {{env: X}}}}}}}}"
+    );
     let asked = trigger_and_resolve(&contact, port, vec![(503, json!({}))], "/hook", 3).await;
-    let keys: Vec<_> = asked.iter().map(|(headers, _)| headers["idempotency-key"].to_str().unwrap().to_owned()).collect();
+    let keys: Vec<_> = asked
+        .iter()
+        .map(|(headers, _)| headers["idempotency-key"].to_str().unwrap().to_owned())
+        .collect();
     assert!(keys[0] == keys[1] && keys[1] != keys[2], "{keys:?}");
     assert_eq!(asked[0].0["x-key"], "test-secret");
-    assert_eq!((&asked[0].1["action"], &asked[2].1["action"]), (&json!("trigger"), &json!("resolve")));
+    assert_eq!(
+        (&asked[0].1["action"], &asked[2].1["action"]),
+        (&json!("trigger"), &json!("resolve"))
+    );
     assert_eq!(asked[0].1["report"]["target"], "node/n1");
 }
 
@@ -142,7 +188,8 @@ async fn alertmanager_gets_an_alert_that_lasts_and_its_end() {
     let asked = trigger_and_resolve(&contact, port, vec![], "/api/v2/alerts", 2).await;
     let (fires, over) = (&asked[0].1[0], &asked[1].1[0]);
     assert_eq!(fires["labels"], over["labels"], "the same alert");
-    let ends = |alert: &Value| alert["endsAt"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    let ends =
+        |alert: &Value| alert["endsAt"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
     let now = jiff::Timestamp::now();
     assert!(ends(fires) > now && ends(over) <= now);
 }

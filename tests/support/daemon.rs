@@ -97,15 +97,10 @@ pub(crate) struct Running {
     _stop: watch::Sender<bool>,
 }
 
+#[derive(Default)]
 pub(crate) struct Door {
     pub(crate) auth: Auth,
     pub(crate) tls: Option<Tls>,
-}
-
-impl Default for Door {
-    fn default() -> Self {
-        Door { auth: Auth::default(), tls: None }
-    }
 }
 
 pub(crate) async fn start(orders: &Orders, door: Door) -> Running {
@@ -124,11 +119,18 @@ pub(crate) async fn start(orders: &Orders, door: Door) -> Running {
     }
 }
 
-async fn serve<V: ClusterView, K: ClusterControl>(orders: &Orders, door: Door, view: V, control: K) -> Running {
+async fn serve<V: ClusterView, K: ClusterControl>(
+    orders: &Orders,
+    door: Door,
+    view: V,
+    control: K,
+) -> Running {
     let http = client();
     let log = Embedded::open(&orders.directory, Options::default(), System).unwrap();
     let log = Dying::new(log, orders.death);
-    let server = Server::bind(([127, 0, 0, 1], orders.port).into(), door.tls.as_ref(), &door.auth).await.unwrap();
+    let server = Server::bind(([127, 0, 0, 1], orders.port).into(), door.tls.as_ref(), &door.auth)
+        .await
+        .unwrap();
     let scheme = if door.tls.is_some() { "https" } else { "http" };
     let url = format!("{scheme}://localhost:{}", server.address().unwrap().port());
     let mode = if orders.observe { Mode::Observe } else { Mode::Enforce };
@@ -136,8 +138,13 @@ async fn serve<V: ClusterView, K: ClusterControl>(orders: &Orders, door: Door, v
     let (stop, stopped) = watch::channel(false);
     let (truncated, groups) = mpsc::channel(16);
     let metrics = Metrics::default();
-    let intake =
-        Intake { log: log.clone(), clock: System, view: view.clone(), cluster: None, truncated: Some(truncated) };
+    let intake = Intake {
+        log: log.clone(),
+        clock: System,
+        view: view.clone(),
+        cluster: None,
+        truncated: Some(truncated),
+    };
     let site = Site {
         intake: intake.clone(),
         gate: Gate::new(&door.auth),
@@ -187,7 +194,11 @@ pub(crate) async fn spawn(test: &str, orders: &Orders) -> Killable {
         let dead = killable.dead();
         let health = health.clone();
         async move {
-            let ready = client().get(health).send().await.is_ok_and(|response| response.status().is_success());
+            let ready = client()
+                .get(health)
+                .send()
+                .await
+                .is_ok_and(|response| response.status().is_success());
             (ready || dead).then_some(())
         }
     })

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use medevac::adapters::embedded::{Embedded, EmbeddedConsumer};
 use medevac::log::{
-    Appended, Condition, DeadLetter, Entry, Kv, KvChange, KvEntry, Log, LogError, Policy, Record, Revision, Seq, Stream,
+    Appended, Condition, DeadLetter, Entry, Kv, KvChange, KvEntry, Log, LogError, Policy, Record,
+    Revision, Seq, Stream,
 };
 use medevac::model::Target;
 use std::sync::{
@@ -37,7 +38,10 @@ impl Dying {
 
 /// As kill -9 does it: nothing gets to tidy up.
 fn die() -> ! {
-    std::process::Command::new("kill").args(["-9", &std::process::id().to_string()]).status().unwrap();
+    std::process::Command::new("kill")
+        .args(["-9", &std::process::id().to_string()])
+        .status()
+        .unwrap();
     loop {
         std::thread::park();
     }
@@ -61,11 +65,21 @@ impl Log for Dying {
         }
     }
 
-    async fn read(&self, after: Seq, streams: &[Stream], limit: usize) -> Result<Vec<Record>, LogError> {
+    async fn read(
+        &self,
+        after: Seq,
+        streams: &[Stream],
+        limit: usize,
+    ) -> Result<Vec<Record>, LogError> {
         self.log.read(after, streams, limit).await
     }
 
-    async fn history(&self, target: &Target, after: Seq, limit: usize) -> Result<Vec<Record>, LogError> {
+    async fn history(
+        &self,
+        target: &Target,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<Record>, LogError> {
         self.log.history(target, after, limit).await
     }
 
@@ -77,7 +91,12 @@ impl Log for Dying {
         self.log.last()
     }
 
-    async fn consumer(&self, name: &str, streams: &[Stream], policy: Policy) -> Result<EmbeddedConsumer, LogError> {
+    async fn consumer(
+        &self,
+        name: &str,
+        streams: &[Stream],
+        policy: Policy,
+    ) -> Result<EmbeddedConsumer, LogError> {
         self.log.consumer(name, streams, policy).await
     }
 
@@ -106,7 +125,12 @@ impl Kv for Dying {
         self.log.delete(bucket, key, condition).await
     }
 
-    async fn list(&self, bucket: &str, before: Option<&str>, limit: usize) -> Result<Vec<KvEntry>, LogError> {
+    async fn list(
+        &self,
+        bucket: &str,
+        before: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<KvEntry>, LogError> {
         self.log.list(bucket, before, limit).await
     }
 

@@ -9,7 +9,10 @@ use serde_json::Value;
 use std::{future::Future, time::Duration};
 
 /// Waits until `found` finds something. The deadline is far beyond what a slow machine needs.
-pub(crate) async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut found: impl FnMut() -> F) -> T {
+pub(crate) async fn until<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut found: impl FnMut() -> F,
+) -> T {
     for _ in 0..1200 {
         if let Some(value) = found().await {
             return value;

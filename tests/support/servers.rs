@@ -48,14 +48,20 @@ impl Alertmanager {
         let url = format!("http://127.0.0.1:{port}");
         let ready = format!("{url}/-/ready");
         until("Alertmanager is ready", || async {
-            client().get(&ready).send().await.is_ok_and(|response| response.status().is_success()).then_some(())
+            client()
+                .get(&ready)
+                .send()
+                .await
+                .is_ok_and(|response| response.status().is_success())
+                .then_some(())
         })
         .await;
         Alertmanager { process: Process(child), url }
     }
 
     pub(crate) async fn post(&self, alerts: &serde_json::Value) {
-        let response = client().post(format!("{}/api/v2/alerts", self.url)).json(alerts).send().await.unwrap();
+        let response =
+            client().post(format!("{}/api/v2/alerts", self.url)).json(alerts).send().await.unwrap();
         assert!(response.status().is_success(), "{}", response.text().await.unwrap());
     }
 

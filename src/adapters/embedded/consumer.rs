@@ -1,6 +1,9 @@
 //! A durable reader: acknowledged, refused, or delivered again.
 
-use super::{Embedded, writer::{Command, Place}};
+use super::{
+    Embedded,
+    writer::{Command, Place},
+};
 use crate::log::{Consumer, DeadLetter, Delivered, Log, LogError, Policy, Record, Seq, Stream};
 use jiff::Timestamp;
 use std::{collections::BTreeMap, time::Duration};
@@ -75,7 +78,10 @@ impl EmbeddedConsumer {
     fn overdue(&mut self, max: usize) -> Vec<Delivered> {
         let (now, due) = (self.now(), self.later(self.policy.ack_wait));
         let most = self.policy.max_deliver;
-        let late = self.pending.values_mut().filter(|pending| pending.due <= now && pending.deliveries <= most);
+        let late = self
+            .pending
+            .values_mut()
+            .filter(|pending| pending.due <= now && pending.deliveries <= most);
         let again = late.take(max).map(|pending| {
             pending.deliveries += 1;
             pending.due = due;
@@ -145,11 +151,11 @@ impl Consumer for EmbeddedConsumer {
             }
             let wait = self.pending.values().map(|pending| pending.due).min();
             let wait = wait.map(|due| due.duration_since(self.now()));
-            let wait = wait.map_or(Duration::from_secs(60), |wait| wait.try_into().unwrap_or_default());
+            let wait =
+                wait.map_or(Duration::from_secs(60), |wait| wait.try_into().unwrap_or_default());
             // Either news, or the time of the next redelivery: both are looked at above.
-            match tokio::time::timeout(wait, last.changed()).await {
-                Ok(Err(_)) => return Err(LogError::Unavailable("the writer has stopped".into())),
-                Ok(Ok(())) | Err(_) => {}
+            if let Ok(Err(_)) = tokio::time::timeout(wait, last.changed()).await {
+                return Err(LogError::Unavailable("the writer has stopped".into()));
             }
         }
     }

@@ -13,7 +13,9 @@ pub struct Held(#[expect(dead_code, reason = "kept open: closing it frees the lo
 
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    #[error("the data directory {path} is in use by {holder}; stop that daemon, or give this one another --data-dir")]
+    #[error(
+        "the data directory {path} is in use by {holder}; stop that daemon, or give this one another --data-dir"
+    )]
     Taken { path: PathBuf, holder: String },
     #[error("cannot lock {path}")]
     Io {

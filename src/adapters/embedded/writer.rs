@@ -1,6 +1,9 @@
 //! Writing: one thread takes what has queued up, writes it in one transaction and answers after the commit.
 
-use super::{Options, window::{self, Window}};
+use super::{
+    Options,
+    window::{self, Window},
+};
 use crate::log::{Appended, Condition, Entry, KvChange, KvEntry, LogError, Revision, Seq};
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, params};
@@ -22,7 +25,10 @@ pub(super) struct Place {
 }
 
 pub(super) enum Command {
-    Append { entries: Vec<Entry>, reply: Reply<Vec<Appended>> },
+    Append {
+        entries: Vec<Entry>,
+        reply: Reply<Vec<Appended>>,
+    },
     Put {
         bucket: String,
         key: String,
@@ -31,10 +37,21 @@ pub(super) enum Command {
         expires: Option<Timestamp>,
         reply: Reply<Revision>,
     },
-    Delete { bucket: String, key: String, condition: Condition, reply: Reply<()> },
-    OpenConsumer { name: String, reply: Reply<Place> },
+    Delete {
+        bucket: String,
+        key: String,
+        condition: Condition,
+        reply: Reply<()>,
+    },
+    OpenConsumer {
+        name: String,
+        reply: Reply<Place>,
+    },
     /// Rides along with the next commit; a lost one costs a redelivery.
-    Place { name: String, place: Place },
+    Place {
+        name: String,
+        place: Place,
+    },
 }
 
 /// What to say once the commit is durable.
@@ -74,10 +91,19 @@ impl Writer {
         let top = "SELECT max(coalesce((SELECT max(seq) FROM records), 0),
                               coalesce((SELECT max(last) FROM segments), 0))";
         let last_seq: Seq = db.query_row(top, [], |row| row.get(0))?;
-        let revision = db.query_row("SELECT coalesce(max(revision), 0) FROM keys", [], |row| row.get(0))?;
+        let revision =
+            db.query_row("SELECT coalesce(max(revision), 0) FROM keys", [], |row| row.get(0))?;
         let (last, receiver) = watch::channel(last_seq);
-        let mut writer =
-            Writer { db, options, now, window: Window::default(), next: last_seq + 1, revision, last, watchers };
+        let mut writer = Writer {
+            db,
+            options,
+            now,
+            window: Window::default(),
+            next: last_seq + 1,
+            revision,
+            last,
+            watchers,
+        };
         writer.refill_window()?;
         Ok((writer, receiver))
     }
@@ -91,7 +117,8 @@ impl Writer {
     }
 
     fn refill_window(&mut self) -> Result<(), rusqlite::Error> {
-        let sql = "SELECT id, seq, at FROM (SELECT id, seq, at FROM records ORDER BY seq DESC LIMIT ?1)
+        let sql =
+            "SELECT id, seq, at FROM (SELECT id, seq, at FROM records ORDER BY seq DESC LIMIT ?1)
                    ORDER BY seq";
         let rows: Vec<(String, Seq, i64)> = self
             .db
@@ -109,7 +136,9 @@ impl Writer {
     pub(super) fn run(mut self, inbox: &mpsc::Receiver<Command>) {
         while let Ok(first) = inbox.recv() {
             let mut batch = vec![first];
-            while batch.len() < BATCH && let Ok(more) = inbox.try_recv() {
+            while batch.len() < BATCH
+                && let Ok(more) = inbox.try_recv()
+            {
                 batch.push(more);
             }
             self.commit(batch);
@@ -198,13 +227,15 @@ impl Writer {
         let row = self.db.query_row(oldest, [], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
         });
-        let Some((first, last, last_at, bytes, segments)): Option<(Seq, Seq, i64, u64, u64)> = row.optional()?
+        let Some((first, last, last_at, bytes, segments)): Option<(Seq, Seq, i64, u64, u64)> =
+            row.optional()?
         else {
             return Ok(());
         };
         let age = u128::try_from(self.micros() - last_at).unwrap_or_default();
         let due = age > self.options.max_age.as_micros() || bytes > self.options.max_bytes;
-        let floor: Option<Seq> = self.db.query_row("SELECT min(floor) FROM consumers", [], |row| row.get(0))?;
+        let floor: Option<Seq> =
+            self.db.query_row("SELECT min(floor) FROM consumers", [], |row| row.get(0))?;
         if !due || segments < 2 || floor.is_some_and(|floor| floor < last) {
             return Ok(());
         }
@@ -214,7 +245,8 @@ impl Writer {
         if upto == last {
             transaction.execute("DELETE FROM segments WHERE first = ?1", [first])?;
         } else {
-            transaction.execute("UPDATE segments SET first = ?1 WHERE first = ?2", [upto + 1, first])?;
+            transaction
+                .execute("UPDATE segments SET first = ?1 WHERE first = ?2", [upto + 1, first])?;
         }
         transaction.commit()
     }
@@ -273,7 +305,8 @@ impl Tx<'_> {
         let down = |error: rusqlite::Error| log_error(&error);
         match command {
             Command::Append { entries, reply } => {
-                let result = entries.iter().map(|entry| self.append(entry)).collect::<Result<_, _>>();
+                let result =
+                    entries.iter().map(|entry| self.append(entry)).collect::<Result<_, _>>();
                 let result = result.map_err(|error| {
                     let told = log_error(&error);
                     self.failed.get_or_insert(error);
@@ -313,7 +346,8 @@ impl Tx<'_> {
         let seq = *self.next;
         let insert = "INSERT INTO records (seq, at, stream, id, target, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         let stream = entry.subject.stream.number();
-        let row = params![seq, self.at, stream, entry.id.as_str(), entry.subject.target, entry.body];
+        let row =
+            params![seq, self.at, stream, entry.id.as_str(), entry.subject.target, entry.body];
         self.tx.prepare_cached(insert)?.execute(row)?;
         *self.next += 1;
         *self.bytes += entry.body.len() as u64;
@@ -327,7 +361,9 @@ impl Tx<'_> {
         let found: Option<Revision> = self
             .tx
             .prepare_cached(live)
-            .and_then(|mut sql| sql.query_row(params![bucket, key, self.at], |row| row.get(0)).optional())
+            .and_then(|mut sql| {
+                sql.query_row(params![bucket, key, self.at], |row| row.get(0)).optional()
+            })
             .map_err(|error| log_error(&error))?;
         let holds = match condition {
             Condition::Always => true,
@@ -379,7 +415,12 @@ impl Tx<'_> {
 
     fn place(&self, name: &str, place: Place) -> Result<(), rusqlite::Error> {
         let sql = "UPDATE consumers SET floor = ?2, handed_out = ?3, tries = ?4 WHERE name = ?1";
-        self.tx.prepare_cached(sql)?.execute(params![name, place.floor, place.handed_out, place.tries])?;
+        self.tx.prepare_cached(sql)?.execute(params![
+            name,
+            place.floor,
+            place.handed_out,
+            place.tries
+        ])?;
         Ok(())
     }
 }

@@ -17,21 +17,29 @@ fn refusal(status: &Status) -> Refusal {
     let message = status.message.clone();
     let details = status.details.as_ref();
     let after = details.map(|details| details.retry_after_seconds).filter(|seconds| *seconds > 0);
-    let budget = details.is_some_and(|details| details.causes.iter().any(|cause| cause.reason == "DisruptionBudget"));
+    let budget = details.is_some_and(|details| {
+        details.causes.iter().any(|cause| cause.reason == "DisruptionBudget")
+    });
     match status.code {
         404 => Refusal::Gone,
         409 if message.contains("UID in the precondition") => Refusal::Changed(message),
         409 => Refusal::Busy { retry_after: None, message },
         429 if budget || message.contains("disruption budget") => {
-            let cause = details.and_then(|details| details.causes.first()).map(|cause| cause.message.clone());
+            let cause = details
+                .and_then(|details| details.causes.first())
+                .map(|cause| cause.message.clone());
             Refusal::Budget { retry_after: after, message: cause.unwrap_or(message) }
         }
         403 if message.contains("because it is being terminated") => Refusal::NamespaceEnding,
         403 if message.contains(" cannot ") => Refusal::Forbidden(missing_right(&message)),
         403 => Refusal::Admission(message),
-        500 if message.contains("more than one PodDisruptionBudget") => Refusal::TwoBudgets(message),
+        500 if message.contains("more than one PodDisruptionBudget") => {
+            Refusal::TwoBudgets(message)
+        }
         400 if message.contains("admission webhook") => Refusal::Admission(message),
-        401 => Refusal::Forbidden("the credentials are not accepted: renew the token or the certificate".into()),
+        401 => Refusal::Forbidden(
+            "the credentials are not accepted: renew the token or the certificate".into(),
+        ),
         429 | 500.. => Refusal::Busy { retry_after: after, message },
         _ => Refusal::Invalid(message),
     }
@@ -41,11 +49,15 @@ fn refusal(status: &Status) -> Refusal {
 fn missing_right(message: &str) -> String {
     let quoted = |after: &str| message.split(after).nth(1)?.split('"').nth(1).map(str::to_owned);
     let verb = message.split(" cannot ").nth(1).and_then(|rest| rest.split(' ').next());
-    let (Some(verb), Some(resource)) = (verb, quoted(" resource ")) else { return message.to_owned() };
+    let (Some(verb), Some(resource)) = (verb, quoted(" resource ")) else {
+        return message.to_owned();
+    };
     let who = quoted("User ").unwrap_or_else(|| "this account".into());
     let group = quoted("API group ").filter(|group| !group.is_empty());
     let group = group.map(|group| format!(" of the API group {group}")).unwrap_or_default();
-    let place = quoted("in the namespace ").map(|name| format!(" in the namespace {name}")).unwrap_or_default();
+    let place = quoted("in the namespace ")
+        .map(|name| format!(" in the namespace {name}"))
+        .unwrap_or_default();
     format!("the right `{verb}` on `{resource}`{group} is missing{place}: grant it to {who}")
 }
 
@@ -92,8 +104,14 @@ mod tests {
 
     #[test]
     fn every_captured_refusal_is_understood() {
-        assert!(matches!(captured("evict-429-pdb.http"), Refusal::Budget { retry_after: None, .. }));
-        assert!(matches!(captured("evict-429-retry-after.http"), Refusal::Budget { retry_after: Some(10), .. }));
+        assert!(matches!(
+            captured("evict-429-pdb.http"),
+            Refusal::Budget { retry_after: None, .. }
+        ));
+        assert!(matches!(
+            captured("evict-429-retry-after.http"),
+            Refusal::Budget { retry_after: Some(10), .. }
+        ));
         assert!(matches!(captured("evict-500-two-pdbs.http"), Refusal::TwoBudgets(_)));
         assert_eq!(captured("evict-404.http"), Refusal::Gone);
         assert!(matches!(captured("evict-409-uid.http"), Refusal::Changed(_)));

@@ -25,7 +25,9 @@ const MOST_WAITING: usize = 1000;
 impl Cache {
     pub(super) fn put_node(&mut self, node: Node) {
         self.drop_node(&node.name);
-        for alias in [&node.instance_id, &node.internal_ip].into_iter().filter(|alias| !alias.is_empty()) {
+        for alias in
+            [&node.instance_id, &node.internal_ip].into_iter().filter(|alias| !alias.is_empty())
+        {
             self.aliases.insert(alias.clone(), node.name.clone());
         }
         *self.pools.entry(node.pool.clone()).or_default() += 1;
@@ -96,9 +98,20 @@ impl Cache {
         let on_node = node.and_then(|node| self.by_node.get(&node.name));
         Look {
             stale: false,
-            pods: on_node.into_iter().flatten().filter_map(|key| self.pods.get(key)).cloned().collect(),
+            pods: on_node
+                .into_iter()
+                .flatten()
+                .filter_map(|key| self.pods.get(key))
+                .cloned()
+                .collect(),
             workload: self.workload(target, pod).cloned(),
-            waiting: self.waiting.iter().take(MOST_WAITING).filter_map(|key| self.pods.get(key)).cloned().collect(),
+            waiting: self
+                .waiting
+                .iter()
+                .take(MOST_WAITING)
+                .filter_map(|key| self.pods.get(key))
+                .cloned()
+                .collect(),
             node: node.cloned(),
         }
     }
@@ -171,7 +184,12 @@ mod tests {
         };
         cache.put_node(node("a"));
         cache.put_node(node("b"));
-        let pod = |on: &str| Pod { namespace: "ns".into(), name: "x".into(), node: on.into(), ..Pod::default() };
+        let pod = |on: &str| Pod {
+            namespace: "ns".into(),
+            name: "x".into(),
+            node: on.into(),
+            ..Pod::default()
+        };
         cache.put_pod(pod("a"));
         cache.put_pod(pod("b"));
         assert!(cache.look(&Target::Node("a".into())).pods.is_empty());

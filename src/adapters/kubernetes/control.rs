@@ -32,7 +32,8 @@ pub struct KubernetesControl {
 
 impl KubernetesControl {
     pub fn new(client: Client) -> KubernetesControl {
-        let (places, urgent) = (Arc::new(Semaphore::new(IN_FLIGHT)), Arc::new(Semaphore::new(URGENT)));
+        let (places, urgent) =
+            (Arc::new(Semaphore::new(IN_FLIGHT)), Arc::new(Semaphore::new(URGENT)));
         KubernetesControl { client, places, urgent }
     }
 
@@ -41,8 +42,10 @@ impl KubernetesControl {
             ClusterCall::PatchNode { name, patch } => self.patch_node(&name, &patch).await,
             ClusterCall::Evict { namespace, name, uid, grace } => {
                 let pods: Api<core::Pod> = Api::namespaced(self.client.clone(), &namespace);
-                let params =
-                    EvictParams { delete_options: Some(deletion(uid, grace)), ..EvictParams::default() };
+                let params = EvictParams {
+                    delete_options: Some(deletion(uid, grace)),
+                    ..EvictParams::default()
+                };
                 answer(pods.evict(&name, &params).await)
             }
             ClusterCall::Delete { namespace, name, uid, grace } => {
@@ -51,11 +54,18 @@ impl KubernetesControl {
             }
             ClusterCall::Restart { kind, namespace, name, key } => {
                 let mark = json!({ "medevac.dev/restart-key": key });
-                let patch = json!({ "spec": { "template": { "metadata": { "annotations": mark } } } });
+                let patch =
+                    json!({ "spec": { "template": { "metadata": { "annotations": mark } } } });
                 self.patch_workload(kind, &namespace, &name, &patch).await
             }
             ClusterCall::Scale { kind, namespace, name, replicas } => {
-                self.patch_workload(kind, &namespace, &name, &json!({ "spec": { "replicas": replicas } })).await
+                self.patch_workload(
+                    kind,
+                    &namespace,
+                    &name,
+                    &json!({ "spec": { "replicas": replicas } }),
+                )
+                .await
             }
         }
     }
@@ -70,7 +80,8 @@ impl KubernetesControl {
                 Err(error) => return answer::<()>(Err(error)),
             };
             let body = node_body(&node, patch);
-            let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+            let params =
+                PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
             last = answer(nodes.patch(name, &params, &Patch::Merge(&body)).await);
             if !matches!(last, Answer::Refused(Refusal::Busy { retry_after: None, .. })) {
                 return last;
@@ -79,22 +90,34 @@ impl KubernetesControl {
         last
     }
 
-    async fn patch_workload(&self, kind: WorkloadKind, namespace: &str, name: &str, body: &Value) -> Answer {
+    async fn patch_workload(
+        &self,
+        kind: WorkloadKind,
+        namespace: &str,
+        name: &str,
+        body: &Value,
+    ) -> Answer {
         let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
         let (client, patch) = (self.client.clone(), Patch::Merge(body));
         match kind {
-            WorkloadKind::Deployment => {
-                answer(Api::<apps::Deployment>::namespaced(client, namespace).patch(name, &params, &patch).await)
-            }
-            WorkloadKind::StatefulSet => {
-                answer(Api::<apps::StatefulSet>::namespaced(client, namespace).patch(name, &params, &patch).await)
-            }
-            WorkloadKind::DaemonSet => {
-                answer(Api::<apps::DaemonSet>::namespaced(client, namespace).patch(name, &params, &patch).await)
-            }
-            WorkloadKind::Job => {
-                answer(Api::<batch::Job>::namespaced(client, namespace).patch(name, &params, &patch).await)
-            }
+            WorkloadKind::Deployment => answer(
+                Api::<apps::Deployment>::namespaced(client, namespace)
+                    .patch(name, &params, &patch)
+                    .await,
+            ),
+            WorkloadKind::StatefulSet => answer(
+                Api::<apps::StatefulSet>::namespaced(client, namespace)
+                    .patch(name, &params, &patch)
+                    .await,
+            ),
+            WorkloadKind::DaemonSet => answer(
+                Api::<apps::DaemonSet>::namespaced(client, namespace)
+                    .patch(name, &params, &patch)
+                    .await,
+            ),
+            WorkloadKind::Job => answer(
+                Api::<batch::Job>::namespaced(client, namespace).patch(name, &params, &patch).await,
+            ),
         }
     }
 }
@@ -102,7 +125,9 @@ impl KubernetesControl {
 impl ClusterControl for KubernetesControl {
     async fn call(&self, call: ClusterCall) -> Answer {
         let places = if call.urgent() { &self.urgent } else { &self.places };
-        let Ok(_place) = places.acquire().await else { return Answer::Unknown("closing down".into()) };
+        let Ok(_place) = places.acquire().await else {
+            return Answer::Unknown("closing down".into());
+        };
         match tokio::time::timeout(TIMEOUT, self.perform(call)).await {
             Ok(answer) => answer,
             Err(_) => Answer::Unknown(format!("no answer within {} s", TIMEOUT.as_secs())),

@@ -15,8 +15,11 @@ const POOLS: [&str; 7] = [
     "kubernetes.azure.com/agentpool",
     "node.kubernetes.io/instance-type",
 ];
-const CAPACITY: [&str; 3] =
-    ["karpenter.sh/capacity-type", "eks.amazonaws.com/capacityType", "node.kubernetes.io/lifecycle"];
+const CAPACITY: [&str; 3] = [
+    "karpenter.sh/capacity-type",
+    "eks.amazonaws.com/capacityType",
+    "node.kubernetes.io/lifecycle",
+];
 
 fn first(labels: &BTreeMap<String, String>, keys: &[&str]) -> String {
     keys.iter().find_map(|key| labels.get(*key)).cloned().unwrap_or_default()
@@ -46,7 +49,12 @@ pub(super) fn node(node: &core::Node) -> Node {
         instance_type: first(&labels, &["node.kubernetes.io/instance-type"]),
         capacity_type: first(&labels, &CAPACITY).to_lowercase().replace('_', "-"),
         // Fargate's and hybrid ids have this form too; they name no EC2 instance and match none.
-        instance_id: instance.rsplit('/').next().filter(|id| id.starts_with("i-")).unwrap_or_default().into(),
+        instance_id: instance
+            .rsplit('/')
+            .next()
+            .filter(|id| id.starts_with("i-"))
+            .unwrap_or_default()
+            .into(),
         internal_ip: addresses
             .iter()
             .find(|address| address.type_ == "InternalIP")
@@ -107,7 +115,9 @@ fn workload(kind: WorkloadKind, meta: &ObjectMeta, template: Option<&ObjectMeta>
         name: meta.name.clone().unwrap_or_default(),
         labels: meta.labels.clone().unwrap_or_default(),
         annotations: annotations(meta),
-        template_annotations: template.and_then(|meta| meta.annotations.clone()).unwrap_or_default(),
+        template_annotations: template
+            .and_then(|meta| meta.annotations.clone())
+            .unwrap_or_default(),
         replicas: 0,
         ready: 0,
         updated: 0,

@@ -59,11 +59,24 @@ impl KubernetesView {
         let mut tasks = JoinSet::new();
         let all = watcher::Config::default();
         // What has ended is of no interest to a drain: the server leaves it out.
-        let live = watcher::Config::default().fields("status.phase!=Succeeded,status.phase!=Failed");
+        let live =
+            watcher::Config::default().fields("status.phase!=Succeeded,status.phase!=Failed");
         shared.spawn::<core::Node>(&mut tasks, client, "nodes", all.clone(), NODES);
         shared.spawn::<core::Pod>(&mut tasks, client, "pods", live, PODS);
-        shared.spawn::<apps::Deployment>(&mut tasks, client, "deployments", all.clone(), DEPLOYMENTS);
-        shared.spawn::<apps::StatefulSet>(&mut tasks, client, "statefulsets", all.clone(), STATEFUL_SETS);
+        shared.spawn::<apps::Deployment>(
+            &mut tasks,
+            client,
+            "deployments",
+            all.clone(),
+            DEPLOYMENTS,
+        );
+        shared.spawn::<apps::StatefulSet>(
+            &mut tasks,
+            client,
+            "statefulsets",
+            all.clone(),
+            STATEFUL_SETS,
+        );
         shared.spawn::<apps::DaemonSet>(&mut tasks, client, "daemonsets", all.clone(), DAEMON_SETS);
         shared.spawn::<batch::Job>(&mut tasks, client, "jobs", all, JOBS);
         let Shared { cache, pending, .. } = shared;
@@ -102,7 +115,10 @@ impl ClusterView for KubernetesView {
         *self.inner.news.borrow()
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a pause of the adapter's own: no decision waits on it")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a pause of the adapter's own: no decision waits on it"
+    )]
     async fn changed(&self, since: u64) {
         let mut news = self.inner.news.clone();
         if news.wait_for(|version| *version != since).await.is_err() {
@@ -194,7 +210,11 @@ const PODS: Sink<core::Pod> = Sink {
     put: |cache, pod| cache.put_pod(convert::pod(pod)),
     drop: |cache, pod| cache.drop_pod(&(pod.namespace().unwrap_or_default(), pod.name_any())),
     retain: |cache, listed| {
-        cache.pod_keys().into_iter().filter(|key| !listed.contains(key)).for_each(|key| cache.drop_pod(&key));
+        cache
+            .pod_keys()
+            .into_iter()
+            .filter(|key| !listed.contains(key))
+            .for_each(|key| cache.drop_pod(&key));
     },
 };
 
@@ -203,7 +223,9 @@ macro_rules! workloads {
     ($name:ident, $of:ty, $kind:expr, $convert:path) => {
         const $name: Sink<$of> = Sink {
             put: |cache, of| cache.put_workload($convert(of)),
-            drop: |cache, of| cache.drop_workload(&($kind, of.namespace().unwrap_or_default(), of.name_any())),
+            drop: |cache, of| {
+                cache.drop_workload(&($kind, of.namespace().unwrap_or_default(), of.name_any()))
+            },
             retain: |cache, listed| {
                 for key in cache.workload_keys($kind) {
                     if !listed.contains(&(key.1.clone(), key.2.clone())) {

@@ -35,7 +35,8 @@ pub(super) async fn send(
     let mut last = Delivery::Refused("no peer is named".into());
     let mut taken = false;
     for url in urls {
-        let request = client.post(format!("{}/api/v2/alerts", url.trim_end_matches('/'))).json(&body);
+        let request =
+            client.post(format!("{}/api/v2/alerts", url.trim_end_matches('/'))).json(&body);
         last = match ask(request).await {
             Ok((status, after, body)) => usual(status, after, &body),
             Err(lost) => lost,

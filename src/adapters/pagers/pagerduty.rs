@@ -28,7 +28,9 @@ pub(super) async fn send(
             .evidence
             .iter()
             .filter(|(_, text)| text.starts_with("https://") || text.starts_with("http://"))
-            .flat_map(|(name, text)| text.lines().map(move |href| json!({ "href": href, "text": name })))
+            .flat_map(|(name, text)| {
+                text.lines().map(move |href| json!({ "href": href, "text": name }))
+            })
             .collect();
         body["links"] = json!(links);
     }
@@ -51,6 +53,8 @@ fn details(report: &Report) -> Value {
     let details = Value::Object(details);
     match details.to_string().len() {
         0..=DETAILS => details,
-        size => json!({ "error": format!("{size} bytes of details are over the limit and were left out") }),
+        size => {
+            json!({ "error": format!("{size} bytes of details are over the limit and were left out") })
+        }
     }
 }

@@ -18,9 +18,12 @@ pub(super) async fn send(
         PageKind::Note => "Note".into(),
     };
     let header = cut(&escape(&format!("{word}: {}", cut(&report.title, 120))), 150);
-    let mut blocks = vec![json!({ "type": "header", "text": { "type": "plain_text", "text": header } })];
+    let mut blocks =
+        vec![json!({ "type": "header", "text": { "type": "plain_text", "text": header } })];
     let mut section = |text: String| {
-        blocks.push(json!({ "type": "section", "text": { "type": "mrkdwn", "text": cut(&text, 2900) } }));
+        blocks.push(
+            json!({ "type": "section", "text": { "type": "mrkdwn", "text": cut(&text, 2900) } }),
+        );
     };
     section(format!("*{}*\n{}", escape(&report.target), escape(&report.why)));
     for (name, text) in report.evidence.iter().take(10) {
@@ -65,9 +68,15 @@ mod tests {
 
     #[test]
     fn ok_false_is_a_failure_and_a_label_cannot_call_the_channel() {
-        assert_eq!(judge(200, None, r#"{"ok":false,"error":"not_in_channel"}"#), Delivery::Refused("not_in_channel".into()));
+        assert_eq!(
+            judge(200, None, r#"{"ok":false,"error":"not_in_channel"}"#),
+            Delivery::Refused("not_in_channel".into())
+        );
         assert!(matches!(judge(429, Some(7), ""), Delivery::Retry { after: Some(7), .. }));
-        assert_eq!(judge(200, None, r#"{"ok":true,"channel":"C1","ts":"1.2"}"#), Delivery::Accepted("C1:1.2".into()));
+        assert_eq!(
+            judge(200, None, r#"{"ok":true,"channel":"C1","ts":"1.2"}"#),
+            Delivery::Accepted("C1:1.2".into())
+        );
         assert_eq!(escape("<!channel> & co"), "&lt;!channel&gt; &amp; co");
     }
 }

@@ -18,7 +18,8 @@ pub(super) async fn send(
         PageKind::Note => "note",
     };
     let once = format!("{}:{}:{}:{action}", dedup_key(key), key.level, key.nth);
-    let body = json!({ "action": action, "dedup_key": dedup_key(key), "nth": key.nth, "report": report });
+    let body =
+        json!({ "action": action, "dedup_key": dedup_key(key), "nth": key.nth, "report": report });
     let mut request = client.post(url).header("Idempotency-Key", once).json(&body);
     for (name, value) in headers {
         request = request.header(name, value.expose());

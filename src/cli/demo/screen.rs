@@ -57,7 +57,9 @@ impl Screen {
     }
 
     fn cluster_line(&self, at: Timestamp, what: &str) -> String {
-        if let Some((number, what)) = what.strip_prefix('\u{1}').and_then(|rest| rest.split_once('\u{1}')) {
+        if let Some((number, what)) =
+            what.strip_prefix('\u{1}').and_then(|rest| rest.split_once('\u{1}'))
+        {
             let number = self.paint(&format!("\n{number}."), AnsiColor::Cyan.on_default().bold());
             return format!("{number} {}", self.paint(what, Style::new().bold()));
         }

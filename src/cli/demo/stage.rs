@@ -72,17 +72,25 @@ impl Stage {
         let log = Embedded::open(&directory, Options::default(), System).map_err(|e| failed(&e))?;
         let practice = Practice::new(world(), System);
         let source = Arc::new(Source { path: "demo/rules.yaml".into(), text: RULES.into() });
-        let ruleset = rules::load(&[source], &|_| Ok(Secret::new("unused")))
-            .map_err(|faults| Exit::Failed(faults.iter().map(rules::Diagnostic::line).collect::<Vec<_>>().join("\n")))?;
+        let ruleset = rules::load(&[source], &|_| Ok(Secret::new("unused"))).map_err(|faults| {
+            Exit::Failed(faults.iter().map(rules::Diagnostic::line).collect::<Vec<_>>().join("\n"))
+        })?;
         let (stop, stopped) = watch::channel(false);
         let (_keep, in_force) = watch::channel(Arc::new(ruleset));
         let metrics = Metrics::default();
         let auth = Auth::default();
-        let server = Server::bind(([127, 0, 0, 1], 0).into(), None, &auth).await.map_err(|e| failed(&e))?;
+        let server =
+            Server::bind(([127, 0, 0, 1], 0).into(), None, &auth).await.map_err(|e| failed(&e))?;
         let url = format!("http://{}", server.address().map_err(|e| failed(&e))?);
-        let intake =
-            Intake { log: log.clone(), clock: System, view: practice.clone(), cluster: None, truncated: None };
-        let site = Site { intake, gate: Gate::new(&auth), metrics: metrics.clone(), readiness: Always };
+        let intake = Intake {
+            log: log.clone(),
+            clock: System,
+            view: practice.clone(),
+            cluster: None,
+            truncated: None,
+        };
+        let site =
+            Site { intake, gate: Gate::new(&auth), metrics: metrics.clone(), readiness: Always };
         let ports = Ports {
             log: log.clone(),
             clock: System,
@@ -125,7 +133,11 @@ impl Stage {
         body: &Value,
     ) -> Result<(), Exit> {
         let request = client.post(format!("{}{path}", self.url)).header("Content-Type", content);
-        let response = request.body(body.to_string()).send().await.map_err(|error| Exit::from_error(&error))?;
+        let response = request
+            .body(body.to_string())
+            .send()
+            .await
+            .map_err(|error| Exit::from_error(&error))?;
         match response.status().is_success() {
             true => Ok(()),
             false => Err(Exit::Failed(format!("{path} answered {}", response.status()))),
@@ -133,7 +145,9 @@ impl Stage {
     }
 
     pub(super) async fn incidents(&self, client: &reqwest::Client) -> Vec<Value> {
-        let Ok(response) = client.get(format!("{}/api/v1/incidents", self.url)).send().await else { return vec![] };
+        let Ok(response) = client.get(format!("{}/api/v1/incidents", self.url)).send().await else {
+            return vec![];
+        };
         let body: Value = response.json().await.unwrap_or_default();
         body["incidents"].as_array().cloned().unwrap_or_default()
     }
@@ -158,8 +172,13 @@ impl Stage {
     /// Pages that somebody was reached by.
     pub(super) async fn pages_delivered(&self) -> usize {
         let records = self.log.read(0, &[Stream::Outcomes], 10_000).await.unwrap_or_default();
-        let delivered = |record: &&crate::log::Record| match record.open::<Outcome>().map(|envelope| envelope.data) {
-            Ok(Outcome::Page { step: PageStep::Delivered { key, .. }, .. }) => key.kind == PageKind::Trigger,
+        let delivered = |record: &&crate::log::Record| match record
+            .open::<Outcome>()
+            .map(|envelope| envelope.data)
+        {
+            Ok(Outcome::Page { step: PageStep::Delivered { key, .. }, .. }) => {
+                key.kind == PageKind::Trigger
+            }
             _ => false,
         };
         records.iter().filter(delivered).count()

@@ -10,8 +10,20 @@ fn at(seconds: u64) -> Timestamp {
 }
 
 fn pod(name: &str, grace: u32) -> Pod {
-    let owner = Owner { api_version: "apps/v1".into(), kind: "ReplicaSet".into(), name: "rs".into(), controller: true };
-    Pod { namespace: "ns".into(), name: name.into(), uid: format!("uid-{name}"), grace, owners: vec![owner], ..Pod::default() }
+    let owner = Owner {
+        api_version: "apps/v1".into(),
+        kind: "ReplicaSet".into(),
+        name: "rs".into(),
+        controller: true,
+    };
+    Pod {
+        namespace: "ns".into(),
+        name: name.into(),
+        uid: format!("uid-{name}"),
+        grace,
+        owners: vec![owner],
+        ..Pod::default()
+    }
 }
 
 fn look(pods: Vec<Pod>) -> Look {
@@ -58,7 +70,8 @@ fn grace_is_clamped_to_the_deadline_never_lengthened_never_zero() {
 fn a_refused_eviction_is_asked_again_and_forced_when_its_time_is_up() {
     let mut drain = drain(100, true);
     let full = look(vec![pod("a", 30)]);
-    let refusal = |retry_after| Answer::Refused(Refusal::Budget { retry_after, message: "budget".into() });
+    let refusal =
+        |retry_after| Answer::Refused(Refusal::Budget { retry_after, message: "budget".into() });
     drain.poll(&full, T0);
     drain.answer("uid-a", refusal(None), T0);
     assert_eq!(asked(&drain.poll(&full, T0)), [], "not in the same instant");
@@ -67,7 +80,11 @@ fn a_refused_eviction_is_asked_again_and_forced_when_its_time_is_up() {
     assert_eq!(asked(&drain.poll(&full, at(10))), [], "Retry-After is honoured");
     assert_eq!(asked(&drain.poll(&full, at(11))), [("evict", 30)]);
     drain.answer("uid-a", refusal(None), at(12));
-    assert_eq!(asked(&drain.poll(&full, at(75))), [("delete", 25)], "past the budget, with what grace is left");
+    assert_eq!(
+        asked(&drain.poll(&full, at(75))),
+        [("delete", 25)],
+        "past the budget, with what grace is left"
+    );
 }
 
 #[test]
@@ -77,8 +94,15 @@ fn without_leave_to_force_it_fails_and_says_which_pod_and_why() {
     drain.poll(&full, T0);
     drain.answer("uid-a", Answer::Refused(Refusal::TwoBudgets("more than one budget".into())), T0);
     assert_eq!(asked(&drain.poll(&full, at(59))), [("evict", 1)]);
-    drain.answer("uid-a", Answer::Refused(Refusal::TwoBudgets("more than one budget".into())), at(59));
-    assert_eq!(drain.progress(&full, at(60)), Progress::Failed("1 pods are left: ns/a: more than one budget".into()));
+    drain.answer(
+        "uid-a",
+        Answer::Refused(Refusal::TwoBudgets("more than one budget".into())),
+        at(59),
+    );
+    assert_eq!(
+        drain.progress(&full, at(60)),
+        Progress::Failed("1 pods are left: ns/a: more than one budget".into())
+    );
 }
 
 #[test]
@@ -88,14 +112,19 @@ fn one_missing_right_fails_at_once_and_one_bad_pod_does_not() {
     one.poll(&full, T0);
     one.answer("uid-a", Answer::Refused(Refusal::Admission("a webhook said no".into())), T0);
     assert_eq!(one.progress(&full, T0), Progress::Working);
-    one.answer("uid-b", Answer::Refused(Refusal::Forbidden("needs create on pods/eviction".into())), T0);
+    one.answer(
+        "uid-b",
+        Answer::Refused(Refusal::Forbidden("needs create on pods/eviction".into())),
+        T0,
+    );
     assert_eq!(one.progress(&full, T0), Progress::Failed("needs create on pods/eviction".into()));
 }
 
 #[test]
 fn what_may_not_be_touched_is_left_alone() {
     let mut by_file = pod("static", 30);
-    by_file.owners[0] = Owner { api_version: "v1".into(), kind: "Node".into(), name: "n".into(), controller: true };
+    by_file.owners[0] =
+        Owner { api_version: "v1".into(), kind: "Node".into(), name: "n".into(), controller: true };
     let mut daemon = pod("daemon", 30);
     daemon.owners[0].kind = "DaemonSet".into();
     let mut ended = pod("ended", 30);
@@ -130,7 +159,10 @@ fn a_person_or_a_vanished_node_ends_it_cleanly() {
     let mut open = look(vec![pod("a", 30)]);
     open.node = Some(Node { name: "n".into(), ..Node::default() });
     assert_eq!(one.progress(&open, T0), Progress::Moot("a person uncordoned the node".into()));
-    assert_eq!(drain(60, true).progress(&Look::default(), T0), Progress::Moot("the node is gone".into()));
+    assert_eq!(
+        drain(60, true).progress(&Look::default(), T0),
+        Progress::Moot("the node is gone".into())
+    );
 }
 
 #[test]

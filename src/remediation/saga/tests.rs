@@ -182,7 +182,8 @@ fn wherever_it_dies_it_ends_and_no_call_that_may_not_repeat_is_repeated() {
                 let lines = run(&mut world, Some((line, calls_first)));
                 let http = world.calls.iter().filter(|call| *call == "http").count();
                 assert!(http <= 1, "line {line}: {:?}", world.calls);
-                let told = lines.iter().filter(|line| matches!(line, Entry::Escalate { .. })).count();
+                let told =
+                    lines.iter().filter(|line| matches!(line, Entry::Escalate { .. })).count();
                 assert!(told <= 1, "line {line}");
                 let clean = matches!(ended(&lines), PlanEnd::Succeeded) == world.node.unschedulable;
                 assert!(clean, "line {line}: {:?} {:?}", ended(&lines), world.node);

@@ -4,8 +4,11 @@ use super::super::diagnostic::{Code, Place, suggest};
 use super::super::walk::Faults;
 use super::eval::{FUNCTIONS, Function};
 use super::types::{Arith, Compare, Expr, Literal, Type};
+use super::words::{arithmetic, comparison, constant, within};
 use super::{Condition, schema};
-use cel::common::ast::{self, CallExpr, ComprehensionExpr, IdedExpr, LiteralValue, SelectExpr, operators as op};
+use cel::common::ast::{
+    self, CallExpr, ComprehensionExpr, IdedExpr, LiteralValue, SelectExpr, operators as op,
+};
 use cel::parser::Parser;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -27,8 +30,9 @@ pub(in crate::rules) fn compile(
     let (expr, found) = compile_any(text, place, definitions, when, faults)?;
     if !wanted.comparable(&found) {
         let hint = format!("compare it with something, so that it gives {wanted}");
-        faults.add(Code::Condition, place, format!("this gives {found}, where {wanted} is needed")).hint =
-            Some(hint);
+        faults
+            .add(Code::Condition, place, format!("this gives {found}, where {wanted} is needed"))
+            .hint = Some(hint);
         return None;
     }
     Some(Condition { expr })
@@ -50,39 +54,30 @@ pub(in crate::rules) fn compile_any(
         Ok(parsed) => parsed,
         Err(errors) => {
             for error in errors.errors {
-                let line = text.lines().nth(usize::try_from(error.pos.0 - 1).unwrap_or(0)).unwrap_or(text);
+                let line =
+                    text.lines().nth(usize::try_from(error.pos.0 - 1).unwrap_or(0)).unwrap_or(text);
                 let column = usize::try_from(error.pos.1).unwrap_or(0);
-                let start = (line.as_ptr() as usize - text.as_ptr() as usize) + column.min(line.len());
+                let start =
+                    (line.as_ptr() as usize - text.as_ptr() as usize) + column.min(line.len());
                 let at = within(place, text, start..start + 1);
-                let message = error.msg.split(" expecting ").next().unwrap_or("not a CEL expression").to_owned();
+                let message = error
+                    .msg
+                    .split(" expecting ")
+                    .next()
+                    .unwrap_or("not a CEL expression")
+                    .to_owned();
                 faults.add(Code::Condition, &at, format!("not a CEL expression: {message}"));
             }
             return None;
         }
     };
-    let alerts_only = !when.is_empty() && when.iter().all(|kind| kind.starts_with("alertmanager.alert."));
+    let alerts_only =
+        !when.is_empty() && when.iter().all(|kind| kind.starts_with("alertmanager.alert."));
     let before = faults.0.len();
-    let mut checker = Checker { text, place, info: &info, definitions, alerts_only, locals: vec![], faults };
+    let mut checker =
+        Checker { text, place, info: &info, definitions, alerts_only, locals: vec![], faults };
     let checked = checker.expr(&tree);
     if faults.0.len() > before { None } else { checked }
-}
-
-/// The place of a part of `text`, where `text` is what the scalar at `place` says.
-fn within(place: &Place, text: &str, range: std::ops::Range<usize>) -> Place {
-    let file = &place.source.text;
-    let scalar = file.get(place.span.clone()).unwrap_or_default();
-    // A one-line scalar stands in the file as it is, perhaps behind a quote; others are found line by line.
-    let line_start = text[..range.start.min(text.len())].rfind('\n').map_or(0, |at| at + 1);
-    let line = text[line_start..].lines().next().unwrap_or_default().trim();
-    let offset = scalar.find(line).map(|at| at + range.start.saturating_sub(line_start));
-    match offset {
-        Some(at) if !line.is_empty() && place.span.start + at < file.len() => {
-            let start = place.span.start + at;
-            let end = (start + range.len().max(1)).min(place.span.end.max(start + 1));
-            Place { source: Arc::clone(&place.source), span: start..end }
-        }
-        _ => place.clone(),
-    }
 }
 
 struct Checker<'a> {
@@ -110,7 +105,12 @@ impl Checker<'_> {
         match &tree.expr {
             ast::Expr::Literal(literal) => match constant(literal) {
                 Some(typed) => Some(typed),
-                None => self.fault(tree, Code::Condition, "bytes are not supported; use a string".into(), None),
+                None => self.fault(
+                    tree,
+                    Code::Condition,
+                    "bytes are not supported; use a string".into(),
+                    None,
+                ),
             },
             ast::Expr::Ident(name) => self.name(tree, name),
             ast::Expr::Select(select) => self.select(tree, select),
@@ -120,10 +120,15 @@ impl Checker<'_> {
                 let items: Vec<(Expr, Type)> =
                     list.elements.iter().map(|item| self.expr(item)).collect::<Option<_>>()?;
                 let of = match items.split_first() {
-                    Some(((_, first), rest)) if rest.iter().all(|(_, of)| of == first) => first.clone(),
+                    Some(((_, first), rest)) if rest.iter().all(|(_, of)| of == first) => {
+                        first.clone()
+                    }
                     _ => Type::Any,
                 };
-                Some((Expr::List(items.into_iter().map(|(item, _)| item).collect()), Type::List(Box::new(of))))
+                Some((
+                    Expr::List(items.into_iter().map(|(item, _)| item).collect()),
+                    Type::List(Box::new(of)),
+                ))
             }
             ast::Expr::Map(_) | ast::Expr::Struct(_) => self.fault(
                 tree,
@@ -131,7 +136,9 @@ impl Checker<'_> {
                 "maps and messages cannot be built in a condition".into(),
                 Some("compare field by field".into()),
             ),
-            ast::Expr::Unspecified => self.fault(tree, Code::Condition, "an empty expression".into(), None),
+            ast::Expr::Unspecified => {
+                self.fault(tree, Code::Condition, "an empty expression".into(), None)
+            }
         }
     }
 
@@ -145,8 +152,11 @@ impl Checker<'_> {
         if let Some((root, of)) = schema::root(name, self.alerts_only) {
             return Some((Expr::Root(root), of));
         }
-        let known: Vec<&str> =
-            schema::ROOTS.iter().copied().chain(self.definitions.keys().map(String::as_str)).collect();
+        let known: Vec<&str> = schema::ROOTS
+            .iter()
+            .copied()
+            .chain(self.definitions.keys().map(String::as_str))
+            .collect();
         let hint = suggest(name, known.iter().copied());
         self.fault(tree, Code::UnknownName, format!("there is no `{name}`"), Some(hint))
     }
@@ -199,12 +209,24 @@ impl Checker<'_> {
     }
 
     fn unknown(&mut self, tree: &IdedExpr, name: &str) -> Typed {
-        let known = FUNCTIONS.iter().map(|(name, _, _)| *name).chain(["matches", "has", "exists", "all"]);
+        let known =
+            FUNCTIONS.iter().map(|(name, _, _)| *name).chain(["matches", "has", "exists", "all"]);
         let hint = suggest(name, known);
-        self.fault(tree, Code::UnknownName, format!("there is no function `{name}` with these arguments"), Some(hint))
+        self.fault(
+            tree,
+            Code::UnknownName,
+            format!("there is no function `{name}` with these arguments"),
+            Some(hint),
+        )
     }
 
-    fn conditional(&mut self, tree: &IdedExpr, test: (Expr, Type), a: (Expr, Type), b: (Expr, Type)) -> Typed {
+    fn conditional(
+        &mut self,
+        tree: &IdedExpr,
+        test: (Expr, Type),
+        a: (Expr, Type),
+        b: (Expr, Type),
+    ) -> Typed {
         self.want(tree, &test.1, Type::Bool, "`?`")?;
         let of = if a.1 == b.1 { a.1 } else { Type::Any };
         Some((Expr::If(Box::new(test.0), Box::new(a.0), Box::new(b.0)), of))
@@ -214,7 +236,12 @@ impl Checker<'_> {
         if wanted.comparable(found) {
             return Some(());
         }
-        self.fault(tree, Code::Condition, format!("{what} needs {wanted}, and this is {found}"), None);
+        self.fault(
+            tree,
+            Code::Condition,
+            format!("{what} needs {wanted}, and this is {found}"),
+            None,
+        );
         None
     }
 
@@ -226,7 +253,12 @@ impl Checker<'_> {
                 Some((Expr::Not(boxed), Type::Bool))
             }
             op::NEGATE if of.number() => Some((Expr::Negate(boxed), of)),
-            op::NEGATE => self.fault(tree, Code::Condition, format!("`-` needs a number, and this is {of}"), None),
+            op::NEGATE => self.fault(
+                tree,
+                Code::Condition,
+                format!("`-` needs a number, and this is {of}"),
+                None,
+            ),
             op::NOT_STRICTLY_FALSE => Some((*boxed, of)),
             _ => self.function(tree, name, vec![(*boxed, of)]),
         }
@@ -269,7 +301,12 @@ impl Checker<'_> {
                     Type::Any => Type::Any,
                     other => {
                         let message = format!("a {other} has no `[…]`");
-                        return self.fault(tree, Code::Condition, message, Some("write `.name` for a field".into()));
+                        return self.fault(
+                            tree,
+                            Code::Condition,
+                            message,
+                            Some("write `.name` for a field".into()),
+                        );
                     }
                 };
                 let (a, b) = pair(a, b);
@@ -280,12 +317,22 @@ impl Checker<'_> {
         }
     }
 
-    fn compare(&mut self, tree: &IdedExpr, how: Compare, a: (Expr, Type), b: (Expr, Type)) -> Typed {
+    fn compare(
+        &mut self,
+        tree: &IdedExpr,
+        how: Compare,
+        a: (Expr, Type),
+        b: (Expr, Type),
+    ) -> Typed {
         if !a.1.comparable(&b.1) {
             let message = format!("a {} never compares with a {}", a.1, b.1);
             let hint = match (&a.1, &b.1) {
-                (Type::Text, Type::Int) | (Type::Int, Type::Text) => Some("put the number in quotes, or use int(…)"),
-                (Type::Bool, _) | (_, Type::Bool) => Some("compare with true or false, without quotes"),
+                (Type::Text, Type::Int) | (Type::Int, Type::Text) => {
+                    Some("put the number in quotes, or use int(…)")
+                }
+                (Type::Bool, _) | (_, Type::Bool) => {
+                    Some("compare with true or false, without quotes")
+                }
                 _ => None,
             };
             return self.fault(tree, Code::Condition, message, hint.map(str::to_owned));
@@ -293,7 +340,14 @@ impl Checker<'_> {
         Some((Expr::Compare(how, Box::new(a.0), Box::new(b.0)), Type::Bool))
     }
 
-    fn reckon(&mut self, tree: &IdedExpr, how: Arith, name: &str, a: (Expr, Type), b: (Expr, Type)) -> Typed {
+    fn reckon(
+        &mut self,
+        tree: &IdedExpr,
+        how: Arith,
+        name: &str,
+        a: (Expr, Type),
+        b: (Expr, Type),
+    ) -> Typed {
         let of = match (how, &a.1, &b.1) {
             (_, Type::Any, _) | (_, _, Type::Any) => Type::Any,
             (_, Type::Int, Type::Int) => Type::Int,
@@ -305,7 +359,12 @@ impl Checker<'_> {
             (Arith::Add | Arith::Subtract, Type::Span, Type::Span) => Type::Span,
             (_, x, y) => {
                 let sign = name.trim_matches('_');
-                return self.fault(tree, Code::Condition, format!("`{sign}` does not go with {x} and {y}"), None);
+                return self.fault(
+                    tree,
+                    Code::Condition,
+                    format!("`{sign}` does not go with {x} and {y}"),
+                    None,
+                );
             }
         };
         Some((Expr::Arith(how, Box::new(a.0), Box::new(b.0)), of))
@@ -314,18 +373,27 @@ impl Checker<'_> {
     fn matches(&mut self, tree: &IdedExpr, a: (Expr, Type), b: (Expr, Type)) -> Typed {
         self.want(tree, &a.1, Type::Text, "`matches`")?;
         let Expr::Literal(Literal::Text(pattern)) = &b.0 else {
-            return self.fault(tree, Code::Condition, "`matches` takes a pattern written as a string".into(), None);
+            return self.fault(
+                tree,
+                Code::Condition,
+                "`matches` takes a pattern written as a string".into(),
+                None,
+            );
         };
         match regex_lite::RegexBuilder::new(pattern).size_limit(1 << 20).build() {
             Ok(regex) => Some((Expr::Matches(Box::new(a.0), Arc::new(regex)), Type::Bool)),
-            Err(error) => {
-                self.fault(tree, Code::Condition, format!("not a regular expression: {error}"), None)
-            }
+            Err(error) => self.fault(
+                tree,
+                Code::Condition,
+                format!("not a regular expression: {error}"),
+                None,
+            ),
         }
     }
 
     fn function(&mut self, tree: &IdedExpr, name: &str, args: Vec<(Expr, Type)>) -> Typed {
-        let known = FUNCTIONS.iter().find(|(known, _, arity)| *known == name && *arity == args.len());
+        let known =
+            FUNCTIONS.iter().find(|(known, _, arity)| *known == name && *arity == args.len());
         let Some((_, function, _)) = known else { return self.unknown(tree, name) };
         let of = match function {
             Function::Size | Function::Int => Type::Int,
@@ -335,23 +403,33 @@ impl Checker<'_> {
             Function::String | Function::LowerAscii => Type::Text,
             Function::Contains | Function::StartsWith | Function::EndsWith => Type::Bool,
         };
-        if !matches!(function, Function::Size | Function::Int | Function::Double | Function::String) {
+        if !matches!(function, Function::Size | Function::Int | Function::Double | Function::String)
+        {
             for (_, found) in &args {
                 self.want(tree, found, Type::Text, &format!("`{name}`"))?;
             }
         }
         let exprs: Vec<Expr> = args.into_iter().map(|(arg, _)| arg).collect();
-        if let (Function::Duration, [Expr::Literal(Literal::Text(text))]) = (function, exprs.as_slice()) {
-            let span = text.parse::<crate::model::Span>().ok().and_then(|span| i64::try_from(span.0.as_millis()).ok());
+        if let (Function::Duration, [Expr::Literal(Literal::Text(text))]) =
+            (function, exprs.as_slice())
+        {
+            let span = text
+                .parse::<crate::model::Span>()
+                .ok()
+                .and_then(|span| i64::try_from(span.0.as_millis()).ok());
             let Some(millis) = span else {
-                let message = format!("`{text}` is not a duration; write for example `30s`, `5m`, `1h30m`");
+                let message =
+                    format!("`{text}` is not a duration; write for example `30s`, `5m`, `1h30m`");
                 return self.fault(tree, Code::BadValue, message, None);
             };
             return Some((Expr::Literal(Literal::Span(millis)), of));
         }
-        if let (Function::Timestamp, [Expr::Literal(Literal::Text(text))]) = (function, exprs.as_slice()) {
+        if let (Function::Timestamp, [Expr::Literal(Literal::Text(text))]) =
+            (function, exprs.as_slice())
+        {
             let Ok(at) = text.parse() else {
-                let message = format!("`{text}` is not a time; write for example 2026-09-18T08:20:00Z");
+                let message =
+                    format!("`{text}` is not a time; write for example 2026-09-18T08:20:00Z");
                 return self.fault(tree, Code::BadValue, message, None);
             };
             return Some((Expr::Literal(Literal::Time(at)), of));
@@ -394,40 +472,4 @@ impl Checker<'_> {
         self.want(tree, &found, Type::Bool, if all { "`all`" } else { "`exists`" })?;
         Some((Expr::Every { range: Box::new(range), test: Box::new(test), all }, Type::Bool))
     }
-}
-
-fn constant(literal: &LiteralValue) -> Typed {
-    let (literal, of) = match literal {
-        LiteralValue::Boolean(yes) => (Literal::Bool(**yes), Type::Bool),
-        LiteralValue::Int(number) => (Literal::Int(**number), Type::Int),
-        LiteralValue::UInt(number) => (Literal::Int(i64::try_from(**number).unwrap_or(i64::MAX)), Type::Int),
-        LiteralValue::Double(number) => (Literal::Double(**number), Type::Double),
-        LiteralValue::String(text) => (Literal::Text(Arc::from(text.inner())), Type::Text),
-        LiteralValue::Bytes(_) => return None,
-        LiteralValue::Null => (Literal::Null, Type::Null),
-    };
-    Some((Expr::Literal(literal), of))
-}
-
-fn comparison(name: &str) -> Option<Compare> {
-    Some(match name {
-        op::EQUALS => Compare::Equal,
-        op::NOT_EQUALS => Compare::NotEqual,
-        op::LESS => Compare::Less,
-        op::LESS_EQUALS => Compare::LessEqual,
-        op::GREATER => Compare::Greater,
-        op::GREATER_EQUALS => Compare::GreaterEqual,
-        _ => return None,
-    })
-}
-
-fn arithmetic(name: &str) -> Option<Arith> {
-    Some(match name {
-        op::ADD => Arith::Add,
-        op::SUBSTRACT => Arith::Subtract,
-        op::MULTIPLY => Arith::Multiply,
-        op::DIVIDE => Arith::Divide,
-        op::MODULO => Arith::Modulo,
-        _ => return None,
-    })
 }

@@ -124,7 +124,13 @@ impl<'a> Val<'a> {
             Val::Text(text) => format!("{:?}", text.chars().take(60).collect::<String>()),
             Val::Time(at) => at.to_string(),
             Val::Span(span) => format!("{span:#}"),
-            Val::Json(value) => if value.is_array() { "a list".into() } else { "a map".into() },
+            Val::Json(value) => {
+                if value.is_array() {
+                    "a list".into()
+                } else {
+                    "a map".into()
+                }
+            }
             Val::List(_) => "a list".into(),
         }
     }
@@ -150,7 +156,11 @@ impl<'a> Val<'a> {
     }
 }
 
-pub(super) fn eval<'a>(expr: &'a Expr, facts: &'a Facts, locals: &mut Vec<Val<'a>>) -> Result<Val<'a>, Miss> {
+pub(super) fn eval<'a>(
+    expr: &'a Expr,
+    facts: &'a Facts,
+    locals: &mut Vec<Val<'a>>,
+) -> Result<Val<'a>, Miss> {
     match expr {
         Expr::Literal(literal) => Ok(constant(literal)),
         Expr::Root("now") => Ok(Val::Time(facts.now)),
@@ -180,18 +190,21 @@ pub(super) fn eval<'a>(expr: &'a Expr, facts: &'a Facts, locals: &mut Vec<Val<'a
             let yes = truth(eval(test, facts, locals)?)?;
             eval(if yes { then } else { otherwise }, facts, locals)
         }
-        Expr::Compare(how, a, b) => compare(*how, &eval(a, facts, locals)?, &eval(b, facts, locals)?),
+        Expr::Compare(how, a, b) => {
+            compare(*how, &eval(a, facts, locals)?, &eval(b, facts, locals)?)
+        }
         Expr::Arith(how, a, b) => arith(*how, eval(a, facts, locals)?, eval(b, facts, locals)?),
         Expr::In(a, b) => {
             let wanted = eval(a, facts, locals)?;
             let items = eval(b, facts, locals)?.items()?;
             Ok(Val::Bool(items.iter().any(|item| equal(&wanted, item))))
         }
-        Expr::List(items) => {
-            Ok(Val::List(items.iter().map(|item| eval(item, facts, locals)).collect::<Result<_, _>>()?))
-        }
+        Expr::List(items) => Ok(Val::List(
+            items.iter().map(|item| eval(item, facts, locals)).collect::<Result<_, _>>()?,
+        )),
         Expr::Call(function, args) => {
-            let args = args.iter().map(|arg| eval(arg, facts, locals)).collect::<Result<Vec<_>, _>>()?;
+            let args =
+                args.iter().map(|arg| eval(arg, facts, locals)).collect::<Result<Vec<_>, _>>()?;
             call(*function, &args)
         }
         Expr::Matches(text, regex) => match eval(text, facts, locals)? {
@@ -253,7 +266,9 @@ fn at<'a>(of: Val<'a>, index: Val<'a>) -> Result<Val<'a>, Miss> {
 
 fn time(value: Val<'_>) -> Result<Val<'_>, Miss> {
     match &value {
-        Val::Text(text) => text.parse().map(Val::Time).map_err(|_| Miss(format!("{text:?} is not a time"))),
+        Val::Text(text) => {
+            text.parse().map(Val::Time).map_err(|_| Miss(format!("{text:?} is not a time")))
+        }
         Val::Time(_) => Ok(value),
         other => Err(Miss(format!("{} is not a time", other.describe()))),
     }
@@ -314,7 +329,9 @@ fn equal(a: &Val<'_>, b: &Val<'_>) -> bool {
         (Val::Time(a), Val::Time(b)) => a == b,
         (Val::Span(a), Val::Span(b)) => a == b,
         (Val::Json(a), Val::Json(b)) => a == b,
-        (Val::List(a), Val::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b)),
+        (Val::List(a), Val::List(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b))
+        }
         (Val::List(a), Val::Json(Value::Array(b))) | (Val::Json(Value::Array(b)), Val::List(a)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, &Val::json(b)))
         }
@@ -340,7 +357,8 @@ fn compare<'a>(how: Compare, a: &Val<'a>, b: &Val<'a>) -> Result<Val<'a>, Miss> 
         (Val::Bool(a), Val::Bool(b)) => Some(a.cmp(b)),
         _ => None,
     };
-    let order = order.ok_or_else(|| Miss(format!("{} and {} have no order", a.describe(), b.describe())))?;
+    let order = order
+        .ok_or_else(|| Miss(format!("{} and {} have no order", a.describe(), b.describe())))?;
     Ok(Val::Bool(match how {
         Compare::Less => order == Less,
         Compare::LessEqual => order != Greater,
@@ -360,8 +378,12 @@ fn arith<'a>(how: Arith, a: Val<'a>, b: Val<'a>) -> Result<Val<'a>, Miss> {
         (Arith::Subtract, Val::Time(at), Val::Span(by)) => {
             at.checked_sub(*by).map(Val::Time).map_err(|_| overflow())
         }
-        (Arith::Add, Val::Span(a), Val::Span(b)) => a.checked_add(*b).map(Val::Span).ok_or_else(overflow),
-        (Arith::Subtract, Val::Span(a), Val::Span(b)) => a.checked_sub(*b).map(Val::Span).ok_or_else(overflow),
+        (Arith::Add, Val::Span(a), Val::Span(b)) => {
+            a.checked_add(*b).map(Val::Span).ok_or_else(overflow)
+        }
+        (Arith::Subtract, Val::Span(a), Val::Span(b)) => {
+            a.checked_sub(*b).map(Val::Span).ok_or_else(overflow)
+        }
         (_, Val::Int(a), Val::Int(b)) => whole(how, *a, *b).map(Val::Int),
         (_, Val::Int(a), Val::Double(b)) => Ok(Val::Double(real(how, *a as f64, *b))),
         (_, Val::Double(a), Val::Int(b)) => Ok(Val::Double(real(how, *a, *b as f64))),
@@ -403,11 +425,17 @@ fn call<'a>(function: Function, args: &[Val<'a>]) -> Result<Val<'a>, Miss> {
         (Function::Size, [Val::Text(text)]) => Ok(Val::Int(text.chars().count() as i64)),
         (Function::Size, [list]) => Ok(Val::Int(list.clone().items()?.len() as i64)),
         (Function::Contains, [Val::Text(a), Val::Text(b)]) => Ok(Val::Bool(a.contains(b.as_ref()))),
-        (Function::StartsWith, [Val::Text(a), Val::Text(b)]) => Ok(Val::Bool(a.starts_with(b.as_ref()))),
-        (Function::EndsWith, [Val::Text(a), Val::Text(b)]) => Ok(Val::Bool(a.ends_with(b.as_ref()))),
+        (Function::StartsWith, [Val::Text(a), Val::Text(b)]) => {
+            Ok(Val::Bool(a.starts_with(b.as_ref())))
+        }
+        (Function::EndsWith, [Val::Text(a), Val::Text(b)]) => {
+            Ok(Val::Bool(a.ends_with(b.as_ref())))
+        }
         (Function::LowerAscii, [Val::Text(a)]) => Ok(Val::Text(Cow::Owned(a.to_ascii_lowercase()))),
         (Function::Int, [Val::Int(number)]) => Ok(Val::Int(*number)),
-        (Function::Int, [Val::Double(number)]) if number.abs() < 9e18 => Ok(Val::Int(*number as i64)),
+        (Function::Int, [Val::Double(number)]) if number.abs() < 9e18 => {
+            Ok(Val::Int(*number as i64))
+        }
         (Function::Int, [Val::Text(text)]) => text.parse().map(Val::Int).map_err(|_| wrong()),
         (Function::Double, [Val::Int(number)]) => Ok(Val::Double(*number as f64)),
         (Function::Double, [Val::Double(number)]) => Ok(Val::Double(*number)),

@@ -93,9 +93,16 @@ pub(in crate::rules) enum Expr {
     /// A variable of `exists` or `all`, counted from the outermost.
     Local(usize),
     /// The type says how to read what stands in JSON.
-    Field { of: Box<Expr>, name: Arc<str>, as_time: bool },
+    Field {
+        of: Box<Expr>,
+        name: Arc<str>,
+        as_time: bool,
+    },
     Index(Box<Expr>, Box<Expr>),
-    Has { of: Box<Expr>, name: Arc<str> },
+    Has {
+        of: Box<Expr>,
+        name: Arc<str>,
+    },
     Not(Box<Expr>),
     Negate(Box<Expr>),
     And(Box<Expr>, Box<Expr>),
@@ -107,7 +114,11 @@ pub(in crate::rules) enum Expr {
     List(Vec<Expr>),
     Call(super::eval::Function, Vec<Expr>),
     Matches(Box<Expr>, Arc<Regex>),
-    Every { range: Box<Expr>, test: Box<Expr>, all: bool },
+    Every {
+        range: Box<Expr>,
+        test: Box<Expr>,
+        all: bool,
+    },
     /// A clause from `definitions`.
     Shared(Arc<Expr>),
 }

@@ -5,9 +5,8 @@ use crate::model::{Action, Secret};
 
 fn try_load(text: &str) -> Result<Ruleset, String> {
     let source = Arc::new(Source { path: "r.yaml".into(), text: text.into() });
-    load(&[source], &|_| Ok(Secret::new("s"))).map_err(|faults| {
-        faults.iter().map(Diagnostic::line).collect::<Vec<_>>().join("\n")
-    })
+    load(&[source], &|_| Ok(Secret::new("s")))
+        .map_err(|faults| faults.iter().map(Diagnostic::line).collect::<Vec<_>>().join("\n"))
 }
 
 const GOOD: &str = r#"
@@ -45,7 +44,9 @@ fn the_documented_example_loads() {
     let ruleset = try_load(GOOD).unwrap();
     let rule = ruleset.candidates("aws.ec2.spot.interruption").next().unwrap();
     assert_eq!(rule.then[1].needs, ["cordon"], "a drain waits for what stands above it");
-    assert!(matches!(&rule.otherwise[0].action, Action::Escalate { policy, level: 3 } if policy == "gpu-platform"));
+    assert!(
+        matches!(&rule.otherwise[0].action, Action::Escalate { policy, level: 3 } if policy == "gpu-platform")
+    );
     assert!(ruleset.warnings.is_empty());
 }
 
@@ -102,7 +103,8 @@ fn a_rendered_fault_has_line_caret_and_hint() {
     let source = Arc::new(Source { path: "r.yaml".into(), text: "ruls: []\n".into() });
     let faults = load(&[source], &|_| Ok(Secret::new("s"))).unwrap_err();
     let shown = faults[0].render(false);
-    for wanted in ["unknown key `ruls`", "r.yaml:1:1", "ruls: []", "^^^^", "did you mean `rules`?"] {
+    for wanted in ["unknown key `ruls`", "r.yaml:1:1", "ruls: []", "^^^^", "did you mean `rules`?"]
+    {
         assert!(shown.contains(wanted), "{shown}");
     }
 }
