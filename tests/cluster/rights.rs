@@ -16,15 +16,12 @@ pub(crate) async fn a_missing_right_is_named(plane: Arc<Plane>) {
     let daemon = daemon::start(&orders, Door::default()).await;
     let client = medevac::adapters::kubernetes::connect(Some(&plane.powerless)).await.unwrap();
     let view = medevac::adapters::kubernetes::KubernetesView::start(&client);
-    let said = until("the watches are refused", || async {
+    let wanted = "the right `list` on `nodes` is missing: grant it to powerless";
+    let said = until("the watch of nodes is refused, in words", || async {
         let said = view.waiting_for().join("\n");
-        said.contains("grant").then_some(said)
+        said.contains(wanted).then_some(said)
     })
     .await;
-    assert!(
-        said.contains("the right `list` on `nodes` is missing: grant it to powerless"),
-        "{said}"
-    );
     assert!(!said.contains("token") && !said.contains(plane.url()), "{said}");
     let ready = get(&format!("{}/readyz", daemon.url)).await.unwrap();
     assert_eq!(ready["ready"], false);

@@ -1,0 +1,104 @@
+//! A log that keeps nothing: the ceiling.
+
+use jiff::Timestamp;
+use medevac::log::{
+    Appended, Condition, Consumer, DeadLetter, Delivered, Entry, Kv, KvChange, KvEntry, Log,
+    LogError, Policy, Record, Revision, Seq, Stream,
+};
+use medevac::model::Target;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+#[derive(Clone, Default)]
+pub(crate) struct Null(Arc<AtomicU64>);
+
+impl Log for Null {
+    type Consumer = Nobody;
+
+    async fn append(&self, entries: Vec<Entry>) -> Result<Vec<Appended>, LogError> {
+        let first = self.0.fetch_add(entries.len() as u64, Ordering::Relaxed) + 1;
+        Ok((first..).zip(&entries).map(|(seq, _)| Appended { seq, duplicate: false }).collect())
+    }
+
+    async fn read(&self, _: Seq, _: &[Stream], _: usize) -> Result<Vec<Record>, LogError> {
+        Ok(vec![])
+    }
+
+    async fn history(&self, _: &Target, _: Seq, _: usize) -> Result<Vec<Record>, LogError> {
+        Ok(vec![])
+    }
+
+    async fn get(&self, _: Seq) -> Result<Option<Record>, LogError> {
+        Ok(None)
+    }
+
+    fn last(&self) -> Seq {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    async fn consumer(&self, _: &str, _: &[Stream], _: Policy) -> Result<Nobody, LogError> {
+        Ok(Nobody)
+    }
+
+    async fn dead_letter(&self, _: DeadLetter) -> Result<Seq, LogError> {
+        Ok(0)
+    }
+}
+
+impl Kv for Null {
+    async fn get(&self, _: &str, _: &str) -> Result<Option<KvEntry>, LogError> {
+        Ok(None)
+    }
+
+    async fn put(
+        &self,
+        _: &str,
+        _: &str,
+        _: Vec<u8>,
+        _: Condition,
+        _: Option<Timestamp>,
+    ) -> Result<Revision, LogError> {
+        Ok(1)
+    }
+
+    async fn delete(&self, _: &str, _: &str, _: Condition) -> Result<(), LogError> {
+        Ok(())
+    }
+
+    async fn list(&self, _: &str, _: Option<&str>, _: usize) -> Result<Vec<KvEntry>, LogError> {
+        Ok(vec![])
+    }
+
+    fn watch(&self, _: &str) -> tokio::sync::broadcast::Receiver<KvChange> {
+        tokio::sync::broadcast::channel(1).1
+    }
+}
+
+pub(crate) struct Nobody;
+
+impl Consumer for Nobody {
+    async fn next(&mut self, _: usize) -> Result<Vec<Delivered>, LogError> {
+        std::future::pending().await
+    }
+
+    async fn ack(&mut self, _: Seq) -> Result<(), LogError> {
+        Ok(())
+    }
+
+    async fn nak(&mut self, _: Seq, _: Duration) -> Result<(), LogError> {
+        Ok(())
+    }
+
+    async fn in_progress(&mut self, _: Seq) -> Result<(), LogError> {
+        Ok(())
+    }
+
+    fn floor(&self) -> Seq {
+        0
+    }
+}
