@@ -4,6 +4,7 @@
 //! Pure: values and their laws. May import: nothing of ours.
 
 mod alert;
+mod call;
 mod cluster;
 mod decision;
 mod envelope;
@@ -19,10 +20,8 @@ mod step;
 mod target;
 
 pub use alert::{Alert, AlertStatus};
-pub use cluster::{
-    Answer, ClusterCall, Look, Node, NodePatch, Owner, Pod, PodPhase, Refusal, Stay, Taint,
-    Workload, WorkloadKind,
-};
+pub use call::{Answer, ClusterCall, NodePatch, Refusal};
+pub use cluster::{Look, Node, Owner, Pod, PodPhase, Stay, Taint, Workload, WorkloadKind};
 pub use decision::{Decision, Reservation, Severity, Suppression, Verdict};
 pub use envelope::{Cause, Envelope, MAX_CAUSES};
 pub use escalation::{Contact, Directory, Level, Pager, Policy};

@@ -168,7 +168,7 @@ async fn serve(config: Config) -> Result<(), Exit> {
     let kube = kubernetes::connect(config.kubeconfig.as_deref())
         .await
         .map_err(|e| Exit::Usage(words::chain(&e)))?;
-    let view = KubernetesView::start(&kube);
+    let view = KubernetesView::start(&kube, own_pod());
     let metrics = Metrics::default();
     metrics.rules_loaded(ruleset.rules.len());
     let (truncated, groups) = mpsc::channel(64);
@@ -210,6 +210,11 @@ async fn serve(config: Config) -> Result<(), Exit> {
         task.await.map_err(|error| failed(&error))?;
     }
     Ok(())
+}
+
+/// The pod that this runs in, by the downward API's usual variables.
+fn own_pod() -> Option<(String, String)> {
+    Some((std::env::var("POD_NAMESPACE").ok()?, std::env::var("POD_NAME").ok()?))
 }
 
 fn open(directory: &Path) -> Result<Embedded, Exit> {

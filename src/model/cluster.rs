@@ -44,6 +44,9 @@ pub struct Node {
     pub instance_id: String,
     #[serde(default)]
     pub internal_ip: String,
+    /// Names of the volumes that the cloud has attached to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes_attached: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +94,9 @@ pub struct Pod {
     pub deleted_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub finalizers: Vec<String>,
+    /// The daemon itself runs in it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own: bool,
 }
 
 /// Why a drain leaves a pod where it is (invariant I7).
@@ -105,9 +111,13 @@ pub enum Stay {
     Completed,
 }
 
+const EVICT_DAEMON: &str = "cluster-autoscaler.kubernetes.io/enable-ds-eviction";
+
 impl Pod {
-    /// Why a drain leaves it alone, or `None` where it has to go.
+    /// Why a drain leaves it alone, or `None` where it has to go. A DaemonSet's pod goes where its
+    /// annotation asks for it, as Cluster Autoscaler reads it.
     pub fn stays(&self) -> Option<Stay> {
+        let daemons_go = self.annotations.get(EVICT_DAEMON).is_some_and(|value| value == "true");
         let by_node = |owner: &Owner| owner.kind == "Node" && owner.api_version == "v1";
         let by_daemon = |owner: &Owner| {
             owner.controller && owner.kind == "DaemonSet" && owner.api_version.starts_with("apps/")
@@ -116,7 +126,7 @@ impl Pod {
             || self.owners.iter().any(by_node)
         {
             Some(Stay::Static)
-        } else if self.owners.iter().any(by_daemon) {
+        } else if self.owners.iter().any(by_daemon) && !daemons_go {
             Some(Stay::DaemonSet)
         } else if matches!(self.phase, PodPhase::Succeeded | PodPhase::Failed) {
             Some(Stay::Completed)
@@ -201,91 +211,4 @@ pub struct Look {
     pub workload: Option<Workload>,
     /// Pods with a controller that are not ready, wherever they are: those that replace others among them.
     pub waiting: Vec<Pod>,
-}
-
-/// What to change on a node, in one request.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct NodePatch {
-    pub unschedulable: Option<bool>,
-    pub taint: Option<Taint>,
-    /// Key and effect of the taint to take away.
-    pub untaint: Option<(String, String)>,
-    /// `None` takes the label away.
-    pub labels: BTreeMap<String, Option<String>>,
-    pub annotations: BTreeMap<String, Option<String>>,
-}
-
-/// A request that changes the cluster. Every verb carries what makes a repetition harmless.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ClusterCall {
-    PatchNode {
-        name: String,
-        patch: NodePatch,
-    },
-    /// Through the eviction API, with the UID as a precondition. Grace in seconds, at least 1.
-    Evict {
-        namespace: String,
-        name: String,
-        uid: String,
-        grace: u32,
-    },
-    /// Past the disruption budgets, with the UID as a precondition. Grace in seconds, at least 1.
-    Delete {
-        namespace: String,
-        name: String,
-        uid: String,
-        grace: u32,
-    },
-    /// A rolling restart, marked with the step's key so that a second one changes nothing.
-    Restart {
-        kind: WorkloadKind,
-        namespace: String,
-        name: String,
-        key: String,
-    },
-    Scale {
-        kind: WorkloadKind,
-        namespace: String,
-        name: String,
-        replicas: u32,
-    },
-}
-
-impl ClusterCall {
-    /// Cordons and taints go before everything else: they stop new work from landing.
-    pub fn urgent(&self) -> bool {
-        matches!(self, ClusterCall::PatchNode { .. })
-    }
-}
-
-/// What the API server, or any other outside party, answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
-    Done,
-    Refused(Refusal),
-    /// No answer came: the effect may or may not have happened.
-    Unknown(String),
-}
-
-/// Each refusal asks for another reaction: see the drain checklist in the operator's documentation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
-    /// 429: the disruption budget is used up; with seconds, it is "still being processed".
-    Budget { retry_after: Option<u32>, message: String },
-    /// 500: more than one budget selects the pod. It will not change by itself.
-    TwoBudgets(String),
-    /// 404.
-    Gone,
-    /// 409: another object has that name now, or the object changed under us.
-    Changed(String),
-    /// 403 by RBAC: names the verb and resource that are missing.
-    Forbidden(String),
-    /// 403 while the namespace is being deleted.
-    NamespaceEnding,
-    /// An admission webhook said no.
-    Admission(String),
-    /// 5xx, 504, a lost connection before anything was sent: try again.
-    Busy { retry_after: Option<u32>, message: String },
-    /// Anything else: trying again would not help.
-    Invalid(String),
 }

@@ -74,6 +74,11 @@ impl Plan {
         self.deadline.map(|at| at.checked_sub(self.reserve.0).unwrap_or(at))
     }
 
+    /// As an outside party is told of it.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
     pub fn step(&self, name: &str) -> Option<&PlannedStep> {
         self.steps.iter().chain(&self.otherwise).find(|step| step.name == name)
     }

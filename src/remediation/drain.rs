@@ -16,6 +16,10 @@ const PAUSE_MOST: Duration = Duration::from_secs(5);
 const SETTLE: Duration = Duration::from_secs(5);
 /// A pod this long past its deletion time is held by something: said, with its finalizers.
 const STUCK_AFTER: Duration = Duration::from_secs(60);
+/// How long an empty node is waited for to let go of its volumes: elsewhere they cannot be mounted before.
+const VOLUMES: Duration = Duration::from_secs(10);
+/// Nothing is looked at more often than this without news.
+const SOONEST: Duration = Duration::from_millis(250);
 
 /// When the drain has to be done, and what it may do about those that will not go.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +37,8 @@ struct Going {
     refusals: u32,
     /// The shortest grace asked for so far.
     asked: Option<u32>,
+    /// Pods of the same controller that were not ready when it was last looked at.
+    siblings: usize,
     last: String,
 }
 
@@ -48,6 +54,7 @@ pub struct Drain {
     reported: Vec<String>,
     /// Seen once with the cordon on it: if that goes away, a person took over.
     cordoned: bool,
+    emptied: Option<Timestamp>,
 }
 
 /// Where the drain stands.
@@ -72,6 +79,7 @@ impl Drain {
             fatal: None,
             reported: vec![],
             cordoned: false,
+            emptied: None,
         }
     }
 
@@ -82,7 +90,10 @@ impl Drain {
         }
         self.cordoned |= look.node.as_ref().is_some_and(|node| node.unschedulable);
         let mut seen = BTreeMap::new();
-        for pod in look.pods.iter().filter(|pod| pod.stays().is_none()) {
+        let silent = look.node.as_ref().is_some_and(|node| !node.ready);
+        // A kubelet that does not answer ends nothing: what was told to go counts as gone.
+        let over = |pod: &&Pod| silent && pod.deleted_at.is_some_and(|at| at <= now);
+        for pod in look.pods.iter().filter(|pod| pod.stays().is_none() && !over(pod)) {
             seen.insert(pod.uid.clone(), pod);
         }
         let before = self.going.len();
@@ -90,10 +101,11 @@ impl Drain {
         self.gone += u32::try_from(before - self.going.len()).unwrap_or(0);
         for (uid, pod) in seen {
             match self.going.get_mut(&uid) {
-                Some(going) => going.pod = pod.clone(),
+                Some(going) => going.see(pod, look, now),
                 None => self.join(pod, now),
             }
         }
+        self.emptied = if self.going.is_empty() { self.emptied.or(Some(now)) } else { None };
     }
 
     fn join(&mut self, pod: &Pod, now: Timestamp) {
@@ -106,6 +118,7 @@ impl Drain {
             next_at: now,
             refusals: 0,
             asked: None,
+            siblings: 0,
             last: String::new(),
             pod,
         };
@@ -120,7 +133,9 @@ impl Drain {
         }
         let limits = self.limits;
         let mut work = vec![];
-        for (uid, going) in &mut self.going {
+        let others = self.going.values().any(|going| !going.pod.own);
+        // The pod that this daemon runs in goes last: until then somebody has to drain.
+        for (uid, going) in self.going.iter_mut().filter(|(_, going)| !going.pod.own || !others) {
             if let Some(call) = going.next(limits, now) {
                 if matches!(call, ClusterCall::Delete { .. }) {
                     self.forced += u32::from(going.pod.deleted_at.is_none());
@@ -184,7 +199,11 @@ impl Drain {
             return Progress::Failed(why.clone());
         }
         let settled = now.duration_since(self.started) >= SETTLE.try_into().unwrap_or_default();
-        if self.going.is_empty() && settled {
+        let held = !node.volumes_attached.is_empty()
+            && self
+                .emptied
+                .is_some_and(|at| now.duration_since(at) < VOLUMES.try_into().unwrap_or_default());
+        if self.going.is_empty() && settled && !held {
             return Progress::Done(self.report());
         }
         if now >= self.limits.until {
@@ -206,7 +225,8 @@ impl Drain {
             .filter(|going| !going.in_flight)
             .map(|going| going.wake(self.limits));
         let next = next.min().unwrap_or(settle);
-        next.min(self.limits.until).max(now)
+        // What is due was asked for already: what is left of it waits for news.
+        next.min(self.limits.until).max(now.checked_add(SOONEST).unwrap_or(now))
     }
 
     /// Pods that something holds back, each named once, for the log and for whoever is paged.
@@ -236,6 +256,18 @@ impl Drain {
 }
 
 impl Going {
+    /// Takes in how the pod looks now. A replacement that has become ready may have freed the budget.
+    fn see(&mut self, pod: &Pod, look: &Look, now: Timestamp) {
+        self.pod = pod.clone();
+        let Some(controller) = pod.controller().filter(|_| self.refusals > 0) else { return };
+        let same = |other: &&Pod| other.controller().as_ref() == Some(&controller);
+        let siblings = look.waiting.iter().filter(same).count();
+        if siblings < self.siblings {
+            self.next_at = self.next_at.min(now);
+        }
+        self.siblings = siblings;
+    }
+
     /// Exponential with a spread that is the pod's own: not all ask in the same instant.
     fn pause(&mut self, uid: &str, retry_after: Option<u32>) -> Duration {
         self.refusals += 1;

@@ -1,21 +1,22 @@
 //! One small machine per kind of step: what it asks, what it makes of the answer, how it is probed and undone.
 
+mod node;
+mod once;
+mod verify;
+
 use super::WebCall;
 use super::drain::{self, Drain, Progress};
 use super::saga::Work;
 use crate::model::{
-    Action, Answer, ClusterCall, Expect, Look, Node, NodePatch, Plan, PlannedStep, Reach, Refusal,
-    Taint, Undo,
+    Action, Answer, ClusterCall, Look, Node, NodePatch, Plan, PlannedStep, Reach, Undo,
 };
 use jiff::Timestamp;
-use std::time::Duration;
+use node::{CORDONED_BY, node_change, open};
+use once::Once;
+use verify::Verify;
 
-/// Who cordoned the node: only that incident takes the cordon back.
-pub(super) const CORDONED_BY: &str = "medevac.dev/cordoned-by";
 /// The mark of a rolling restart: a second one with the same key changes nothing.
 pub(super) const RESTART_KEY: &str = "medevac.dev/restart-key";
-/// How long a step that is only refused for being inconvenient is tried.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What became of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,92 +54,6 @@ pub(super) enum Machine {
     Nothing,
 }
 
-/// Waits until something holds, for long enough.
-#[derive(Debug)]
-pub(super) struct Verify {
-    expect: Expect,
-    hold: Duration,
-    until: Timestamp,
-    since: Option<Timestamp>,
-    movers: Vec<String>,
-}
-
-#[derive(Debug)]
-pub(super) struct Once {
-    work: Option<Work>,
-    done: Option<Result<String, String>>,
-    undo: Undo,
-    in_flight: bool,
-    next_at: Timestamp,
-    give_up: Timestamp,
-    tries: u32,
-    idempotent: bool,
-}
-
-impl Once {
-    fn machine(
-        work: Option<Work>,
-        undo: Undo,
-        note: &str,
-        until: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Machine {
-        let own = now.checked_add(PATIENCE).unwrap_or(now);
-        let done = work.is_none().then(|| Ok(note.to_owned()));
-        let give_up = until.map_or(own, |until| until.min(own)).max(now);
-        Machine::Call(Once {
-            work,
-            done,
-            undo,
-            in_flight: false,
-            next_at: now,
-            give_up,
-            tries: 0,
-            idempotent: true,
-        })
-    }
-
-    fn poll(&mut self, now: Timestamp) -> Option<Work> {
-        if self.in_flight || self.done.is_some() || self.next_at > now {
-            return None;
-        }
-        self.in_flight = true;
-        self.work.clone()
-    }
-
-    fn answer(&mut self, answer: Answer, now: Timestamp) {
-        self.in_flight = false;
-        self.tries += 1;
-        let (why, again) = match answer {
-            Answer::Done => {
-                self.done = Some(Ok(String::new()));
-                return;
-            }
-            Answer::Refused(
-                Refusal::Busy { message, .. }
-                | Refusal::Admission(message)
-                | Refusal::Changed(message),
-            ) => (message, true),
-            Answer::Refused(Refusal::Gone) => ("it is gone".into(), false),
-            Answer::Refused(
-                Refusal::Forbidden(why) | Refusal::Invalid(why) | Refusal::TwoBudgets(why),
-            ) => (why, false),
-            Answer::Refused(Refusal::Budget { message, .. }) => (message, true),
-            Answer::Refused(Refusal::NamespaceEnding) => {
-                ("its namespace is being deleted".into(), false)
-            }
-            Answer::Unknown(why) if self.idempotent => (why, true),
-            Answer::Unknown(why) => (format!("nobody knows whether it happened: {why}"), false),
-        };
-        if !again || now >= self.give_up {
-            self.done = Some(Err(why));
-            return;
-        }
-        let pause = Duration::from_millis(250 << self.tries.min(5));
-        self.next_at = now.checked_add(pause).unwrap_or(now);
-    }
-}
-
 /// The machine that carries `step` out, given what is true now.
 pub(super) fn start(plan: &Plan, step: &PlannedStep, look: &Look, now: Timestamp) -> Machine {
     let node = look.node.as_ref();
@@ -153,7 +68,11 @@ pub(super) fn start(plan: &Plan, step: &PlannedStep, look: &Look, now: Timestamp
             let (patch, undo, note) = node_change(&step.action, &plan.incident, node);
             let call = patch
                 .map(|patch| Work::Cluster(ClusterCall::PatchNode { name: name.clone(), patch }));
-            once(call, undo, &note)
+            let shows = matches!(undo, Undo::Uncordon { .. });
+            match once(call, undo, &note) {
+                Machine::Call(call) if shows => Machine::Call(call.shown()),
+                other => other,
+            }
         }
         Action::Drain { timeout, force } => {
             Machine::Drain(Drain::new(drain::limits(*timeout, *force, plan.until(), now), now))
@@ -181,87 +100,19 @@ pub(super) fn start(plan: &Plan, step: &PlannedStep, look: &Look, now: Timestamp
             let own = now.checked_add(within.0).unwrap_or(now);
             let until = plan.deadline.map_or(own, |deadline| deadline.max(now).min(own));
             let movers = plan.movers.clone();
-            Machine::Verify(Verify { expect: *expect, hold: hold.0, until, since: None, movers })
+            Machine::Verify(Verify::new(*expect, hold.0, until, movers))
         }
         Action::Http { method, url, body, timeout, idempotent } => {
-            let body =
-                body.clone().unwrap_or_else(|| serde_json::to_string(plan).unwrap_or_default());
+            let (method, url) = (method.clone(), url.clone());
+            let body = body.clone().unwrap_or_else(|| plan.to_json());
             let key = step.key.as_str().to_owned();
-            let call =
-                WebCall { method: method.clone(), url: url.clone(), body, timeout: timeout.0, key };
+            let call = WebCall { method, url, body, timeout: timeout.0, key };
             match once(Some(Work::Web(call)), Undo::Nothing, "") {
-                Machine::Call(call) => Machine::Call(Once { idempotent: *idempotent, ..call }),
+                Machine::Call(call) if !idempotent => Machine::Call(call.once_only()),
                 other => other,
             }
         }
         Action::Notify { .. } | Action::Escalate { .. } => Machine::Nothing,
-    }
-}
-
-/// What to change on the node, how that is undone, and what to say where nothing has to change.
-fn node_change(
-    action: &Action,
-    incident: &str,
-    node: Option<&Node>,
-) -> (Option<NodePatch>, Undo, String) {
-    let mut patch = NodePatch::default();
-    match action {
-        Action::Cordon { taint } => cordon(taint.as_ref(), incident, node),
-        Action::Uncordon => match node {
-            Some(node) if node.annotations.contains_key(CORDONED_BY) => {
-                patch.unschedulable = Some(false);
-                patch.annotations.insert(CORDONED_BY.into(), None);
-                (Some(patch), Undo::Nothing, String::new())
-            }
-            Some(node) if node.unschedulable => {
-                (None, Undo::Nothing, "left alone: a person had cordoned it".into())
-            }
-            _ => (None, Undo::Nothing, "it was not cordoned".into()),
-        },
-        Action::Taint { taint } => {
-            if node.is_some_and(|node| node.taints.contains(taint)) {
-                return (None, Undo::Nothing, "it was there already".into());
-            }
-            let undo = Undo::Untaint { key: taint.key.clone(), effect: taint.effect.clone() };
-            patch.taint = Some(taint.clone());
-            (Some(patch), undo, String::new())
-        }
-        Action::Label { key, value } => {
-            let before = node.and_then(|node| node.labels.get(key)).cloned();
-            patch.labels.insert(key.clone(), value.clone());
-            (Some(patch), Undo::Label { key: key.clone(), value: before }, String::new())
-        }
-        Action::Annotate { key, value } => {
-            let before = node.and_then(|node| node.annotations.get(key)).cloned();
-            patch.annotations.insert(key.clone(), value.clone());
-            (Some(patch), Undo::Annotate { key: key.clone(), value: before }, String::new())
-        }
-        _ => (None, Undo::Nothing, String::new()),
-    }
-}
-
-/// A person's cordon is left as it is; ours carries the incident's name.
-fn cordon(
-    taint: Option<&Taint>,
-    incident: &str,
-    node: Option<&Node>,
-) -> (Option<NodePatch>, Undo, String) {
-    let mut patch = NodePatch::default();
-    let by = node.and_then(|node| node.annotations.get(CORDONED_BY));
-    let ours = by.is_some_and(|by| by == incident);
-    let theirs = node.is_some_and(|node| node.unschedulable) && !ours;
-    if !theirs {
-        patch.unschedulable = Some(true);
-        patch.annotations.insert(CORDONED_BY.into(), Some(incident.into()));
-    }
-    let there = |taint: &&Taint| node.is_some_and(|node| node.taints.contains(taint));
-    patch.taint = taint.filter(|taint| ours || !there(taint)).cloned();
-    let untaint = patch.taint.as_ref().map(|taint| (taint.key.clone(), taint.effect.clone()));
-    let note = if theirs { "a person had cordoned it".into() } else { String::new() };
-    match (theirs, untaint) {
-        (false, taint) => (Some(patch), Undo::Uncordon { taint }, note),
-        (true, Some((key, effect))) => (Some(patch), Undo::Untaint { key, effect }, note),
-        (true, None) => (None, Undo::Nothing, note),
     }
 }
 
@@ -286,9 +137,10 @@ pub(super) fn undo(
         Undo::Nothing | Undo::Scale { .. } => return None,
         Undo::Uncordon { taint } => {
             let by = look.node.as_ref().and_then(|node| node.annotations.get(CORDONED_BY));
-            if by.is_some_and(|by| *by == plan.incident) {
-                patch.unschedulable = Some(false);
-                patch.annotations.insert(CORDONED_BY.into(), None);
+            if let Some(node) =
+                look.node.as_ref().filter(|_| by.is_some_and(|by| *by == plan.incident))
+            {
+                open(&mut patch, node);
             }
             patch.untaint = taint.clone();
         }
@@ -369,11 +221,7 @@ impl Machine {
     pub(super) fn status(&mut self, look: &Look, cleared: bool, now: Timestamp) -> Status {
         let done = |note: String| Status::Done { note, undo: Undo::Nothing };
         match self {
-            Machine::Call(once) => match &once.done {
-                Some(Ok(note)) => Status::Done { note: note.clone(), undo: once.undo.clone() },
-                Some(Err(why)) => Status::Failed(why.clone()),
-                None => Status::Working,
-            },
+            Machine::Call(once) => once.status(look, now),
             Machine::Drain(drain) => match drain.progress(look, now) {
                 Progress::Working => Status::Working,
                 Progress::Done(report) => done(report),
@@ -390,7 +238,7 @@ impl Machine {
     /// When to look again, if nothing happens before.
     pub(super) fn wake_at(&self, now: Timestamp) -> Option<Timestamp> {
         match self {
-            Machine::Call(once) => (!once.in_flight).then_some(once.next_at),
+            Machine::Call(once) => once.wake_at(),
             Machine::Drain(drain) => Some(drain.wake_at(now)),
             Machine::Until(at) => Some(*at),
             Machine::Verify(verify) => Some(verify.wake_at()),
@@ -403,82 +251,6 @@ impl Machine {
         match self {
             Machine::Drain(drain) => drain.stuck(now),
             Machine::Call(_) | Machine::Until(_) | Machine::Verify(_) | Machine::Nothing => vec![],
-        }
-    }
-}
-
-impl Verify {
-    fn status(&mut self, look: &Look, cleared: bool, now: Timestamp) -> Status {
-        if !self.holds(look, cleared) {
-            self.since = None;
-            let missing = self.missing(look);
-            return if now >= self.until { Status::Failed(missing) } else { Status::Working };
-        }
-        let from = *self.since.get_or_insert(now);
-        if now.duration_since(from) >= self.hold.try_into().unwrap_or_default() {
-            return Status::Done { note: self.met().into(), undo: Undo::Nothing };
-        }
-        if now < self.until {
-            return Status::Working;
-        }
-        Status::Failed("it did not hold for long enough".into())
-    }
-
-    fn wake_at(&self) -> Timestamp {
-        let held = self.since.and_then(|since| since.checked_add(self.hold).ok());
-        held.map_or(self.until, |held| held.min(self.until))
-    }
-
-    fn met(&self) -> &'static str {
-        match self.expect {
-            Expect::AlertCleared => "the alert has cleared",
-            Expect::NodeReady => "the node is Ready",
-            Expect::NodeEmpty => "nothing is left on the node",
-            Expect::PodsRunning => "all pods are running",
-        }
-    }
-
-    fn holds(&self, look: &Look, cleared: bool) -> bool {
-        if look.stale {
-            return false;
-        }
-        match self.expect {
-            Expect::AlertCleared => cleared,
-            Expect::NodeReady => look.node.as_ref().is_some_and(|node| node.ready),
-            Expect::NodeEmpty => look.pods.iter().all(|pod| pod.stays().is_some()),
-            Expect::PodsRunning => {
-                let whole = |of: &crate::model::Workload| {
-                    of.ready >= of.replicas && of.updated >= of.replicas
-                };
-                look.workload.as_ref().is_none_or(whole) && self.waiting(look).next().is_none()
-            }
-        }
-    }
-
-    /// The replacements that are not running yet.
-    fn waiting<'a>(&'a self, look: &'a Look) -> impl Iterator<Item = String> + 'a {
-        let ours =
-            |pod: &&crate::model::Pod| pod.controller().is_some_and(|by| self.movers.contains(&by));
-        look.waiting.iter().filter(ours).map(crate::model::Pod::full_name)
-    }
-
-    fn missing(&self, look: &Look) -> String {
-        match self.expect {
-            Expect::AlertCleared => "the alert still fires".into(),
-            Expect::NodeReady => "the node is not Ready".into(),
-            Expect::NodeEmpty => {
-                let left = look.pods.iter().filter(|pod| pod.stays().is_none()).count();
-                format!("{left} pods are left on the node")
-            }
-            Expect::PodsRunning => {
-                let waiting: Vec<String> = self.waiting(look).take(5).collect();
-                match (&look.workload, waiting.is_empty()) {
-                    (Some(of), true) => {
-                        format!("{} of {} replicas are ready", of.ready, of.replicas)
-                    }
-                    _ => format!("not running yet: {}", waiting.join(", ")),
-                }
-            }
         }
     }
 }

@@ -15,7 +15,7 @@ pub(crate) async fn a_missing_right_is_named(plane: Arc<Plane>) {
     orders.kubeconfig = Some(plane.powerless.clone());
     let daemon = daemon::start(&orders, Door::default()).await;
     let client = medevac::adapters::kubernetes::connect(Some(&plane.powerless)).await.unwrap();
-    let view = medevac::adapters::kubernetes::KubernetesView::start(&client);
+    let view = medevac::adapters::kubernetes::KubernetesView::start(&client, None);
     let wanted = "the right `list` on `nodes` is missing: grant it to powerless";
     let said = until("the watch of nodes is refused, in words", || async {
         let said = view.waiting_for().join("\n");

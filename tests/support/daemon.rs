@@ -108,7 +108,8 @@ pub(crate) async fn start(orders: &Orders, door: Door) -> Running {
         Some(kubeconfig) => {
             client();
             let kube = kubernetes::connect(Some(kubeconfig)).await.unwrap();
-            let (view, control) = (KubernetesView::start(&kube), KubernetesControl::new(kube));
+            let (view, control) =
+                (KubernetesView::start(&kube, None), KubernetesControl::new(kube));
             serve(orders, door, view, control).await
         }
         None => {

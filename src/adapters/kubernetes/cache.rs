@@ -17,12 +17,18 @@ pub(super) struct Cache {
     /// Pods with a controller that are not ready.
     waiting: BTreeSet<PodKey>,
     workloads: BTreeMap<WorkloadKey, Workload>,
+    /// The pod that this daemon runs in, where it runs in one.
+    own: Option<PodKey>,
 }
 
 /// More pods than this on the way say nothing more to anybody.
 const MOST_WAITING: usize = 1000;
 
 impl Cache {
+    pub(super) fn new(own: Option<PodKey>) -> Cache {
+        Cache { own, ..Cache::default() }
+    }
+
     pub(super) fn put_node(&mut self, node: Node) {
         self.drop_node(&node.name);
         for alias in
@@ -42,8 +48,9 @@ impl Cache {
         }
     }
 
-    pub(super) fn put_pod(&mut self, pod: Pod) {
+    pub(super) fn put_pod(&mut self, mut pod: Pod) {
         let key = (pod.namespace.clone(), pod.name.clone());
+        pod.own = self.own.as_ref() == Some(&key);
         self.drop_pod(&key);
         if !pod.node.is_empty() {
             self.by_node.entry(pod.node.clone()).or_default().insert(key.clone());

@@ -60,6 +60,10 @@ pub(super) fn node(node: &core::Node) -> Node {
             .find(|address| address.type_ == "InternalIP")
             .map(|address| address.address.clone())
             .unwrap_or_default(),
+        volumes_attached: status
+            .and_then(|status| status.volumes_attached.as_ref())
+            .map(|all| all.iter().map(|volume| volume.name.clone()).collect())
+            .unwrap_or_default(),
         labels,
     }
 }
@@ -101,6 +105,7 @@ pub(super) fn pod(pod: &core::Pod) -> Pod {
         grace: u32::try_from(grace).unwrap_or(30),
         deleted_at: pod.metadata.deletion_timestamp.as_ref().map(|time| time.0),
         finalizers: pod.metadata.finalizers.clone().unwrap_or_default(),
+        own: false,
     }
 }
 

@@ -51,11 +51,14 @@ struct Shared {
 }
 
 impl KubernetesView {
-    /// Starts watching.
-    pub fn start(client: &Client) -> KubernetesView {
+    /// Starts watching. `own` is namespace and name of the pod that the daemon runs in.
+    pub fn start(client: &Client, own: Option<(String, String)>) -> KubernetesView {
         let (news, receiver) = watch::channel(0);
-        let shared =
-            Shared { cache: Arc::default(), news: Arc::new(news), pending: Arc::default() };
+        let shared = Shared {
+            cache: Arc::new(RwLock::new(Cache::new(own))),
+            news: Arc::new(news),
+            pending: Arc::default(),
+        };
         let mut tasks = JoinSet::new();
         let all = watcher::Config::default();
         // What has ended is of no interest to a drain: the server leaves it out.

@@ -27,7 +27,7 @@ fn pod(name: &str, grace: u32) -> Pod {
 }
 
 fn look(pods: Vec<Pod>) -> Look {
-    let node = Node { name: "n".into(), unschedulable: true, ..Node::default() };
+    let node = Node { name: "n".into(), unschedulable: true, ready: true, ..Node::default() };
     Look { node: Some(node), pods, ..Look::default() }
 }
 
@@ -174,4 +174,43 @@ fn another_pod_of_the_same_name_is_another_pod() {
     let mut second = pod("a", 30);
     second.uid = "uid-new".into();
     assert_eq!(asked(&drain.poll(&look(vec![second]), at(1))), [("evict", 30)]);
+}
+
+#[test]
+fn a_replacement_that_becomes_ready_is_a_reason_to_ask_at_once() {
+    let mut drain = drain(100, true);
+    let full = |waiting: usize| Look {
+        waiting: (0..waiting).map(|n| pod(&format!("w{n}"), 1)).collect(),
+        ..look(vec![pod("a", 30)])
+    };
+    drain.poll(&full(0), T0);
+    let refusal = Refusal::Budget { retry_after: Some(30), message: "budget".into() };
+    drain.answer("uid-a", Answer::Refused(refusal), T0);
+    assert_eq!(asked(&drain.poll(&full(1), at(1))), []);
+    assert_eq!(asked(&drain.poll(&full(0), at(2))), [("evict", 30)]);
+}
+
+#[test]
+fn on_a_silent_node_nobody_waits_for_pods_that_nobody_ends() {
+    let mut drain = drain(100, false);
+    let mut told = pod("a", 5);
+    drain.poll(&look(vec![told.clone()]), T0);
+    told.deleted_at = Some(at(5));
+    let mut silent = look(vec![told]);
+    assert_eq!(drain.progress(&silent, at(6)), Progress::Working);
+    silent.node.as_mut().unwrap().ready = false;
+    assert_eq!(drain.progress(&silent, at(6)), Progress::Done("1 pods moved".into()));
+}
+
+#[test]
+fn volumes_are_let_go_of_first_and_our_own_pod_goes_last() {
+    let mut drain = drain(100, true);
+    let mut own = pod("own", 5);
+    own.own = true;
+    assert_eq!(drain.poll(&look(vec![own.clone(), pod("a", 5)]), T0).len(), 1);
+    assert_eq!(drain.poll(&look(vec![own]), at(1))[0].0, "uid-own");
+    let mut empty = look(vec![]);
+    empty.node.as_mut().unwrap().volumes_attached = vec!["vol-1".into()];
+    assert_eq!(drain.progress(&empty, at(6)), Progress::Working);
+    assert!(matches!(drain.progress(&empty, at(17)), Progress::Done(_)), "but not for ever");
 }

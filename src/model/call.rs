@@ -1,0 +1,91 @@
+//! What may be asked of the cluster, and what comes back.
+
+use super::{Taint, WorkloadKind};
+use std::collections::BTreeMap;
+
+/// What to change on a node, in one request.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NodePatch {
+    pub unschedulable: Option<bool>,
+    pub taint: Option<Taint>,
+    /// Key and effect of the taint to take away.
+    pub untaint: Option<(String, String)>,
+    /// `None` takes the label away.
+    pub labels: BTreeMap<String, Option<String>>,
+    pub annotations: BTreeMap<String, Option<String>>,
+}
+
+/// A request that changes the cluster. Every verb carries what makes a repetition harmless.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClusterCall {
+    PatchNode {
+        name: String,
+        patch: NodePatch,
+    },
+    /// Through the eviction API, with the UID as a precondition. Grace in seconds, at least 1.
+    Evict {
+        namespace: String,
+        name: String,
+        uid: String,
+        grace: u32,
+    },
+    /// Past the disruption budgets, with the UID as a precondition. Grace in seconds, at least 1.
+    Delete {
+        namespace: String,
+        name: String,
+        uid: String,
+        grace: u32,
+    },
+    /// A rolling restart, marked with the step's key so that a second one changes nothing.
+    Restart {
+        kind: WorkloadKind,
+        namespace: String,
+        name: String,
+        key: String,
+    },
+    Scale {
+        kind: WorkloadKind,
+        namespace: String,
+        name: String,
+        replicas: u32,
+    },
+}
+
+impl ClusterCall {
+    /// Cordons and taints go before everything else: they stop new work from landing.
+    pub fn urgent(&self) -> bool {
+        matches!(self, ClusterCall::PatchNode { .. })
+    }
+}
+
+/// What the API server, or any other outside party, answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    Done,
+    Refused(Refusal),
+    /// No answer came: the effect may or may not have happened.
+    Unknown(String),
+}
+
+/// Each refusal asks for another reaction: see the drain checklist in the operator's documentation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// 429: the disruption budget is used up; with seconds, it is "still being processed".
+    Budget { retry_after: Option<u32>, message: String },
+    /// 500: more than one budget selects the pod. It will not change by itself.
+    TwoBudgets(String),
+    /// 404.
+    Gone,
+    /// 409: another object has that name now, or the object changed under us.
+    Changed(String),
+    /// 403 by RBAC: names the verb and resource that are missing.
+    Forbidden(String),
+    /// 403 while the namespace is being deleted.
+    NamespaceEnding,
+    /// An admission webhook said no.
+    Admission(String),
+    /// 5xx, 504, a lost connection before anything was sent: try again.
+    Busy { retry_after: Option<u32>, message: String },
+    /// Anything else: trying again would not help.
+    Invalid(String),
+}

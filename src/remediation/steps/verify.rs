@@ -1,0 +1,101 @@
+//! Did it help? Waits until something holds, for long enough.
+
+use super::Status;
+use crate::model::{Expect, Look, Undo};
+use jiff::Timestamp;
+use std::time::Duration;
+
+/// Waits until something holds, for long enough.
+#[derive(Debug)]
+pub(in crate::remediation) struct Verify {
+    expect: Expect,
+    hold: Duration,
+    until: Timestamp,
+    since: Option<Timestamp>,
+    movers: Vec<String>,
+}
+
+impl Verify {
+    pub(super) fn new(
+        expect: Expect,
+        hold: Duration,
+        until: Timestamp,
+        movers: Vec<String>,
+    ) -> Verify {
+        Verify { expect, hold, until, since: None, movers }
+    }
+
+    pub(super) fn status(&mut self, look: &Look, cleared: bool, now: Timestamp) -> Status {
+        if !self.holds(look, cleared) {
+            self.since = None;
+            let missing = self.missing(look);
+            return if now >= self.until { Status::Failed(missing) } else { Status::Working };
+        }
+        let from = *self.since.get_or_insert(now);
+        if now.duration_since(from) >= self.hold.try_into().unwrap_or_default() {
+            return Status::Done { note: self.met().into(), undo: Undo::Nothing };
+        }
+        if now < self.until {
+            return Status::Working;
+        }
+        Status::Failed("it did not hold for long enough".into())
+    }
+
+    pub(super) fn wake_at(&self) -> Timestamp {
+        let held = self.since.and_then(|since| since.checked_add(self.hold).ok());
+        held.map_or(self.until, |held| held.min(self.until))
+    }
+
+    fn met(&self) -> &'static str {
+        match self.expect {
+            Expect::AlertCleared => "the alert has cleared",
+            Expect::NodeReady => "the node is Ready",
+            Expect::NodeEmpty => "nothing is left on the node",
+            Expect::PodsRunning => "all pods are running",
+        }
+    }
+
+    fn holds(&self, look: &Look, cleared: bool) -> bool {
+        if look.stale {
+            return false;
+        }
+        match self.expect {
+            Expect::AlertCleared => cleared,
+            Expect::NodeReady => look.node.as_ref().is_some_and(|node| node.ready),
+            Expect::NodeEmpty => look.pods.iter().all(|pod| pod.stays().is_some()),
+            Expect::PodsRunning => {
+                let whole = |of: &crate::model::Workload| {
+                    of.ready >= of.replicas && of.updated >= of.replicas
+                };
+                look.workload.as_ref().is_none_or(whole) && self.waiting(look).next().is_none()
+            }
+        }
+    }
+
+    /// The replacements that are not running yet.
+    fn waiting<'a>(&'a self, look: &'a Look) -> impl Iterator<Item = String> + 'a {
+        let ours =
+            |pod: &&crate::model::Pod| pod.controller().is_some_and(|by| self.movers.contains(&by));
+        look.waiting.iter().filter(ours).map(crate::model::Pod::full_name)
+    }
+
+    fn missing(&self, look: &Look) -> String {
+        match self.expect {
+            Expect::AlertCleared => "the alert still fires".into(),
+            Expect::NodeReady => "the node is not Ready".into(),
+            Expect::NodeEmpty => {
+                let left = look.pods.iter().filter(|pod| pod.stays().is_none()).count();
+                format!("{left} pods are left on the node")
+            }
+            Expect::PodsRunning => {
+                let waiting: Vec<String> = self.waiting(look).take(5).collect();
+                match (&look.workload, waiting.is_empty()) {
+                    (Some(of), true) => {
+                        format!("{} of {} replicas are ready", of.ready, of.replicas)
+                    }
+                    _ => format!("not running yet: {}", waiting.join(", ")),
+                }
+            }
+        }
+    }
+}
