@@ -58,7 +58,7 @@ pub enum Exit {
 impl Exit {
     /// The error with its causes, once each.
     pub fn from_error(error: &dyn Error) -> Exit {
-        Exit::Failed(words::chain(error))
+        Exit::Failed(crate::model::chain(error))
     }
 
     pub fn code(self) -> ExitCode {

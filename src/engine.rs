@@ -36,10 +36,20 @@ pub enum Said {
 }
 
 impl Said {
+    /// The id of the input that it answers.
+    pub fn cause(&self) -> Option<&str> {
+        match self {
+            Said::Change(envelope) => envelope.cause.iter().last(),
+            Said::Decision(envelope) => envelope.cause.iter().last(),
+        }
+    }
+}
+
+impl Input {
     pub fn id(&self) -> &crate::model::Id {
         match self {
-            Said::Change(envelope) => &envelope.id,
-            Said::Decision(envelope) => &envelope.id,
+            Input::Event(envelope) => &envelope.id,
+            Input::Outcome(envelope) => &envelope.id,
         }
     }
 }

@@ -5,11 +5,13 @@
 //! May import: `model`.
 
 mod fold;
+mod insist;
 mod kv;
 mod record;
 mod subject;
 
 pub use fold::{Fold, Saved, recover, save};
+pub use insist::insist;
 pub use kv::{Condition, Kv, KvChange, KvEntry, Revision};
 pub use record::{BadRecord, Entry, Record};
 pub use subject::{BadSubject, Stream, Subject};

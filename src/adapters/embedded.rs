@@ -4,6 +4,7 @@
 //! it, nothing is better tested, and with group commit it is within a third of a plain file.
 //! One thread writes and commits (`writer`), readers have connections of their own (`reader`).
 
+mod checkpoint;
 mod consumer;
 mod lock;
 mod reader;
@@ -136,7 +137,7 @@ impl Embedded {
         let bad = |source| OpenError::Database { path: path.clone(), source };
         let (commands, inbox) = std::sync::mpsc::sync_channel(QUEUE);
         let (writer, last) =
-            Writer::new(connection, options, Arc::clone(&now), Arc::clone(&watchers))
+            Writer::new(connection, &path, options, Arc::clone(&now), Arc::clone(&watchers))
                 .map_err(bad)?;
         let readers = Readers::new(&path).map_err(bad)?;
         let thread = std::thread::Builder::new().name("medevac-log".into());

@@ -73,7 +73,7 @@ impl Daemon {
             None => request,
         };
         let response = request.timeout(Duration::from_secs(30)).send().await.map_err(|error| {
-            let why = words::chain(&error.without_url());
+            let why = crate::model::chain(&error.without_url());
             Exit::Failed(format!(
                 "no daemon answers at {}: {why}; is it running? Give --url",
                 self.url

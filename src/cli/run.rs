@@ -167,7 +167,7 @@ async fn serve(config: Config) -> Result<(), Exit> {
         .map_err(|e| failed(&e))?;
     let kube = kubernetes::connect(config.kubeconfig.as_deref())
         .await
-        .map_err(|e| Exit::Usage(words::chain(&e)))?;
+        .map_err(|e| Exit::Usage(crate::model::chain(&e)))?;
     let view = KubernetesView::start(&kube, own_pod());
     let metrics = Metrics::default();
     metrics.rules_loaded(ruleset.rules.len());
@@ -219,7 +219,7 @@ fn own_pod() -> Option<(String, String)> {
 
 fn open(directory: &Path) -> Result<Embedded, Exit> {
     let log = Embedded::open(directory, Options::default(), System)
-        .map_err(|e| Exit::Usage(words::chain(&e)))?;
+        .map_err(|e| Exit::Usage(crate::model::chain(&e)))?;
     let healed = log.healed();
     if healed.discarded_bytes > 0 {
         tracing::warn!(

@@ -1,10 +1,7 @@
 //! Printing: to people with colour, to pipes without.
 
 use anstyle::{AnsiColor, Style};
-use std::{
-    error::Error,
-    io::{IsTerminal, Write},
-};
+use std::io::{IsTerminal, Write};
 
 /// A line on standard output. A reader who went away is no fault.
 pub(super) fn say(line: &str) {
@@ -33,20 +30,6 @@ pub(super) fn colour() -> bool {
 
 pub(super) fn paint(text: &str, style: Style, colour: bool) -> String {
     if colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
-}
-
-/// The error and its causes, none said twice.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
 }
 
 /// Outside text for a terminal: no control characters, so no escape sequences.

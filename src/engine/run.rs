@@ -5,7 +5,7 @@ use crate::clock::Clock;
 use crate::log::{
     self, Condition, Consumer, Delivered, Fold, Kv, Log, LogError, Policy, Record, Seq, Stream,
 };
-use crate::model::{Decision, Event, Id, Incident, IncidentChange, Outcome, kind};
+use crate::model::{Decision, Event, Incident, IncidentChange, Outcome, kind};
 use crate::rules::Ruleset;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::watch;
@@ -17,6 +17,8 @@ const ALL: [Stream; 3] = [Stream::Events, Stream::Decisions, Stream::Outcomes];
 const BATCH: usize = 256;
 /// Records between two snapshots: what a start has to read again.
 const SNAPSHOT_EVERY: u64 = 10_000;
+/// Before a full log is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
 /// Where `/api/v1/incidents` finds them.
 pub const INCIDENTS: &str = "incidents";
 /// A resolved incident stays in the index for so long.
@@ -79,13 +81,13 @@ pub async fn run<L: Log + Kv>(
     witness: impl Witness,
 ) -> Result<(), LogError> {
     let mut consumer = log.consumer(NAME, &INPUTS, Policy::default()).await?;
-    let (mut state, recorded) = recover(&log, consumer.floor()).await?;
+    let (mut state, answered) = recover(&log, consumer.floor()).await?;
     let mut saved = state.inputs_upto;
     index(&log, &mut state).await?;
     loop {
         let batch = consumer.next(BATCH).await?;
         let rules = Arc::clone(&rules.borrow());
-        let said = decide(&rules, &mut state, &batch, &recorded, &clock, &witness);
+        let said = decide(&rules, &mut state, &batch, &answered, &clock, &witness);
         record(&log, &clock, &mut state, &said).await?;
         index(&log, &mut state).await?;
         for delivered in &batch {
@@ -99,14 +101,14 @@ pub async fn run<L: Log + Kv>(
     }
 }
 
-/// The state as it was when the last event was acknowledged, and the ids of what was said since then:
-/// it counts already, and must not be said again.
-async fn recover<L: Log + Kv>(log: &L, floor: Seq) -> Result<(State, BTreeSet<Id>), LogError> {
+/// The state as it was when the last input was acknowledged, with all that was said since; and the ids of the
+/// inputs after it that were answered: what is appended together stands or falls together.
+async fn recover<L: Log + Kv>(log: &L, floor: Seq) -> Result<(State, BTreeSet<String>), LogError> {
     let snapshot = Kv::get(log, "snapshots", NAME).await?;
     let saved =
         snapshot.and_then(|entry| serde_json::from_slice::<log::Saved<State>>(&entry.value).ok());
     let (mut state, mut at) = saved.map_or_else(Default::default, |saved| (saved.state, saved.seq));
-    let mut recorded = BTreeSet::new();
+    let mut answered = BTreeSet::new();
     loop {
         let page = log.read(at, &ALL, 1024).await?;
         for record in &page {
@@ -118,14 +120,14 @@ async fn recover<L: Log + Kv>(log: &L, floor: Seq) -> Result<(State, BTreeSet<Id
                 Some(Heard::Said(said)) => {
                     state.said(Some(record.seq), &said);
                     if record.seq > floor {
-                        recorded.insert(said.id().clone());
+                        answered.extend(said.cause().map(str::to_owned));
                     }
                 }
                 Some(Heard::Input(_)) | None => {}
             }
         }
         if page.len() < 1024 {
-            return Ok((state, recorded));
+            return Ok((state, answered));
         }
     }
 }
@@ -134,16 +136,24 @@ fn decide(
     rules: &Ruleset,
     state: &mut State,
     batch: &[Delivered],
-    recorded: &BTreeSet<Id>,
+    answered: &BTreeSet<String>,
     clock: &impl Clock,
     witness: &impl Witness,
 ) -> Vec<Said> {
     let mut all = vec![];
     for Delivered { record, .. } in batch {
         let Some(Heard::Input(input)) = read(record) else { continue };
+        if record.seq <= state.inputs_upto {
+            // A snapshot holds it already.
+            continue;
+        }
+        if answered.contains(input.id().as_str()) {
+            // Another life decided on it and died before it said so to the consumer.
+            state.replay(record.seq, &input, record.at);
+            continue;
+        }
         let mut misses = vec![];
-        let mut said = step(rules, state, record.seq, &input, record.at, &mut misses);
-        said.retain(|said| !recorded.contains(said.id()));
+        let said = step(rules, state, record.seq, &input, record.at, &mut misses);
         misses.iter().for_each(|miss| witness.missed(miss));
         let kind = match &input {
             Input::Event(event) => event.kind.as_str(),
@@ -170,20 +180,11 @@ async fn record(
     if said.is_empty() {
         return Ok(());
     }
-    loop {
-        match log.append(said.iter().map(entry).collect()).await {
-            Ok(appended) => {
-                let last = appended.iter().map(|one| one.seq).max().unwrap_or_default();
-                state.said_upto = state.said_upto.max(last);
-                return Ok(());
-            }
-            Err(error @ LogError::Full(_)) => {
-                tracing::error!(%error, "decisions wait until the log has room");
-                clock.after(Duration::from_secs(1)).await;
-            }
-            Err(error) => return Err(error),
-        }
-    }
+    let entries = said.iter().map(entry).collect();
+    let appended = log::insist(log, entries, "decisions wait", || clock.after(AGAIN)).await?;
+    let last = appended.iter().map(|one| one.seq).max().unwrap_or_default();
+    state.said_upto = state.said_upto.max(last);
+    Ok(())
 }
 
 /// Brings the index of incidents up to date.

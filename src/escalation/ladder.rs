@@ -57,10 +57,15 @@ pub struct State {
     cases: BTreeMap<String, Case>,
     ladders: BTreeMap<String, Ladder>,
     pub outbox: Outbox,
+    /// Notes that were decided to be sent: a repetition after a restart is not another one.
+    #[serde(default)]
+    noted: BTreeSet<PageKey>,
     /// Position up to which inputs are folded in.
     pub upto: u64,
 }
 
+/// Notes remembered.
+const MOST_NOTES: usize = 10_000;
 /// After nobody answered, the calling starts over so often.
 const AGAIN: Duration = Duration::from_secs(1800);
 
@@ -86,6 +91,14 @@ impl State {
     /// Takes in what was recorded.
     pub fn fold(&mut self, incident: &str, step: &PageStep, now: Timestamp) {
         self.outbox.fold(step, now);
+        if let PageStep::Intent { key, .. } = step
+            && key.kind == PageKind::Note
+        {
+            self.noted.insert(key.clone());
+            if self.noted.len() > MOST_NOTES {
+                self.noted.pop_first();
+            }
+        }
         if let PageStep::Calling { policy, level, nth, until, why } = step {
             let ladder = self.ladders.entry(incident.to_owned()).or_insert_with(|| Ladder {
                 policy: policy.clone(),
@@ -263,7 +276,7 @@ impl State {
                     contact,
                     kind: PageKind::Note,
                 };
-                if self.outbox.knows(&key) {
+                if self.noted.contains(&key) {
                     vec![]
                 } else {
                     vec![(incident, PageStep::Intent { key, report })]

@@ -14,6 +14,8 @@ const NAME: &str = "escalation";
 const ESCALATION: &str = "medevac/escalation";
 const STREAMS: [Stream; 2] = [Stream::Decisions, Stream::Outcomes];
 const SNAPSHOT_EVERY: u64 = 10_000;
+/// Before a full log is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// What the shell tells of its work, for metrics.
 pub trait Witness: Clone + Send + Sync + 'static {
@@ -236,11 +238,8 @@ impl<L: Log, C: Clock, W: Witness> Room<L, C, W> {
             log::Entry::of(Stream::Outcomes, &envelope)
         };
         let entries: Vec<log::Entry> = said.iter().map(entry).collect();
-        while let Err(error) = self.log.append(entries.clone()).await {
-            let LogError::Full(_) = error else { return Err(error) };
-            tracing::error!(%error, "pages wait until the log has room");
-            self.clock.after(Duration::from_secs(1)).await;
-        }
+        let pause = || self.clock.after(AGAIN);
+        log::insist(&self.log, entries, "pages wait", pause).await?;
         for (incident, step) in &said {
             if let PageStep::Unanswered { why, .. } = step {
                 // Another road than the pagers: the daemon's own log, and a metric that an alert watches.

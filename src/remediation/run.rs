@@ -15,6 +15,8 @@ use tracing::Instrument;
 
 const NAME: &str = "remediation";
 const REMEDIATION: &str = "medevac/remediation";
+/// Before a full log is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
 /// Records between two snapshots.
 const SNAPSHOT_EVERY: u64 = 10_000;
 
@@ -353,16 +355,8 @@ where
             log::Entry::of(Stream::Outcomes, &envelope)
         };
         let lines: Vec<log::Entry> = (0..).zip(entries).map(line).collect();
-        loop {
-            match self.log.append(lines.clone()).await {
-                Ok(_) => break,
-                Err(error @ LogError::Full(_)) => {
-                    tracing::error!(%error, "nothing is done until it can be recorded");
-                    self.clock.after(Duration::from_secs(1)).await;
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        let pause = || self.clock.after(AGAIN);
+        log::insist(&self.log, lines, "nothing is done", pause).await?;
         for entry in entries {
             tell(entry);
             if let Err(error) = self.saga.recorded(entry, look, now) {

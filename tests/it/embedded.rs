@@ -227,3 +227,39 @@ async fn two_hundred_kills_lose_nothing_and_repeat_nothing() {
     }
     assert!(acknowledged.len() >= 200);
 }
+
+/// A clock that a test moves.
+#[derive(Clone, Default)]
+struct Hands(std::sync::Arc<std::sync::atomic::AtomicI64>);
+
+impl medevac::clock::Clock for Hands {
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::from_second(self.0.load(std::sync::atomic::Ordering::SeqCst)).unwrap()
+    }
+
+    async fn until(&self, _: Option<jiff::Timestamp>) {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn what_is_old_goes_and_so_does_the_memory_of_duplicates() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Hands::default();
+    let options =
+        Options { segment_bytes: 1, max_age: Duration::from_secs(3600), ..Options::default() };
+    let log = Embedded::open(directory.path(), options, clock.clone()).unwrap();
+    log.append(vec![entry(Stream::Events, "old")]).await.unwrap();
+    clock.0.store(1800, std::sync::atomic::Ordering::SeqCst);
+    let again = log.append(vec![entry(Stream::Events, "old")]).await.unwrap();
+    assert!(again[0].duplicate, "the window moves with what is appended");
+    log.append(vec![entry(Stream::Events, "middle")]).await.unwrap();
+    let later = log.append(vec![entry(Stream::Events, "old")]).await.unwrap();
+    assert!(!later[0].duplicate, "half an hour is longer than the window");
+    clock.0.store(4000, std::sync::atomic::Ordering::SeqCst);
+    log.append(vec![entry(Stream::Events, "new")]).await.unwrap();
+    log.append(vec![entry(Stream::Events, "newer")]).await.unwrap();
+    let kept: Vec<u64> =
+        log.read(0, &[Stream::Events], 10).await.unwrap().iter().map(|record| record.seq).collect();
+    assert_eq!(kept, [2, 3, 4, 5], "only the first is older than an hour");
+}

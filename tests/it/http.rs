@@ -388,3 +388,82 @@ async fn what_is_too_large_or_no_body_is_refused_with_a_reason() {
     let not_post = client().get(format!("{}{AM}", daemon.url)).send().await.unwrap();
     assert_eq!(not_post.status().as_u16(), 405, "never redirected");
 }
+
+#[tokio::test]
+async fn a_log_that_cannot_accept_answers_503_and_takes_it_later() {
+    use medevac::adapters::embedded::{Embedded, Options};
+    use medevac::api::{Gate, Readiness, Server, Site, router};
+    use medevac::clock::System;
+    use medevac::simulation::{Practice, World};
+
+    #[derive(Clone)]
+    struct Always;
+    impl Readiness for Always {
+        fn not_ready(&self) -> Vec<String> {
+            vec![]
+        }
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let serve = async |hard_limit: u64| {
+        let options = Options { hard_limit, ..Options::default() };
+        let log = Embedded::open(directory.path(), options, System).unwrap();
+        let view = Practice::new(World::default(), System);
+        let intake = medevac::sources::Intake {
+            log: log.clone(),
+            clock: System,
+            view,
+            cluster: None,
+            truncated: None,
+        };
+        let metrics = medevac::telemetry::Metrics::default();
+        let site = Site { intake, gate: Gate::new(&Auth::default()), metrics, readiness: Always };
+        let server =
+            Server::bind(([127, 0, 0, 1], 0).into(), None, &Auth::default()).await.unwrap();
+        let url = format!("http://{}", server.address().unwrap());
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let task = tokio::spawn(server.run(router(site), stopped));
+        (url, log, stop, task)
+    };
+    let body = |n: usize| {
+        let labels = json!({ "alertname": format!("A{n}"), "pad": "x".repeat(40_000) });
+        json!({ "alerts": [{ "status": "firing", "labels": labels, "startsAt": "2026-09-18T08:20:00Z" }] }).to_string()
+    };
+    let (url, log, stop, task) = serve(1 << 20).await;
+    let mut accepted = 0;
+    let refused = loop {
+        match post(&url, AM, "application/json", body(accepted)).await {
+            (200, _) => accepted += 1,
+            other => break other,
+        }
+        assert!(accepted < 100);
+    };
+    assert_eq!(refused.0, 503, "{refused:?}: never a 429, which Alertmanager does not send again");
+    assert_eq!(log.read(0, &[Stream::Events], 1000).await.unwrap().len(), accepted);
+    stop.send(true).unwrap();
+    task.await.unwrap();
+    drop(log);
+    let (url, _log, _stop, _task) = serve(0).await;
+    let again = post(&url, AM, "application/json", body(accepted)).await;
+    assert_eq!(
+        (again.0, &again.1["accepted"]),
+        (200, &json!(1)),
+        "what was refused is new when it comes again"
+    );
+}
+
+/// Whoever opens a connection and says nothing, or only half, is let go.
+#[tokio::test]
+async fn a_caller_who_does_not_finish_its_header_is_let_go() {
+    use std::io::{Read, Write};
+    let directory = tempfile::tempdir().unwrap();
+    let daemon = start(directory.path(), Door::default()).await;
+    let address = daemon.url.replace("http://localhost", "127.0.0.1");
+    let closed = tokio::task::spawn_blocking(move || {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
+        stream.write_all(b"POST /api/v1/alertmanager HTTP/1.1\r\nHost: x\r\nX-Half").unwrap();
+        // An answer, or none: what counts is that the connection ends.
+        stream.read_to_end(&mut vec![]).is_ok()
+    });
+    assert!(closed.await.unwrap());
+}

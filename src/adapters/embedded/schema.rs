@@ -40,7 +40,9 @@ pub(super) fn open(path: &Path, options: &Options) -> Result<Connection, OpenErr
     db.pragma_update(None, "journal_mode", "WAL").map_err(bad)?;
     db.pragma_update(None, "synchronous", "FULL").map_err(bad)?;
     db.pragma_update(None, "cache_size", -8192).map_err(bad)?;
-    db.pragma_update(None, "wal_autocheckpoint", 2048).map_err(bad)?;
+    // The checkpointer does that, beside the writer.
+    db.pragma_update(None, "wal_autocheckpoint", 0).map_err(bad)?;
+    db.busy_timeout(std::time::Duration::from_secs(5)).map_err(bad)?;
     db.pragma_update(None, "journal_size_limit", 64 << 20).map_err(bad)?;
     if options.hard_limit > 0 {
         let pages = options.hard_limit / PAGE_SIZE;

@@ -1,14 +1,17 @@
 //! The duplicate window: which ids were appended lately. Bounded by time and by number.
 
 use crate::log::Seq;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+
+#[expect(clippy::disallowed_types, reason = "looked up per record and never gone through")]
+type Seqs = std::collections::HashMap<u128, Seq>;
 
 /// At 40 bytes each, five megabytes.
 pub(super) const MOST: usize = 131_072;
 
 #[derive(Default)]
 pub(super) struct Window {
-    seqs: BTreeMap<u128, Seq>,
+    seqs: Seqs,
     order: VecDeque<(u128, i64)>,
 }
 

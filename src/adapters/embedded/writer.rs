@@ -2,14 +2,15 @@
 
 use super::{
     Options,
+    checkpoint::Checkpointer,
     window::{self, Window},
 };
 use crate::log::{Appended, Condition, Entry, KvChange, KvEntry, LogError, Revision, Seq};
 use jiff::Timestamp;
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, ToSql, Transaction, params};
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    sync::{Arc, LazyLock, Mutex, PoisonError, mpsc},
 };
 use tokio::sync::{broadcast, oneshot, watch};
 
@@ -74,6 +75,7 @@ pub(super) struct Writer {
     revision: Revision,
     last: watch::Sender<Seq>,
     watchers: Watchers,
+    checkpointer: Checkpointer,
 }
 
 /// One transaction's worth. More would make the first of them wait too long.
@@ -84,6 +86,7 @@ const SLICE: u64 = 4096;
 impl Writer {
     pub(super) fn new(
         db: Connection,
+        path: &std::path::Path,
         options: Options,
         now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
         watchers: Watchers,
@@ -103,6 +106,7 @@ impl Writer {
             revision,
             last,
             watchers,
+            checkpointer: Checkpointer::start(path)?,
         };
         writer.refill_window()?;
         Ok((writer, receiver))
@@ -189,6 +193,7 @@ impl Writer {
                     self.last.send_replace(self.next - 1);
                 }
                 answers.into_iter().for_each(|answer| self.say(answer));
+                self.checkpointer.committed(&self.db);
             }
             Err(error) => {
                 (self.next, self.revision) = (next, revision);
@@ -287,6 +292,16 @@ fn refuse(answer: Answer, error: &rusqlite::Error) {
     }
 }
 
+/// Rows of one statement: a body of ten alerts is one of these and two more.
+const ROWS: usize = 8;
+static SINGLE: LazyLock<String> = LazyLock::new(|| insert(1));
+static BULK: LazyLock<String> = LazyLock::new(|| insert(ROWS));
+
+fn insert(rows: usize) -> String {
+    let values = vec!["(?, ?, ?, ?, ?, ?)"; rows].join(", ");
+    format!("INSERT INTO records (seq, at, stream, id, target, body) VALUES {values}")
+}
+
 /// One command inside the transaction.
 struct Tx<'a> {
     tx: &'a Transaction<'a>,
@@ -305,9 +320,7 @@ impl Tx<'_> {
         let down = |error: rusqlite::Error| log_error(&error);
         match command {
             Command::Append { entries, reply } => {
-                let result =
-                    entries.iter().map(|entry| self.append(entry)).collect::<Result<_, _>>();
-                let result = result.map_err(|error| {
+                let result = self.append(&entries).map_err(|error| {
                     let told = log_error(&error);
                     self.failed.get_or_insert(error);
                     told
@@ -338,21 +351,47 @@ impl Tx<'_> {
         }
     }
 
-    fn append(&mut self, entry: &Entry) -> Result<Appended, rusqlite::Error> {
-        let id = window::number(entry.id.as_str());
-        if let Some(seq) = self.window.find(id).or_else(|| self.fresh.get(&id).copied()) {
-            return Ok(Appended { seq, duplicate: true });
+    fn append(&mut self, entries: &[Entry]) -> Result<Vec<Appended>, rusqlite::Error> {
+        let mut appended = Vec::with_capacity(entries.len());
+        let mut rows = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let id = window::number(entry.id.as_str());
+            if let Some(seq) = self.window.find(id).or_else(|| self.fresh.get(&id).copied()) {
+                appended.push(Appended { seq, duplicate: true });
+                continue;
+            }
+            let seq = *self.next;
+            *self.next += 1;
+            *self.bytes += entry.body.len() as u64;
+            self.fresh.insert(id, seq);
+            rows.push((seq, entry));
+            appended.push(Appended { seq, duplicate: false });
         }
-        let seq = *self.next;
-        let insert = "INSERT INTO records (seq, at, stream, id, target, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-        let stream = entry.subject.stream.number();
-        let row =
-            params![seq, self.at, stream, entry.id.as_str(), entry.subject.target, entry.body];
-        self.tx.prepare_cached(insert)?.execute(row)?;
-        *self.next += 1;
-        *self.bytes += entry.body.len() as u64;
-        self.fresh.insert(id, seq);
-        Ok(Appended { seq, duplicate: false })
+        let mut chunks = rows.chunks_exact(ROWS);
+        for chunk in &mut chunks {
+            self.insert(&BULK, chunk)?;
+        }
+        for row in chunks.remainder() {
+            self.insert(&SINGLE, std::slice::from_ref(row))?;
+        }
+        Ok(appended)
+    }
+
+    fn insert(&self, sql: &str, rows: &[(Seq, &Entry)]) -> Result<(), rusqlite::Error> {
+        let mut statement = self.tx.prepare_cached(sql)?;
+        let mut at = 0;
+        for (seq, entry) in rows {
+            let subject = &entry.subject;
+            let stream = subject.stream.number();
+            let id = entry.id.as_str();
+            let columns: [&dyn ToSql; 6] =
+                [seq, &self.at, &stream, &id, &subject.target, &entry.body];
+            for column in columns {
+                at += 1;
+                statement.raw_bind_parameter(at, column)?;
+            }
+        }
+        statement.raw_execute().map(|_| ())
     }
 
     fn check(&self, bucket: &str, key: &str, condition: Condition) -> Result<(), LogError> {

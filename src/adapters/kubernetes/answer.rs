@@ -1,6 +1,6 @@
 //! What the API server said, as a fact that a step can act on.
 
-use crate::model::{Answer, Refusal};
+use crate::model::{Answer, Refusal, chain};
 use kube::core::Status;
 use kube::runtime::watcher;
 
@@ -74,20 +74,6 @@ pub(super) fn watch_error(kind: &str, error: &watcher::Error) -> String {
         kube::Error::Api(status) if status.code == 401 => "the credentials are not accepted".into(),
         other => chain(other),
     }
-}
-
-/// The error with its causes, once.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

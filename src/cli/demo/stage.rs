@@ -4,7 +4,7 @@ use super::super::Exit;
 use crate::adapters::embedded::{Embedded, Options};
 use crate::adapters::{pagers::Pagers, web::WebClient};
 use crate::api::{Gate, Readiness, Server, Site, router};
-use crate::clock::System;
+use crate::clock::{Clock, System};
 use crate::config::Auth;
 use crate::daemon::{self, Ports, Witness};
 use crate::log::{Log, Stream};
@@ -14,8 +14,9 @@ use crate::rules::{self, Source};
 use crate::simulation::{App, Practice, World};
 use crate::sources::Intake;
 use crate::telemetry::Metrics;
+use jiff::Timestamp;
 use serde_json::Value;
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinSet};
 
 const RULES: &str = include_str!("rules.yaml");
@@ -38,7 +39,8 @@ impl Readiness for Always {
     }
 }
 
-fn world() -> World {
+/// A cluster that has run for a while: everything is where it belongs.
+fn world(now: Timestamp) -> World {
     let mut world = World::default();
     let mut nodes = |count: u32, net: u32, pool: &str, capacity: &str| {
         for at in 1..=count {
@@ -62,6 +64,12 @@ fn world() -> World {
     world.add_app(app("training", "eval", 14, &["spot-training-b", "spot-training-a"], 10));
     world.add_app(app("inference", "triton", 10, &["inference"], 8));
     world.add_app(app("inference", "license-server", 1, &["inference"], 1));
+    for before in (0..5).rev() {
+        world.pass(now.checked_sub(Duration::from_secs(before)).unwrap_or(now));
+    }
+    let (running, _) = world.health();
+    world.take_history();
+    world.tell(now, format!("{running} pods run on 20 nodes"));
     world
 }
 
@@ -70,7 +78,7 @@ impl Stage {
         let failed = |error: &dyn std::error::Error| Exit::from_error(error);
         let directory = std::env::temp_dir().join(format!("medevac-demo-{}", std::process::id()));
         let log = Embedded::open(&directory, Options::default(), System).map_err(|e| failed(&e))?;
-        let practice = Practice::new(world(), System);
+        let practice = Practice::new(world(System.now()), System);
         let source = Arc::new(Source { path: "demo/rules.yaml".into(), text: RULES.into() });
         let ruleset = rules::load(&[source], &|_| Ok(Secret::new("unused"))).map_err(|faults| {
             Exit::Failed(faults.iter().map(rules::Diagnostic::line).collect::<Vec<_>>().join("\n"))
@@ -121,8 +129,7 @@ impl Stage {
 
     /// Notes the beginning of an act, for the screen.
     pub(super) fn announce(&self, number: &str, what: &str) {
-        let now = crate::clock::Clock::now(&System);
-        self.practice.world().tell(now, format!("\u{1}{number}\u{1}{what}"));
+        self.practice.world().tell(System.now(), format!("\u{1}{number}\u{1}{what}"));
     }
 
     pub(super) async fn post(
