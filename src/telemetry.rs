@@ -103,7 +103,7 @@ impl Metrics {
         seconds(
             all,
             "event_first_call",
-            "From the decision to the first request that changes something",
+            "From durable to the first request that changes something",
             &self.first_call,
         );
         seconds(all, "deadline_slack", "Left before the deadline when a plan ended", &self.slack);

@@ -25,6 +25,8 @@ pub struct Plan {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
     pub made_at: Timestamp,
+    /// When the log took the event that led here.
+    pub caused_at: Timestamp,
     /// Controllers of the pods that have to move, as [`super::Pod::controller`] names them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub movers: Vec<String>,

@@ -61,6 +61,7 @@ pub fn build(
         doomed: *doomed,
         policy: data.policy.clone(),
         made_at: now,
+        caused_at: decision.time,
         movers: movers(look),
     };
     faults.extend(lint(&plan));

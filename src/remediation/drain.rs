@@ -210,6 +210,7 @@ impl Drain {
             let left: Vec<String> = self.going.values().map(Going::describe).collect();
             return match left.len() {
                 0 => Progress::Done(self.report()),
+                1 => Progress::Failed(format!("one pod is left: {}", left.join("; "))),
                 n => Progress::Failed(format!("{n} pods are left: {}", left.join("; "))),
             };
         }
@@ -244,7 +245,10 @@ impl Drain {
     }
 
     fn report(&self) -> String {
-        let mut report = format!("{} pods moved", self.gone);
+        let mut report = match self.gone {
+            1 => "one pod moved".to_owned(),
+            n => format!("{n} pods moved"),
+        };
         if self.forced > 0 {
             report.push_str(&format!(", {} of them deleted past their budget", self.forced));
         }

@@ -372,7 +372,7 @@ where
 
     fn send(&mut self, call: Call) {
         if !std::mem::replace(&mut self.called, true) {
-            let waited = self.clock.now().duration_since(self.envelope.time);
+            let waited = self.clock.now().duration_since(self.saga.plan.caused_at);
             self.witness.first_call(&self.saga.plan, waited.try_into().unwrap_or_default());
         }
         let (control, web) = (self.hands.control.clone(), self.hands.web.clone());

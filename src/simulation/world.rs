@@ -141,7 +141,11 @@ impl World {
         let mut started = vec![];
         for run in self.pods.values_mut().filter(|run| due(&run.ready_at) && !run.pod.ready) {
             (run.pod.ready, run.pod.phase, run.ready_at) = (true, PodPhase::Running, None);
-            started.push(format!("{} runs on {}", run.pod.full_name(), run.pod.node));
+            started.push(format!(
+                "{} is rescheduled: it runs on {}",
+                run.pod.full_name(),
+                run.pod.node
+            ));
         }
         changed |= !started.is_empty();
         started.into_iter().for_each(|line| self.tell(now, line));

@@ -52,7 +52,7 @@ impl Screen {
     }
 
     fn clock(&self, at: Timestamp) -> String {
-        let passed = at.duration_since(self.began).as_secs_f64();
+        let passed = at.duration_since(self.began).as_secs_f64().max(0.0);
         self.paint(&format!("{passed:6.1}s"), AnsiColor::BrightBlack.on_default())
     }
 
@@ -85,9 +85,19 @@ impl Screen {
         if record.stream == Stream::Outcomes && noise.iter().any(|word| said.contains(word)) {
             return None;
         }
+        let said = if said.starts_with("drain failed") { said } else { cut(&said) };
         let word = self.paint(&format!("{word:<10}"), colour.on_default().bold());
         let subject = envelope["subject"].as_str().unwrap_or_default();
         let subject = self.paint(&words::plain(subject), AnsiColor::BrightBlack.on_default());
         Some(format!("{} {word} {said}  {subject}", self.clock(record.at)))
+    }
+}
+
+/// The reason of a failure is told once in full; where it comes again its beginning will do.
+fn cut(said: &str) -> String {
+    const MOST: usize = 96;
+    match said.char_indices().nth(MOST) {
+        Some((at, _)) => format!("{}…", &said[..at]),
+        None => said.to_owned(),
     }
 }

@@ -55,7 +55,7 @@ fn a_pod_is_evicted_once_and_the_drain_waits_for_late_bindings() {
     drain.answer("uid-a", Answer::Done, at(1));
     let empty = look(vec![]);
     assert_eq!(drain.progress(&empty, at(2)), Progress::Working);
-    assert_eq!(drain.progress(&empty, at(5)), Progress::Done("1 pods moved".into()));
+    assert_eq!(drain.progress(&empty, at(5)), Progress::Done("one pod moved".into()));
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn without_leave_to_force_it_fails_and_says_which_pod_and_why() {
     );
     assert_eq!(
         drain.progress(&full, at(60)),
-        Progress::Failed("1 pods are left: ns/a: more than one budget".into())
+        Progress::Failed("one pod is left: ns/a: more than one budget".into())
     );
 }
 
@@ -199,7 +199,7 @@ fn on_a_silent_node_nobody_waits_for_pods_that_nobody_ends() {
     let mut silent = look(vec![told]);
     assert_eq!(drain.progress(&silent, at(6)), Progress::Working);
     silent.node.as_mut().unwrap().ready = false;
-    assert_eq!(drain.progress(&silent, at(6)), Progress::Done("1 pods moved".into()));
+    assert_eq!(drain.progress(&silent, at(6)), Progress::Done("one pod moved".into()));
 }
 
 #[test]

@@ -44,6 +44,7 @@ fn plan() -> Plan {
         doomed: false,
         policy: Some("p".into()),
         made_at: T0,
+        caused_at: T0,
         movers: vec![],
         remarks: vec![],
     }
