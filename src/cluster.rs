@@ -21,6 +21,10 @@ pub trait ClusterView: Clone + Send + Sync + 'static {
     /// The node with that cloud instance, or with that internal address.
     fn node_named(&self, instance_or_address: &str) -> Option<String>;
 
+    /// Asks the server itself, once, whether anything that has to go is left on the node: the caches may be
+    /// a moment behind. [`Answer::Done`]: nothing is.
+    fn confirm_empty(&self, node: &str) -> impl Future<Output = Answer> + Send;
+
     /// Grows with every change of any object. Taken before a look, it tells what the look may have missed.
     fn version(&self) -> u64;
 

@@ -18,6 +18,8 @@ const SETTLE: Duration = Duration::from_secs(5);
 const STUCK_AFTER: Duration = Duration::from_secs(60);
 /// How long an empty node is waited for to let go of its volumes: elsewhere they cannot be mounted before.
 const VOLUMES: Duration = Duration::from_secs(10);
+/// How often the server is asked for a last look.
+const CONFIRM_TRIES: u32 = 10;
 /// Nothing is looked at more often than this without news.
 const SOONEST: Duration = Duration::from_millis(250);
 
@@ -55,6 +57,17 @@ pub struct Drain {
     /// Seen once with the cordon on it: if that goes away, a person took over.
     cordoned: bool,
     emptied: Option<Timestamp>,
+    node: String,
+    confirmation: Confirmation,
+}
+
+/// The last look, past the caches.
+#[derive(Debug, Default)]
+struct Confirmation {
+    in_flight: bool,
+    given: bool,
+    tries: u32,
+    next_at: Option<Timestamp>,
 }
 
 /// Where the drain stands.
@@ -68,7 +81,7 @@ pub enum Progress {
 }
 
 impl Drain {
-    pub fn new(limits: Limits, now: Timestamp) -> Drain {
+    pub fn new(node: &str, limits: Limits, now: Timestamp) -> Drain {
         Drain {
             limits,
             started: now,
@@ -80,6 +93,8 @@ impl Drain {
             reported: vec![],
             cordoned: false,
             emptied: None,
+            node: node.to_owned(),
+            confirmation: Confirmation::default(),
         }
     }
 
@@ -144,19 +159,44 @@ impl Drain {
                 work.push((uid.clone(), Work::Cluster(call)));
             }
         }
+        let asked =
+            self.confirmation.in_flight || self.confirmation.next_at.is_some_and(|at| at > now);
+        if self.over(look, now) && !self.confirmation.given && !asked {
+            self.confirmation.in_flight = true;
+            work.push((String::new(), Work::Confirm(self.node.clone())));
+        }
         work
     }
 
+    /// As far as the caches tell, nothing is left to do.
+    fn over(&self, look: &Look, now: Timestamp) -> bool {
+        let passed = |since: Timestamp, wait: Duration| {
+            now.duration_since(since) >= wait.try_into().unwrap_or_default()
+        };
+        let held = look.node.as_ref().is_some_and(|node| !node.volumes_attached.is_empty());
+        let freed = !held || self.emptied.is_none_or(|at| passed(at, VOLUMES));
+        self.going.is_empty() && passed(self.started, SETTLE) && freed
+    }
+
+    fn confirmed(&mut self, answer: &Answer, now: Timestamp) {
+        let confirmation = &mut self.confirmation;
+        confirmation.in_flight = false;
+        confirmation.tries += 1;
+        // A server that cannot be asked does not hold the drain up for ever.
+        confirmation.given = *answer == Answer::Done || confirmation.tries >= CONFIRM_TRIES;
+        confirmation.next_at = now.checked_add(Duration::from_secs(1)).ok();
+    }
+
     pub(super) fn answer(&mut self, uid: &str, answer: Answer, now: Timestamp) {
+        if uid.is_empty() {
+            return self.confirmed(&answer, now);
+        }
         let Some(going) = self.going.get_mut(uid) else { return };
         going.in_flight = false;
         let (pause, said) = match answer {
-            Answer::Done => (Duration::from_secs(1), String::new()),
-            Answer::Refused(Refusal::Gone | Refusal::Changed(_)) => {
-                // Not there any more, or another one of that name: this pod is gone.
-                self.going.remove(uid);
-                self.gone += 1;
-                return;
+            // Gone, or another one of that name now: the caches will show it in a moment.
+            Answer::Done | Answer::Refused(Refusal::Gone | Refusal::Changed(_)) => {
+                (Duration::from_secs(1), String::new())
             }
             Answer::Refused(Refusal::Forbidden(why)) => {
                 self.fatal = Some(why);
@@ -198,12 +238,7 @@ impl Drain {
         if let Some(why) = &self.fatal {
             return Progress::Failed(why.clone());
         }
-        let settled = now.duration_since(self.started) >= SETTLE.try_into().unwrap_or_default();
-        let held = !node.volumes_attached.is_empty()
-            && self
-                .emptied
-                .is_some_and(|at| now.duration_since(at) < VOLUMES.try_into().unwrap_or_default());
-        if self.going.is_empty() && settled && !held {
+        if self.over(look, now) && self.confirmation.given {
             return Progress::Done(self.report());
         }
         if now >= self.limits.until {
@@ -225,7 +260,7 @@ impl Drain {
             .values()
             .filter(|going| !going.in_flight)
             .map(|going| going.wake(self.limits));
-        let next = next.min().unwrap_or(settle);
+        let next = next.min().unwrap_or(self.confirmation.next_at.unwrap_or(settle).max(settle));
         // What is due was asked for already: what is left of it waits for news.
         next.min(self.limits.until).max(now.checked_add(SOONEST).unwrap_or(now))
     }

@@ -376,10 +376,12 @@ where
             self.witness.first_call(&self.saga.plan, waited.try_into().unwrap_or_default());
         }
         let (control, web) = (self.hands.control.clone(), self.hands.web.clone());
+        let view = self.hands.view.clone();
         self.calls.spawn(async move {
             let answer = match (&call.work, control) {
                 (Work::Cluster(work), Some(control)) => control.call(work.clone()).await,
                 (Work::Web(work), Some(_)) => web.call(work.clone()).await,
+                (Work::Confirm(node), _) => view.confirm_empty(node).await,
                 // Observe mode has no hands; a plan that got here was made before it was switched on.
                 (_, None) => {
                     Answer::Refused(Refusal::Invalid("the daemon runs in observe mode".into()))

@@ -21,6 +21,8 @@ pub struct Call {
 pub enum Work {
     Cluster(crate::model::ClusterCall),
     Web(super::WebCall),
+    /// Whether nothing is left on that node that has to go, asked of the server itself.
+    Confirm(String),
 }
 
 #[derive(Debug)]

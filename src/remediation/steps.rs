@@ -69,13 +69,12 @@ pub(super) fn start(plan: &Plan, step: &PlannedStep, look: &Look, now: Timestamp
             let call = patch
                 .map(|patch| Work::Cluster(ClusterCall::PatchNode { name: name.clone(), patch }));
             let shows = matches!(undo, Undo::Uncordon { .. });
-            match once(call, undo, &note) {
-                Machine::Call(call) if shows => Machine::Call(call.shown()),
-                other => other,
-            }
+            once(call, undo, &note).map_call(|call| if shows { call.shown() } else { call })
         }
         Action::Drain { timeout, force } => {
-            Machine::Drain(Drain::new(drain::limits(*timeout, *force, plan.until(), now), now))
+            let Reach::Node { name } = &step.reach else { return Machine::Nothing };
+            let limits = drain::limits(*timeout, *force, plan.until(), now);
+            Machine::Drain(Drain::new(name, limits, now))
         }
         Action::Restart { .. } | Action::Scale { .. } => {
             let Reach::Workload { kind, namespace, name } = &step.reach else {
@@ -106,11 +105,9 @@ pub(super) fn start(plan: &Plan, step: &PlannedStep, look: &Look, now: Timestamp
             let (method, url) = (method.clone(), url.clone());
             let body = body.clone().unwrap_or_else(|| plan.to_json());
             let key = step.key.as_str().to_owned();
-            let call = WebCall { method, url, body, timeout: timeout.0, key };
-            match once(Some(Work::Web(call)), Undo::Nothing, "") {
-                Machine::Call(call) if !idempotent => Machine::Call(call.once_only()),
-                other => other,
-            }
+            let call = Work::Web(WebCall { method, url, body, timeout: timeout.0, key });
+            once(Some(call), Undo::Nothing, "")
+                .map_call(|call| if *idempotent { call } else { call.once_only() })
         }
         Action::Notify { .. } | Action::Escalate { .. } => Machine::Nothing,
     }
@@ -199,6 +196,13 @@ pub(super) fn probe(plan: &Plan, step: &PlannedStep, look: &Look) -> Probe {
 }
 
 impl Machine {
+    fn map_call(self, change: impl FnOnce(Once) -> Once) -> Machine {
+        match self {
+            Machine::Call(call) => Machine::Call(change(call)),
+            other => other,
+        }
+    }
+
     /// What to ask now, with a tag that the answer brings back.
     pub(super) fn poll(&mut self, look: &Look, now: Timestamp) -> Vec<(String, Work)> {
         match self {

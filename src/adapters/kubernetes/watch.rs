@@ -2,11 +2,12 @@
 
 use super::{answer, cache::Cache, convert};
 use crate::cluster::ClusterView;
-use crate::model::{Context, Look, Target, WorkloadKind};
+use crate::model::{Answer, Context, Look, Refusal, Target, WorkloadKind};
 use futures_util::StreamExt;
 use k8s_openapi::api::{apps::v1 as apps, batch::v1 as batch, core::v1 as core};
 use kube::{
     Api, Client, Resource, ResourceExt,
+    api::ListParams,
     runtime::{WatchStreamExt, watcher},
 };
 use serde::de::DeserializeOwned;
@@ -21,6 +22,9 @@ use tokio::{sync::watch, task::JoinSet};
 /// Changes within this time are told together.
 const BURST: Duration = Duration::from_millis(50);
 
+/// A list of one node's pods takes milliseconds.
+const CONFIRM: Duration = Duration::from_secs(10);
+
 /// The view. Clones share it; the watches end with the last one.
 #[derive(Clone)]
 pub struct KubernetesView {
@@ -28,6 +32,7 @@ pub struct KubernetesView {
 }
 
 struct Inner {
+    client: Client,
     cache: Arc<RwLock<Cache>>,
     news: watch::Receiver<u64>,
     /// Kinds whose first list is not complete, with what is in the way.
@@ -83,7 +88,15 @@ impl KubernetesView {
         shared.spawn::<apps::DaemonSet>(&mut tasks, client, "daemonsets", all.clone(), DAEMON_SETS);
         shared.spawn::<batch::Job>(&mut tasks, client, "jobs", all, JOBS);
         let Shared { cache, pending, .. } = shared;
-        KubernetesView { inner: Arc::new(Inner { cache, news: receiver, pending, _tasks: tasks }) }
+        KubernetesView {
+            inner: Arc::new(Inner {
+                client: client.clone(),
+                cache,
+                news: receiver,
+                pending,
+                _tasks: tasks,
+            }),
+        }
     }
 
     /// What the caches still wait for, each with the reason: for `/readyz`.
@@ -112,6 +125,27 @@ impl ClusterView for KubernetesView {
 
     fn node_named(&self, alias: &str) -> Option<String> {
         self.read(|cache| cache.node_named(alias))
+    }
+
+    async fn confirm_empty(&self, node: &str) -> Answer {
+        let pods: Api<core::Pod> = Api::all(self.inner.client.clone());
+        // Resource version 0: from the server's own cache, which costs etcd nothing.
+        let params = ListParams::default().fields(&format!("spec.nodeName={node}")).match_any();
+        let listed = match tokio::time::timeout(CONFIRM, pods.list(&params)).await {
+            Ok(Ok(listed)) => listed,
+            Ok(Err(error)) => return answer::answer::<()>(Err(error)),
+            Err(_) => return Answer::Unknown("the list did not come".into()),
+        };
+        let stays = |pod: &&core::Pod| {
+            pod.metadata.deletion_timestamp.is_none() && convert::pod(pod).stays().is_none()
+        };
+        match listed.items.iter().find(stays) {
+            None => Answer::Done,
+            Some(pod) => {
+                let message = format!("{} has just come to the node", pod.name_any());
+                Answer::Refused(Refusal::Busy { retry_after: None, message })
+            }
+        }
     }
 
     fn version(&self) -> u64 {

@@ -32,7 +32,7 @@ fn look(pods: Vec<Pod>) -> Look {
 }
 
 fn drain(until: u64, force: bool) -> Drain {
-    Drain::new(Limits { until: at(until), force }, T0)
+    Drain::new("n", Limits { until: at(until), force }, T0)
 }
 
 /// Verb and grace of what is asked for.
@@ -46,6 +46,18 @@ fn asked(work: &[(String, Work)]) -> Vec<(&'static str, u32)> {
         .collect()
 }
 
+/// Where it stands once the server, asked for a last look, has answered.
+fn concluded(drain: &mut Drain, look: &Look, now: Timestamp, answer: Answer) -> Progress {
+    if drain
+        .poll(look, now)
+        .iter()
+        .any(|(_, work)| matches!(work, Work::Confirm(node) if node == "n"))
+    {
+        drain.answer("", answer, now);
+    }
+    drain.progress(look, now)
+}
+
 #[test]
 fn a_pod_is_evicted_once_and_the_drain_waits_for_late_bindings() {
     let mut drain = drain(120, true);
@@ -54,8 +66,20 @@ fn a_pod_is_evicted_once_and_the_drain_waits_for_late_bindings() {
     assert_eq!(asked(&drain.poll(&full, at(1))), [], "one request at a time");
     drain.answer("uid-a", Answer::Done, at(1));
     let empty = look(vec![]);
-    assert_eq!(drain.progress(&empty, at(2)), Progress::Working);
-    assert_eq!(drain.progress(&empty, at(5)), Progress::Done("one pod moved".into()));
+    assert_eq!(concluded(&mut drain, &empty, at(2), Answer::Done), Progress::Working);
+    let late = Answer::Refused(Refusal::Busy { retry_after: None, message: "one more".into() });
+    assert_eq!(
+        concluded(&mut drain, &empty, at(5), late),
+        Progress::Working,
+        "the caches were behind"
+    );
+    assert_eq!(
+        concluded(&mut drain, &empty, at(5), Answer::Done),
+        Progress::Working,
+        "not at once again"
+    );
+    let done = Progress::Done("one pod moved".into());
+    assert_eq!(concluded(&mut drain, &empty, at(6), Answer::Done), done);
 }
 
 #[test]
@@ -134,7 +158,10 @@ fn what_may_not_be_touched_is_left_alone() {
     let full = look(vec![by_file, daemon, ended, mirror]);
     let mut drain = drain(60, true);
     assert_eq!(asked(&drain.poll(&full, T0)), []);
-    assert_eq!(drain.progress(&full, at(5)), Progress::Done("0 pods moved".into()));
+    assert_eq!(
+        concluded(&mut drain, &full, at(5), Answer::Done),
+        Progress::Done("0 pods moved".into())
+    );
 }
 
 #[test]
@@ -199,7 +226,10 @@ fn on_a_silent_node_nobody_waits_for_pods_that_nobody_ends() {
     let mut silent = look(vec![told]);
     assert_eq!(drain.progress(&silent, at(6)), Progress::Working);
     silent.node.as_mut().unwrap().ready = false;
-    assert_eq!(drain.progress(&silent, at(6)), Progress::Done("one pod moved".into()));
+    assert_eq!(
+        concluded(&mut drain, &silent, at(6), Answer::Done),
+        Progress::Done("one pod moved".into())
+    );
 }
 
 #[test]
@@ -211,6 +241,7 @@ fn volumes_are_let_go_of_first_and_our_own_pod_goes_last() {
     assert_eq!(drain.poll(&look(vec![own]), at(1))[0].0, "uid-own");
     let mut empty = look(vec![]);
     empty.node.as_mut().unwrap().volumes_attached = vec!["vol-1".into()];
-    assert_eq!(drain.progress(&empty, at(6)), Progress::Working);
-    assert!(matches!(drain.progress(&empty, at(17)), Progress::Done(_)), "but not for ever");
+    assert_eq!(concluded(&mut drain, &empty, at(6), Answer::Done), Progress::Working);
+    let done = concluded(&mut drain, &empty, at(17), Answer::Done);
+    assert!(matches!(done, Progress::Done(_)), "but not for ever");
 }

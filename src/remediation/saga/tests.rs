@@ -91,7 +91,7 @@ impl World {
                 }
                 Answer::Done
             }
-            Work::Cluster(_) => refused("unexpected"),
+            Work::Cluster(_) | Work::Confirm(_) => refused("unexpected"),
         }
     }
 }
