@@ -101,6 +101,14 @@ impl Checker<'_> {
         None
     }
 
+    /// Where a field's name stands: the parser remembers the dot before it.
+    fn field_range(&self, tree: &IdedExpr, field: &str) -> std::ops::Range<usize> {
+        let dot = self.info.offset_for(tree.id).map_or(0, |(start, _)| start as usize);
+        let after = self.text.get(dot..).and_then(|rest| rest.find(field));
+        let start = after.map_or(dot, |after| dot + after);
+        start..start + field.len()
+    }
+
     fn expr(&mut self, tree: &IdedExpr) -> Typed {
         match &tree.expr {
             ast::Expr::Literal(literal) => match constant(literal) {
@@ -172,7 +180,10 @@ impl Checker<'_> {
                 None => {
                     let message = format!("`{}` has no field `{}`", object.name, select.field);
                     let hint = suggest(&select.field, object.names());
-                    return self.fault(tree, Code::UnknownField, message, Some(hint));
+                    let range = self.field_range(tree, &select.field);
+                    let place = within(self.place, self.text, range);
+                    self.faults.add(Code::UnknownField, &place, message).hint = Some(hint);
+                    return None;
                 }
             },
             other => {

@@ -69,7 +69,7 @@ fn every_fault_is_reported_at_once_with_its_place() {
     let faults = try_load(text).unwrap_err();
     for wanted in [
         "r.yaml:3:5: error[unknown-key]: unknown key `wen` in a rule (did you mean `when`?)",
-        "r.yaml:5:13: error[unknown-field]: `node` has no field `labls` (did you mean `labels`?)",
+        "r.yaml:5:14: error[unknown-field]: `node` has no field `labls` (did you mean `labels`?)",
         "r.yaml:6:12: error[unknown-name]: there is no guard `nope`",
         "r.yaml:8:9: error[unknown-name]: there is no step `cordn` (did you mean `cordon`?)",
         "r.yaml:9:43: error[bad-value]: `soon` is not a duration",
