@@ -20,6 +20,9 @@ use crate::model::{Id, Target};
 use jiff::Timestamp;
 use std::{future::Future, time::Duration};
 
+/// Largest record, in bytes: Alertmanager's annotations alone may be 64 KiB, twice.
+pub const MAX_RECORD: usize = 4 << 20;
+
 /// A position in the log: 1 is the first record ever.
 pub type Seq = u64;
 

@@ -19,8 +19,8 @@ pub use wal::Healed;
 
 use crate::clock::Clock;
 use crate::log::{
-    Appended, Condition, DeadLetter, Entry, Kv, KvChange, KvEntry, Log, LogError, Policy, Record,
-    Revision, Seq, Stream,
+    Appended, Condition, DeadLetter, Entry, Kv, KvChange, KvEntry, Log, LogError, MAX_RECORD,
+    Policy, Record, Revision, Seq, Stream,
 };
 use crate::model::Target;
 use jiff::Timestamp;
@@ -33,9 +33,6 @@ use std::{
 };
 use tokio::sync::{broadcast, oneshot, watch};
 use writer::{Command, Writer};
-
-/// Largest record: Alertmanager's annotations alone may be 64 KiB, twice.
-pub const MAX_RECORD: usize = 4 << 20;
 
 /// What the embedded log keeps, and for how long.
 #[derive(Debug, Clone)]

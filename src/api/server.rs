@@ -90,7 +90,7 @@ impl Server {
                 Err(error) => {
                     // Out of file handles, most likely: the next one may find some.
                     tracing::warn!(%error, "a connection could not be taken");
-                    tokio::task::yield_now().await;
+                    breathe().await;
                     continue;
                 }
             };
@@ -106,6 +106,14 @@ impl Server {
             tracing::warn!("some connections did not end in time");
         }
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "no decision waits on it: handles are given back meanwhile"
+)]
+async fn breathe() {
+    tokio::time::sleep(Duration::from_millis(100)).await;
 }
 
 /// Resolves once it is time to stop, or nobody is left to say so.

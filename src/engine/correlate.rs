@@ -2,8 +2,8 @@
 
 use super::{Said, State};
 use crate::model::{
-    Alert, Entry, Envelope, Event, Id, Incident, IncidentChange, Move, Outcome, Severity, Signal,
-    Target, kind,
+    Alert, Decision, Entry, Envelope, Event, Id, Incident, IncidentChange, Move, Outcome, Severity,
+    Signal, Target, Verdict, kind,
 };
 use crate::rules::Rule;
 use jiff::Timestamp;
@@ -115,17 +115,39 @@ pub(super) fn cleared(
 pub(super) fn outcome(state: &mut State, outcome: &Envelope<Outcome>, now: Timestamp) -> Vec<Said> {
     match &outcome.data {
         Outcome::Remediation { incident, entry: Entry::Ended { .. }, .. } => {
-            over(state, outcome, incident, now).into_iter().collect()
+            let over = over(state, outcome, incident, now);
+            over.or_else(|| parked(state, outcome, incident, now)).into_iter().collect()
         }
         Outcome::Remediation { .. } | Outcome::Page { .. } => vec![],
     }
+}
+
+/// What was held back because the target was busy, and still fires now that it is free: a person is told.
+fn parked(
+    state: &mut State,
+    outcome: &Envelope<Outcome>,
+    incident: &str,
+    now: Timestamp,
+) -> Option<Said> {
+    let open = state
+        .incidents
+        .get(incident)
+        .filter(|open| open.running.is_none() && !open.signals.is_empty())?;
+    let held = state.parked.get(incident)?;
+    let decision = Decision { verdict: Verdict::Tell, quiet: None, ..held.clone() };
+    let id = Id::of(&["decision", outcome.id.as_str(), &held.rule]);
+    let mut envelope = outcome.follow(kind::DECISION, id, ENGINE, now, decision);
+    envelope.subject = open.target.clone();
+    let said = Said::Decision(envelope);
+    state.said(None, &said);
+    Some(said)
 }
 
 /// Over when nothing fires and nothing runs; and, where no alert can tell, when the last plan went well.
 fn over<T>(state: &mut State, cause: &Envelope<T>, incident: &str, now: Timestamp) -> Option<Said> {
     let incident = state.incidents.get(incident)?;
     let quiet = incident.signals.is_empty() && incident.running.is_none();
-    let well = matches!(incident.last_end.as_deref(), Some("succeeded" | "moot"));
+    let well = matches!(incident.last_end.as_deref(), Some("succeeded" | "moot" | "observed"));
     if !quiet || !(incident.alerting || well) {
         return None;
     }

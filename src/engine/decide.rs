@@ -3,7 +3,7 @@
 use super::correlate::{self, ENGINE};
 use super::{News, Said, State};
 use crate::model::{
-    Decision, Envelope, Event, Id, Incident, Mode, Reservation, Suppression, Verdict, kind,
+    Decision, Envelope, Event, Id, Incident, Mode, Reservation, Span, Suppression, Verdict, kind,
 };
 use crate::rules::{Deadline, Facts, Rule, Ruleset};
 use jiff::Timestamp;
@@ -65,6 +65,12 @@ fn matched(
     facts: &Facts,
     now: Timestamp,
 ) -> Vec<Said> {
+    // An alert opens an incident in any case: its end will close it. Nothing would close that of a mere event.
+    let unbound = event.data.alert.is_none() && state.incident_of(&event.subject).is_none();
+    let quiet = throttle(rule, event, facts).and_then(|(key, _)| state.quiet_until(&key, now));
+    if unbound && quiet.is_some() {
+        return vec![];
+    }
     let (incident, opened) = correlate::incident_for(state, seq, event, rule, now);
     if let Some(said) = &opened {
         state.said(None, said);
@@ -112,20 +118,20 @@ fn verdict(
     if event.cause.then(&event.id).is_none() {
         return suppressed(Suppression::Loop);
     }
-    if let Some(throttle) = &rule.throttle {
-        let by = throttle.by.as_ref().map(|by| by.key(facts).unwrap_or_else(|_| "?".into()));
-        let key = format!("{}\u{1f}{}", rule.name, by.unwrap_or_else(|| event.subject.to_string()));
+    if let Some((key, within)) = throttle(rule, event, facts) {
         if let Some(until) = state.quiet_until(&key, now) {
             return suppressed(Suppression::Throttled { key, until });
         }
-        let until = now.checked_add(throttle.within.0).unwrap_or(Timestamp::MAX);
+        let until = now.checked_add(within.0).unwrap_or(Timestamp::MAX);
         *quiet = Some((key, until));
     }
     if rule.then.is_empty() {
         return Verdict::Tell;
     }
     let holder = incident.running.as_ref();
+    // What only observes neither waits for the target nor takes it over.
     if let Some(plan) = holder
+        && rule.mode == Mode::Enforce
         && !supersedes(state, plan, deadline)
     {
         *quiet = None;
@@ -143,6 +149,14 @@ fn verdict(
             suppressed(reason)
         }
     }
+}
+
+/// The key under which the rule is quiet after it acted, and for how long.
+fn throttle(rule: &Rule, event: &Envelope<Event>, facts: &Facts) -> Option<(String, Span)> {
+    let throttle = rule.throttle.as_ref()?;
+    let by = throttle.by.as_ref().map(|by| by.key(facts).unwrap_or_else(|_| "?".into()));
+    let by = by.unwrap_or_else(|| event.subject.to_string());
+    Some((format!("{}\u{1f}{by}", rule.name), throttle.within))
 }
 
 /// A newer remediation takes the target over where it has a deadline and the running one has none, or a later one.

@@ -47,7 +47,9 @@ impl Guards {
         {
             return deny(format!("at_once: {most}"));
         }
-        if let (Some(share), Some(size)) = (guard.limits.share, pool_size)
+        // A pool that nobody knows counts as the smallest: never without a limit.
+        let size = pool_size.unwrap_or(0);
+        if let Some(share) = guard.limits.share
             && held >= allowed(share, size)
         {
             return deny(format!("share: {share}% of {size}, which is {}", allowed(share, size)));
@@ -135,6 +137,13 @@ mod tests {
         assert_eq!(guards.ask(&one, "k", None, Some(&plan), now), Ok(()));
         guards.release(&plan);
         assert_eq!(guards.ask(&one, "k", None, None, now), Ok(()));
+        let share = guard(Limits { share: Some(20), ..Limits::default() });
+        guards.reserve(&leave, &plan, now);
+        assert!(
+            guards.ask(&share, "k", None, None, now).is_err(),
+            "an unknown pool is the smallest"
+        );
+        guards.release(&plan);
         let rate = crate::rules::Rate { count: 1, within: crate::model::Span::seconds(60) };
         let rated = guard(Limits { rate: Some(rate), ..Limits::default() });
         assert!(guards.ask(&rated, "k", None, None, now).is_err());

@@ -3,7 +3,7 @@
 use super::{Episodes, Guards, Input, News, Said};
 use crate::model::{
     Decision, Entry, Envelope, Event, Id, Incident, IncidentChange, IncidentState, Mode, Move,
-    Outcome, Plan, PlanEnd, Target, Verdict, kind,
+    Outcome, Plan, PlanEnd, Suppression, Target, Verdict, kind,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,9 @@ pub struct State {
     throttles: BTreeMap<String, Timestamp>,
     /// Deadlines of the plans that run.
     pub(super) deadlines: BTreeMap<Id, Option<Timestamp>>,
+    /// Decisions that found the target busy: when it is free and an alert still fires, a person is told.
+    #[serde(default)]
+    pub(super) parked: BTreeMap<String, Decision>,
     /// Incidents changed since they were last indexed, as they stand.
     #[serde(skip)]
     touched: BTreeMap<String, Incident>,
@@ -153,6 +156,7 @@ impl State {
         if incident.state == IncidentState::Resolved {
             self.by_target.remove(&incident.target);
             self.incidents.remove(id);
+            self.parked.remove(id);
         }
     }
 
@@ -173,6 +177,15 @@ impl State {
                 }
             }
             self.touched.insert(incident.id.clone(), incident.clone());
+        }
+        match &decision.verdict {
+            Verdict::Suppressed { reason: Suppression::Busy { .. } } => {
+                self.parked.insert(decision.incident.clone(), decision.clone());
+            }
+            Verdict::Tell => {
+                self.parked.remove(&decision.incident);
+            }
+            Verdict::Suppressed { .. } | Verdict::Act { .. } => {}
         }
         if let Some((key, until)) = decision.quiet.clone() {
             self.throttles.insert(key, until);

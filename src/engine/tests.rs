@@ -252,3 +252,19 @@ fn replayed_from_the_log_the_state_is_the_same() {
         serde_json::to_value(&room.state).unwrap()
     );
 }
+
+#[test]
+fn what_came_while_the_robot_was_busy_is_told_to_a_person_if_it_still_fires() {
+    let mut room = Room::default();
+    room.spot("n", 1);
+    let incident = room.only();
+    let busy = room.alert("Ill", "n", Firing, 2, 2);
+    assert!(matches!(
+        verdicts(&busy)[..],
+        [Verdict::Suppressed { reason: Suppression::Busy { .. } }]
+    ));
+    let told = room.ended(&incident, PlanEnd::Succeeded, 3);
+    assert!(matches!(verdicts(&told)[..], [Verdict::Tell]), "{told:?}");
+    assert!(room.state.parked.is_empty(), "told once");
+    assert_eq!(room.alert("Ill", "n", Resolved, 2, 4).len(), 2);
+}

@@ -49,6 +49,9 @@ struct Ladder {
     stand: Stand,
     /// Who took a page, so that they hear when it is over.
     rung: BTreeSet<(u32, String)>,
+    /// Level, round and name of the contacts that could not be reached: a fallback is not tried in a circle.
+    #[serde(default)]
+    dead: BTreeSet<(u32, u32, String)>,
 }
 
 /// The fold of everything that escalation has to know.
@@ -108,6 +111,7 @@ impl State {
                 why: why.clone(),
                 stand: Stand::Calling { until: *until },
                 rung: BTreeSet::new(),
+                dead: BTreeSet::new(),
             });
             if *nth > ladder.nth {
                 ladder.round = if matches!(ladder.stand, Stand::Calling { .. }) {
@@ -125,6 +129,9 @@ impl State {
         match step {
             PageStep::Delivered { key, .. } if key.kind == PageKind::Trigger => {
                 ladder.rung.insert((key.level, key.contact.clone()));
+            }
+            PageStep::Undelivered { key, .. } => {
+                ladder.dead.insert((key.level, key.nth, key.contact.clone()));
             }
             PageStep::Acknowledged { until, .. } => ladder.stand = Stand::Owned { until: *until },
             PageStep::Unanswered { until, .. } => {
@@ -203,12 +210,14 @@ impl State {
             return vec![];
         };
         let mut said = self.cancel(incident, why);
-        for (level, contact) in &ladder.rung {
+        // Who took a page, and who may just be getting one.
+        let called = self.outbox.tried(incident).chain(ladder.rung.iter().cloned());
+        for (level, contact) in called.collect::<BTreeSet<_>>() {
             let key = PageKey {
                 incident: incident.into(),
-                level: *level,
+                level,
                 nth: ladder.nth,
-                contact: contact.clone(),
+                contact,
                 kind: PageKind::Resolve,
             };
             let report = self.report(incident, ladder, None, why);
@@ -246,7 +255,8 @@ impl State {
         entry: &Entry,
         now: Timestamp,
     ) -> Said {
-        let case = self.cases.entry(incident.to_owned()).or_default();
+        // Without a case the incident is over: what its remediation still says wakes nobody.
+        let Some(case) = self.cases.get_mut(incident) else { return vec![] };
         case.acted(entry);
         let severity = case.severity;
         match entry {
@@ -392,7 +402,9 @@ impl State {
             policy.and_then(|policy| policy.levels.get(ladder.level.saturating_sub(1) as usize));
         if let Some(contact) = fallback {
             let other = PageKey { contact, ..key.clone() };
-            if !self.outbox.knows(&other)
+            let dead = ladder.dead.contains(&(other.level, other.nth, other.contact.clone()));
+            if !dead
+                && !self.outbox.knows(&other)
                 && !ladder.rung.contains(&(other.level, other.contact.clone()))
             {
                 let report = self.report(&key.incident, ladder, level, &ladder.why);

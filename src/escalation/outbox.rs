@@ -80,6 +80,14 @@ impl Outbox {
         self.pages.keys().filter(ours).cloned().collect()
     }
 
+    /// Level and contact of the triggers of an incident that were tried and not yet taken.
+    pub(super) fn tried(&self, incident: &str) -> impl Iterator<Item = (u32, String)> {
+        let ours = move |(key, page): &(&PageKey, &Outgoing)| {
+            key.incident == incident && key.kind == PageKind::Trigger && page.attempts > 0
+        };
+        self.pages.iter().filter(ours).map(|(key, _)| (key.level, key.contact.clone()))
+    }
+
     /// How often a page was tried.
     pub(super) fn attempts(&self, key: &PageKey) -> u32 {
         self.pages.get(key).map_or(TRIES, |page| page.attempts)

@@ -17,8 +17,11 @@ pub enum Outcome {
 #[serde(tag = "entry", rename_all = "snake_case")]
 pub enum Entry {
     Accepted,
+    /// With what undoing it has to put back, known before it is done.
     Started {
         step: String,
+        #[serde(default)]
+        undo: Undo,
     },
     /// After a crash: it had started, and nobody knows how far it came.
     Unknown {
@@ -27,7 +30,6 @@ pub enum Entry {
     Succeeded {
         step: String,
         note: String,
-        undo: Undo,
     },
     Skipped {
         step: String,
@@ -211,7 +213,7 @@ impl Entry {
     /// The step that the entry is about.
     pub fn step(&self) -> Option<&str> {
         match self {
-            Entry::Started { step }
+            Entry::Started { step, .. }
             | Entry::Unknown { step }
             | Entry::Succeeded { step, .. }
             | Entry::Skipped { step, .. }

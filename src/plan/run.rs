@@ -4,7 +4,7 @@ use super::{Refused, build};
 use crate::clock::Clock;
 use crate::cluster::ClusterView;
 use crate::log::{self, Condition, Consumer, Kv, Log, LogError, Policy, Record, Stream};
-use crate::model::{Decision, Entry, Envelope, Id, Outcome, Plan, PlanEnd, kind};
+use crate::model::{Decision, Entry, Envelope, Id, Mode, Outcome, Plan, PlanEnd, kind};
 use std::time::Duration;
 
 const NAME: &str = "plan";
@@ -25,19 +25,18 @@ pub async fn run<L: Log + Kv>(
 ) -> Result<(), LogError> {
     let mut consumer = log.consumer(NAME, &[Stream::Decisions], Policy::default()).await?;
     loop {
+        // Before the caches are complete a plan would be built on absences.
+        while !view.ready() {
+            let version = view.version();
+            tokio::select! {
+                biased;
+                () = view.changed(version) => {}
+                () = clock.after(Duration::from_secs(1)) => {}
+            }
+        }
         for delivered in consumer.next(64).await? {
             let seq = delivered.record.seq;
             if let Some(decision) = acts(&delivered.record) {
-                // Before the caches are complete a plan would be built on absences.
-                while !view.ready() {
-                    let version = view.version();
-                    consumer.in_progress(seq).await?;
-                    tokio::select! {
-                        biased;
-                        () = view.changed(version) => {}
-                        () = clock.after(Duration::from_secs(1)) => {}
-                    }
-                }
                 plan(&log, &clock, &view, &decision).await?;
             }
             consumer.ack(seq).await?;
@@ -92,7 +91,8 @@ fn refusal(
     let Decision { incident, epoch, policy, .. } = &decision.data;
     let plan = Plan::id_of(incident, *epoch);
     let why = refused.to_string();
-    let escalate = policy.as_ref().map(|policy| Entry::Escalate {
+    let enforced = policy.as_ref().filter(|_| decision.data.mode == Mode::Enforce);
+    let escalate = enforced.map(|policy| Entry::Escalate {
         policy: policy.clone(),
         level: 1,
         why: format!("no plan could be made: {why}"),

@@ -8,9 +8,13 @@ use std::collections::BTreeMap;
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum StepState {
     Waiting,
-    Started,
+    Started {
+        undo: Undo,
+    },
     /// It had started when the daemon died.
-    Unknown,
+    Unknown {
+        undo: Undo,
+    },
     Succeeded {
         undo: Undo,
     },
@@ -18,7 +22,9 @@ pub enum StepState {
     Failed {
         why: String,
     },
-    Undoing,
+    Undoing {
+        undo: Undo,
+    },
     Undone,
     UndoFailed {
         why: String,
@@ -92,14 +98,22 @@ fn next(state: &StepState, entry: &Entry) -> Option<StepState> {
         Failed, Skipped, Started, Succeeded, UndoFailed, Undoing, Undone, Unknown, Waiting,
     };
     Some(match (state, entry) {
-        (Waiting | Unknown, Entry::Started { .. }) => Started,
-        (Started, Entry::Unknown { .. }) => Unknown,
-        (Started | Unknown, Entry::Succeeded { undo, .. }) => Succeeded { undo: undo.clone() },
-        (Waiting | Started | Unknown, Entry::Skipped { .. }) => Skipped,
-        (Waiting | Started | Unknown, Entry::Failed { why, .. }) => Failed { why: why.clone() },
-        (Succeeded { .. } | Undoing, Entry::UndoStarted { .. }) => Undoing,
-        (Undoing, Entry::Undone { .. }) => Undone,
-        (Undoing, Entry::UndoFailed { why, .. }) => UndoFailed { why: why.clone() },
+        (Waiting, Entry::Started { undo, .. }) => Started { undo: undo.clone() },
+        // What it was before the first try counts, not what that try left behind.
+        (Unknown { undo }, Entry::Started { .. }) => Started { undo: undo.clone() },
+        (Started { undo }, Entry::Unknown { .. }) => Unknown { undo: undo.clone() },
+        (Started { undo } | Unknown { undo }, Entry::Succeeded { .. }) => {
+            Succeeded { undo: undo.clone() }
+        }
+        (Waiting | Started { .. } | Unknown { .. }, Entry::Skipped { .. }) => Skipped,
+        (Waiting | Started { .. } | Unknown { .. }, Entry::Failed { why, .. }) => {
+            Failed { why: why.clone() }
+        }
+        (Succeeded { undo } | Undoing { undo }, Entry::UndoStarted { .. }) => {
+            Undoing { undo: undo.clone() }
+        }
+        (Undoing { .. }, Entry::Undone { .. }) => Undone,
+        (Undoing { .. }, Entry::UndoFailed { why, .. }) => UndoFailed { why: why.clone() },
         _ => return None,
     })
 }
@@ -111,11 +125,21 @@ mod tests {
     #[test]
     fn what_is_done_stays_done() {
         let step = || "s".to_owned();
-        let succeeded = StepState::Succeeded { undo: Undo::Nothing };
-        assert_eq!(next(&succeeded, &Entry::Started { step: step() }), None);
+        let undo = || Undo::Uncordon { taint: None };
+        let started = || Entry::Started { step: step(), undo: Undo::Nothing };
+        let succeeded = StepState::Succeeded { undo: undo() };
+        assert_eq!(next(&succeeded, &started()), None);
         assert_eq!(next(&StepState::Undone, &Entry::UndoStarted { step: step() }), None);
         assert_eq!(next(&StepState::Waiting, &Entry::Unknown { step: step() }), None);
-        let undone = next(&StepState::Undoing, &Entry::UndoStarted { step: step() });
-        assert_eq!(undone, Some(StepState::Undoing), "an undo is repeated after a crash");
+        let undoing = StepState::Undoing { undo: undo() };
+        let again = next(&undoing, &Entry::UndoStarted { step: step() });
+        assert_eq!(again, Some(undoing), "an undo is repeated after a crash");
+        let unknown = next(&StepState::Started { undo: undo() }, &Entry::Unknown { step: step() });
+        let repeated = next(&unknown.unwrap(), &started());
+        assert_eq!(
+            repeated,
+            Some(StepState::Started { undo: undo() }),
+            "what the first try found counts"
+        );
     }
 }

@@ -5,11 +5,14 @@ use crate::clock::Clock;
 use crate::cluster::{ClusterControl, ClusterView};
 use crate::log::{self, Consumer, Fold, Kv, Log, LogError, Policy, Record, Stream};
 use crate::model::{
-    Answer, Entry, Envelope, Id, IncidentChange, Look, Move, Outcome, Plan, PlanEnd, Reach,
+    Answer, Entry, Envelope, Id, IncidentChange, Look, Mode, Move, Outcome, Plan, PlanEnd, Reach,
     Refusal, Target, kind,
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 use tokio::{sync::mpsc, task::JoinSet};
 use tracing::Instrument;
 
@@ -40,7 +43,7 @@ pub struct Hands<V, K, W> {
 pub struct Open {
     plans: BTreeMap<Id, (Envelope<Plan>, Journal)>,
     /// Incidents whose alerts have all resolved while a plan was open.
-    cleared: BTreeMap<String, ()>,
+    cleared: BTreeSet<String>,
 }
 
 impl Fold for Open {
@@ -48,7 +51,6 @@ impl Fold for Open {
         match record.stream {
             Stream::Plans => {
                 if let Ok(plan) = record.open::<Plan>() {
-                    self.cleared.remove(&plan.data.incident);
                     let fresh = (plan.clone(), Journal::new(&plan.data));
                     self.plans.entry(plan.data.id.clone()).or_insert(fresh);
                 }
@@ -68,8 +70,8 @@ impl Fold for Open {
                 }
             }
             Stream::Decisions => {
-                if let Some(incident) = all_cleared(record) {
-                    self.cleared.insert(incident, ());
+                if let Some((incident, mail)) = news(record) {
+                    note(&mut self.cleared, &incident, &mail);
                 }
             }
             Stream::Events | Stream::Dead => {}
@@ -77,16 +79,38 @@ impl Fold for Open {
     }
 }
 
-/// The incident whose last alert has resolved, if the record says so.
-fn all_cleared(record: &Record) -> Option<String> {
-    let change =
-        record.open::<IncidentChange>().ok().filter(|envelope| envelope.kind == kind::INCIDENT)?;
-    matches!(change.data.change, Move::Cleared { left: 0, .. }).then_some(change.data.incident)
-}
-
+/// What happened to an incident that its plan has to know.
+#[derive(Clone)]
 enum Mail {
     Cleared,
+    Fires,
+    Resolved(String),
     Superseded(Id),
+}
+
+/// The incident concerned and the news, if the record has any.
+fn news(record: &Record) -> Option<(String, Mail)> {
+    let change =
+        record.open::<IncidentChange>().ok().filter(|envelope| envelope.kind == kind::INCIDENT)?;
+    let mail = match change.data.change {
+        Move::Cleared { left: 0, .. } => Mail::Cleared,
+        Move::Opened { signal: Some(_), .. } | Move::Joined { signal: Some(_), .. } => Mail::Fires,
+        Move::Resolved { by, .. } => Mail::Resolved(by),
+        _ => return None,
+    };
+    Some((change.data.incident, mail))
+}
+
+/// Keeps the set of incidents whose alerts have all resolved.
+fn note(cleared: &mut BTreeSet<String>, incident: &str, mail: &Mail) {
+    match mail {
+        Mail::Cleared => {
+            cleared.insert(incident.to_owned());
+        }
+        Mail::Fires | Mail::Resolved(_) | Mail::Superseded(_) => {
+            cleared.remove(incident);
+        }
+    }
 }
 
 /// Runs until the log is gone.
@@ -119,6 +143,7 @@ where
         tasks: JoinSet::new(),
         held: BTreeMap::new(),
         waiting: vec![],
+        cleared: BTreeSet::new(),
     };
     desk.resume(saved.state);
     let mut snapshot_at = newest;
@@ -152,6 +177,8 @@ struct Held {
     mail: mpsc::UnboundedSender<Mail>,
     target: Target,
     incident: String,
+    /// An observed plan is carried out by nobody, and holds nothing.
+    holds: bool,
 }
 
 /// All plans that are open. One per target is carried out; a newer one waits until the older has stopped (invariant I2).
@@ -163,6 +190,8 @@ struct Desk<L, C, V, K, W, T> {
     tasks: JoinSet<Result<Id, LogError>>,
     held: BTreeMap<Id, Held>,
     waiting: Vec<(Envelope<Plan>, Journal)>,
+    /// Incidents whose alerts have all resolved: a plan that comes later has to know it too.
+    cleared: BTreeSet<String>,
 }
 
 impl<L, C, V, K, W, T> Desk<L, C, V, K, W, T>
@@ -176,22 +205,22 @@ where
 {
     /// Takes up what another life had left open, older epochs first.
     fn resume(&mut self, open: Open) {
+        self.cleared = open.cleared;
         let mut recovered: Vec<_> = open.plans.into_values().collect();
         recovered.sort_by_key(|(envelope, _)| envelope.data.epoch);
         for (envelope, journal) in recovered {
             let plan = &envelope.data;
             tracing::info!(plan = plan.id.short(10), incident = plan.incident, "taken up again");
-            let incident = plan.incident.clone();
             self.take(envelope, journal);
-            if open.cleared.contains_key(&incident) {
-                self.cleared(&incident);
-            }
         }
     }
 
     fn hear(&mut self, record: &Record) {
-        if let Some(incident) = all_cleared(record) {
-            self.cleared(&incident);
+        if let Some((incident, mail)) = news(record) {
+            note(&mut self.cleared, &incident, &mail);
+            for held in self.held.values().filter(|held| held.incident == incident) {
+                post(&held.mail, mail.clone());
+            }
         }
         if record.stream == Stream::Plans {
             match record.open::<Plan>() {
@@ -204,15 +233,10 @@ where
         }
     }
 
-    fn cleared(&self, incident: &str) {
-        for held in self.held.values().filter(|held| held.incident == incident) {
-            post(&held.mail, Mail::Cleared);
-        }
-    }
-
     fn take(&mut self, envelope: Envelope<Plan>, journal: Journal) {
         let plan = &envelope.data;
-        match self.held.values().find(|held| held.target == plan.target) {
+        let holder = |held: &&Held| held.holds && held.target == plan.target;
+        match self.held.values().find(holder).filter(|_| plan.mode == Mode::Enforce) {
             Some(older) => {
                 post(&older.mail, Mail::Superseded(plan.id.clone()));
                 self.waiting.push((envelope, journal));
@@ -231,19 +255,24 @@ where
     fn spawn(&mut self, envelope: Envelope<Plan>, journal: Journal) {
         let (mail, inbox) = mpsc::unbounded_channel();
         let plan = envelope.data.clone();
-        let held = Held { mail, target: plan.target.clone(), incident: plan.incident.clone() };
+        let (target, incident) = (plan.target.clone(), plan.incident.clone());
+        let held = Held { mail, target, incident, holds: plan.mode == Mode::Enforce };
         let span = tracing::info_span!(
             "remediation",
             plan = plan.id.short(10),
             incident = plan.incident,
             traceparent = envelope.traceparent
         );
+        let mut saga = Saga::new(plan, journal);
+        if self.cleared.contains(&saga.plan.incident) {
+            saga.alerts_cleared();
+        }
         let worker = Worker {
             log: self.log.clone(),
             clock: self.clock.clone(),
             hands: self.hands.clone(),
             witness: self.witness.clone(),
-            saga: Saga::new(plan, journal),
+            saga,
             envelope,
             inbox,
             calls: JoinSet::new(),
@@ -306,6 +335,8 @@ where
                 biased;
                 Some(mail) = self.inbox.recv() => match mail {
                     Mail::Cleared => self.saga.alerts_cleared(),
+                    Mail::Fires => self.saga.alerts_fire(),
+                    Mail::Resolved(by) => self.saga.resolved(&by),
                     Mail::Superseded(by) => self.saga.superseded(by),
                 },
                 Some(done) = self.calls.join_next() => {
@@ -399,7 +430,7 @@ fn tell(entry: &Entry) {
             tracing::warn!(step, why, "failed")
         }
         Entry::Succeeded { step, note, .. } => tracing::info!(step, note, "done"),
-        Entry::Started { step } => tracing::info!(step, "started"),
+        Entry::Started { step, .. } => tracing::info!(step, "started"),
         Entry::Skipped { step, why } => tracing::info!(step, why, "skipped"),
         Entry::Ended { how } => tracing::info!(how = how.word(), "ended"),
         other => tracing::info!(entry = ?other, "recorded"),

@@ -46,6 +46,17 @@ impl Saga {
         self.cleared = true;
     }
 
+    /// An alert of the incident fires, again or anew.
+    pub fn alerts_fire(&mut self) {
+        self.cleared = false;
+    }
+
+    /// A person closed the incident: nothing more is begun, and what can be undone is.
+    pub fn resolved(&mut self, by: &str) {
+        let why = format!("{by} resolved the incident");
+        self.ending.get_or_insert(PlanEnd::Moot { why });
+    }
+
     /// A newer plan took the target over: nothing more is started.
     pub fn superseded(&mut self, by: Id) {
         self.ending = Some(PlanEnd::Superseded { by });
@@ -58,7 +69,7 @@ impl Saga {
     pub fn recorded(&mut self, entry: &Entry, look: &Look, now: Timestamp) -> Result<(), Illegal> {
         self.journal.take(entry)?;
         match entry {
-            Entry::Started { step } => {
+            Entry::Started { step, .. } => {
                 if let Some(planned) = self.plan.step(step) {
                     self.machines
                         .insert(step.clone(), steps::start(&self.plan, planned, look, now));
@@ -85,26 +96,16 @@ impl Saga {
     }
 
     fn undo_machine(&self, step: &str, look: &Look, now: Timestamp) -> Machine {
-        let undo = self.undo_of(step);
+        let StepState::Undoing { undo } = self.journal.state(step) else { return Machine::Nothing };
         self.plan
             .step(step)
-            .and_then(|planned| steps::undo(&self.plan, planned, &undo, look, now))
+            .and_then(|planned| steps::undo(&self.plan, planned, undo, look, now))
             .unwrap_or(Machine::Nothing)
     }
 
-    /// What the journal says has to be put back. After a crash in mid-undo it is looked up again.
-    fn undo_of(&self, step: &str) -> Undo {
-        match (self.journal.state(step), self.plan.step(step).map(|planned| &planned.action)) {
-            (StepState::Succeeded { undo }, _) => undo.clone(),
-            (StepState::Undoing, Some(Action::Cordon { taint })) => {
-                let taint = taint.as_ref().map(|taint| (taint.key.clone(), taint.effect.clone()));
-                Undo::Uncordon { taint }
-            }
-            (StepState::Undoing, Some(Action::Taint { taint })) => {
-                Undo::Untaint { key: taint.key.clone(), effect: taint.effect.clone() }
-            }
-            _ => Undo::Nothing,
-        }
+    /// The line that starts a step, with what undoing it has to put back.
+    fn start(&self, step: &PlannedStep, look: &Look) -> Entry {
+        Entry::Started { step: step.name.clone(), undo: steps::intent(&self.plan, step, look) }
     }
 
     /// The lines to record next, given one look. Nothing is done before they are durable.
@@ -125,11 +126,13 @@ impl Saga {
         if !finished.is_empty() {
             return finished;
         }
-        if let Some(how @ PlanEnd::Superseded { .. }) = &self.ending {
+        if let Some(how @ PlanEnd::Superseded { .. }) = &self.ending
+            && !self.machines.values().any(Machine::busy)
+        {
             return vec![Entry::Ended { how: how.clone() }];
         }
         if self.failed() || self.ending.is_some() {
-            return self.backward();
+            return self.backward(look);
         }
         self.forward(look, now)
     }
@@ -138,7 +141,9 @@ impl Saga {
     fn unknown(&self, look: &Look) -> Option<Vec<Entry>> {
         if look.stale {
             // Nothing can be judged yet, and nothing new may be started.
-            let open = |state: &StepState| matches!(state, StepState::Started | StepState::Unknown);
+            let open = |state: &StepState| {
+                matches!(state, StepState::Started { .. } | StepState::Unknown { .. })
+            };
             let orphan = |(name, state): (&String, &StepState)| {
                 open(state) && !self.machines.contains_key(name)
             };
@@ -148,15 +153,17 @@ impl Saga {
             let name = step.name.clone();
             let orphan = !self.machines.contains_key(&name);
             match self.journal.state(&name) {
-                StepState::Started if orphan => return Some(vec![Entry::Unknown { step: name }]),
-                StepState::Unknown => {
+                StepState::Started { .. } if orphan => {
+                    return Some(vec![Entry::Unknown { step: name }]);
+                }
+                StepState::Unknown { .. } => {
                     return Some(vec![match steps::probe(&self.plan, step, look) {
-                        Probe::Done { note, undo } => Entry::Succeeded { step: name, note, undo },
-                        Probe::Again => Entry::Started { step: name },
+                        Probe::Done(note) => Entry::Succeeded { step: name, note },
+                        Probe::Again => self.start(step, look),
                         Probe::CannotKnow(why) => Entry::Failed { step: name, why },
                     }]);
                 }
-                StepState::Undoing if orphan => {
+                StepState::Undoing { .. } if orphan => {
                     return Some(vec![Entry::UndoStarted { step: name }]);
                 }
                 _ => {}
@@ -170,14 +177,14 @@ impl Saga {
         let mut entries = vec![];
         let names: Vec<String> = self.machines.keys().cloned().collect();
         for step in names {
-            let undoing = *self.journal.state(&step) == StepState::Undoing;
+            let undoing = matches!(self.journal.state(&step), StepState::Undoing { .. });
             let Some(machine) = self.machines.get_mut(&step) else { continue };
             match (machine.status(look, self.cleared, now), undoing) {
                 (Status::Working, _) => {}
-                (Status::Done { .. }, true) => entries.push(Entry::Undone { step }),
-                (Status::Done { note, undo }, false) => {
+                (Status::Done(_), true) => entries.push(Entry::Undone { step }),
+                (Status::Done(note), false) => {
                     entries.extend(self.telling(&step));
-                    entries.push(Entry::Succeeded { step, note, undo });
+                    entries.push(Entry::Succeeded { step, note });
                 }
                 (Status::Failed(why), true) => entries.push(Entry::UndoFailed { step, why }),
                 (Status::Failed(why), false) => entries.push(Entry::Failed { step, why }),
@@ -231,9 +238,9 @@ impl Saga {
                 && let Some(why) = self.moot(look)
             {
                 self.ending = Some(PlanEnd::Moot { why });
-                return self.backward();
+                return self.backward(look);
             } else if !(look.stale && step.action.writes()) {
-                entries.push(Entry::Started { step: step.name.clone() });
+                entries.push(self.start(step, look));
             }
         }
         let open = |step: &PlannedStep| {
@@ -279,11 +286,15 @@ impl Saga {
     }
 
     /// After a failure: stop what runs, tell people, undo what can be undone, end.
-    fn backward(&mut self) -> Vec<Entry> {
+    fn backward(&mut self, look: &Look) -> Vec<Entry> {
+        if self.machines.values().any(Machine::busy) {
+            // What a request under way does has to be known before it can be undone.
+            return vec![];
+        }
         let stop = |step: &PlannedStep| {
             let why = "another step ended the plan".to_owned();
             match self.journal.state(&step.name) {
-                StepState::Waiting | StepState::Started => {
+                StepState::Waiting | StepState::Started { .. } => {
                     Some(Entry::Skipped { step: step.name.clone(), why })
                 }
                 _ => None,
@@ -298,7 +309,10 @@ impl Saga {
                 |step: &&PlannedStep| *self.journal.state(&step.name) == StepState::Waiting;
             let settled = |step: &PlannedStep| {
                 step.needs.iter().all(|need| {
-                    !matches!(self.journal.state(need), StepState::Waiting | StepState::Started)
+                    !matches!(
+                        self.journal.state(need),
+                        StepState::Waiting | StepState::Started { .. }
+                    )
                 })
             };
             let next: Vec<Entry> = self
@@ -307,13 +321,14 @@ impl Saga {
                 .iter()
                 .filter(waiting)
                 .filter(|step| settled(step))
-                .map(|step| Entry::Started { step: step.name.clone() })
+                .map(|step| self.start(step, look))
                 .collect();
             if !next.is_empty() {
                 return next;
             }
-            let running =
-                |step: &PlannedStep| *self.journal.state(&step.name) == StepState::Started;
+            let running = |step: &PlannedStep| {
+                matches!(self.journal.state(&step.name), StepState::Started { .. })
+            };
             if self.plan.otherwise.iter().any(running) {
                 return vec![];
             }
@@ -337,7 +352,7 @@ impl Saga {
                     StepState::Succeeded { undo } if *undo != Undo::Nothing => {
                         return vec![Entry::UndoStarted { step: step.name.clone() }];
                     }
-                    StepState::Undoing => return vec![],
+                    StepState::Undoing { .. } => return vec![],
                     StepState::UndoFailed { why } => return self.stuck(&step.name, why),
                     _ => {}
                 }

@@ -22,10 +22,7 @@ pub(super) const RESTART_KEY: &str = "medevac.dev/restart-key";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Status {
     Working,
-    Done {
-        note: String,
-        undo: Undo,
-    },
+    Done(String),
     Failed(String),
     /// The world made the whole plan pointless.
     Moot(String),
@@ -34,10 +31,7 @@ pub(super) enum Status {
 /// What a look tells about a step that had started before a crash.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Probe {
-    Done {
-        note: String,
-        undo: Undo,
-    },
+    Done(String),
     /// Starting it again does no harm.
     Again,
     CannotKnow(String),
@@ -57,7 +51,7 @@ pub(super) enum Machine {
 /// The machine that carries `step` out, given what is true now.
 pub(super) fn start(plan: &Plan, step: &PlannedStep, look: &Look, now: Timestamp) -> Machine {
     let node = look.node.as_ref();
-    let once = |work, undo, note: &str| Once::machine(work, undo, note, plan.deadline, now);
+    let once = |work, note: &str| Once::machine(work, note, plan.deadline, now);
     match &step.action {
         Action::Cordon { .. }
         | Action::Taint { .. }
@@ -69,7 +63,7 @@ pub(super) fn start(plan: &Plan, step: &PlannedStep, look: &Look, now: Timestamp
             let call = patch
                 .map(|patch| Work::Cluster(ClusterCall::PatchNode { name: name.clone(), patch }));
             let shows = matches!(undo, Undo::Uncordon { .. });
-            once(call, undo, &note).map_call(|call| if shows { call.shown() } else { call })
+            once(call, &note).map_call(|call| if shows { call.shown() } else { call })
         }
         Action::Drain { timeout, force } => {
             let Reach::Node { name } = &step.reach else { return Machine::Nothing };
@@ -81,18 +75,13 @@ pub(super) fn start(plan: &Plan, step: &PlannedStep, look: &Look, now: Timestamp
                 return Machine::Nothing;
             };
             let (kind, namespace, name) = (*kind, namespace.clone(), name.clone());
-            let before =
-                look.workload.as_ref().map_or(Undo::Nothing, |workload| match step.action {
-                    Action::Scale { .. } => Undo::Scale { replicas: workload.replicas },
-                    _ => Undo::Nothing,
-                });
             let call = match step.action {
                 Action::Scale { replicas, .. } => {
                     ClusterCall::Scale { kind, namespace, name, replicas }
                 }
                 _ => ClusterCall::Restart { kind, namespace, name, key: step.key.as_str().into() },
             };
-            once(Some(Work::Cluster(call)), before, "")
+            once(Some(Work::Cluster(call)), "")
         }
         Action::Wait { time } => Machine::Until(now.checked_add(time.0).unwrap_or(now)),
         Action::Verify { expect, hold, within } => {
@@ -106,10 +95,17 @@ pub(super) fn start(plan: &Plan, step: &PlannedStep, look: &Look, now: Timestamp
             let body = body.clone().unwrap_or_else(|| plan.to_json());
             let key = step.key.as_str().to_owned();
             let call = Work::Web(WebCall { method, url, body, timeout: timeout.0, key });
-            once(Some(call), Undo::Nothing, "")
-                .map_call(|call| if *idempotent { call } else { call.once_only() })
+            once(Some(call), "").map_call(|call| if *idempotent { call } else { call.once_only() })
         }
         Action::Notify { .. } | Action::Escalate { .. } => Machine::Nothing,
+    }
+}
+
+/// What undoing `step` would have to put back, seen before it is done. It goes into the journal with the start.
+pub(super) fn intent(plan: &Plan, step: &PlannedStep, look: &Look) -> Undo {
+    match (&step.action, &look.workload) {
+        (Action::Scale { .. }, Some(workload)) => Undo::Scale { replicas: workload.replicas },
+        (action, _) => node_change(action, &plan.incident, look.node.as_ref()).1,
     }
 }
 
@@ -121,7 +117,7 @@ pub(super) fn undo(
     look: &Look,
     now: Timestamp,
 ) -> Option<Machine> {
-    let once = |work| Once::machine(Some(work), Undo::Nothing, "", None, now);
+    let once = |work| Once::machine(Some(work), "", None, now);
     if let (Undo::Scale { replicas }, Reach::Workload { kind, namespace, name }) =
         (undo, &step.reach)
     {
@@ -164,8 +160,7 @@ pub(super) fn probe(plan: &Plan, step: &PlannedStep, look: &Look) -> Probe {
             let tainted =
                 |node: &Node| taint.as_ref().is_none_or(|taint| node.taints.contains(taint));
             if by.is_some_and(|by| *by == plan.incident) && node.is_some_and(tainted) {
-                let taint = taint.as_ref().map(|taint| (taint.key.clone(), taint.effect.clone()));
-                return Probe::Done { note: "found done".into(), undo: Undo::Uncordon { taint } };
+                return Probe::Done("found done".into());
             }
             Probe::Again
         }
@@ -173,7 +168,7 @@ pub(super) fn probe(plan: &Plan, step: &PlannedStep, look: &Look) -> Probe {
             let mark =
                 look.workload.as_ref().and_then(|of| of.template_annotations.get(RESTART_KEY));
             match mark.is_some_and(|key| key == step.key.as_str()) {
-                true => Probe::Done { note: "found done".into(), undo: Undo::Nothing },
+                true => Probe::Done("found done".into()),
                 false => Probe::Again,
             }
         }
@@ -196,6 +191,11 @@ pub(super) fn probe(plan: &Plan, step: &PlannedStep, look: &Look) -> Probe {
 }
 
 impl Machine {
+    /// A request is under way whose effect is not known yet.
+    pub(super) fn busy(&self) -> bool {
+        matches!(self, Machine::Call(call) if call.busy())
+    }
+
     fn map_call(self, change: impl FnOnce(Once) -> Once) -> Machine {
         match self {
             Machine::Call(call) => Machine::Call(change(call)),
@@ -223,7 +223,7 @@ impl Machine {
     }
 
     pub(super) fn status(&mut self, look: &Look, cleared: bool, now: Timestamp) -> Status {
-        let done = |note: String| Status::Done { note, undo: Undo::Nothing };
+        let done = Status::Done;
         match self {
             Machine::Call(once) => once.status(look, now),
             Machine::Drain(drain) => match drain.progress(look, now) {

@@ -4,8 +4,8 @@ use super::BadBody;
 use super::{alertmanager, cloudevents, enrich, reconcile};
 use crate::clock::Clock;
 use crate::cluster::ClusterView;
-use crate::log::{DeadLetter, Entry, Log, LogError, Stream};
-use crate::model::{Envelope, Event};
+use crate::log::{DeadLetter, Entry, Log, LogError, MAX_RECORD, Stream};
+use crate::model::{Envelope, Event, Target};
 use serde_json::{Map, Value};
 
 /// Of a dead letter, so much is kept.
@@ -45,6 +45,7 @@ impl<L: Log, C: Clock, V: ClusterView> Intake<L, C, V> {
     /// # Errors
     /// [`Received::Bad`]: the body is not one. [`Received::NotAccepted`]: nothing was taken, send it again.
     pub async fn alertmanager(&self, body: &[u8]) -> Result<Tally, Received> {
+        self.ready()?;
         let now = self.clock.now();
         let group = alertmanager::read(body, now)?;
         let truncated = reconcile::Truncated::of(&group, now);
@@ -75,6 +76,7 @@ impl<L: Log, C: Clock, V: ClusterView> Intake<L, C, V> {
         attributes: Map<String, Value>,
         body: &[u8],
     ) -> Result<Tally, Received> {
+        self.ready()?;
         let (events, bad) = cloudevents::read(content_type, attributes, body, self.clock.now())?;
         Ok(self.accept("cloudevents", events, bad).await?)
     }
@@ -87,6 +89,17 @@ impl<L: Log, C: Clock, V: ClusterView> Intake<L, C, V> {
         self.accept("medevac", events, vec![]).await
     }
 
+    /// Recorded before the cluster is known, an event would be decided upon without its node, and its repeats
+    /// are no news: the sender is asked to come again.
+    fn ready(&self) -> Result<(), LogError> {
+        match self.view.ready() {
+            true => Ok(()),
+            false => Err(LogError::Unavailable(
+                "the cluster is still being listed; send it again".into(),
+            )),
+        }
+    }
+
     async fn accept(
         &self,
         source: &str,
@@ -94,13 +107,18 @@ impl<L: Log, C: Clock, V: ClusterView> Intake<L, C, V> {
         bad: Vec<cloudevents::Bad>,
     ) -> Result<Tally, LogError> {
         let at = self.clock.now();
+        let mut bad = bad;
         let mut entries = Vec::with_capacity(events.len() + bad.len());
         for mut event in events {
             if event.cluster.is_none() {
                 event.cluster.clone_from(&self.cluster);
             }
             enrich::enrich(&mut event, &self.view);
-            entries.push(Entry::of(Stream::Events, &event));
+            let entry = Entry::of(Stream::Events, &event);
+            match usable(&event, &entry) {
+                Ok(()) => entries.push(entry),
+                Err(why) => bad.push((String::from_utf8_lossy(&entry.body).into_owned(), why)),
+            }
         }
         let good = entries.len();
         for (text, reason) in bad {
@@ -114,5 +132,19 @@ impl<L: Log, C: Clock, V: ClusterView> Intake<L, C, V> {
         let appended = self.log.append(entries).await?;
         let duplicates = appended[..good].iter().filter(|one| one.duplicate).count();
         Ok(Tally { accepted: good - duplicates, duplicates, dead_letters: appended.len() - good })
+    }
+}
+
+/// What is taken must be readable again, and small enough: otherwise it is set aside, and it alone.
+fn usable(event: &Envelope<Event>, entry: &Entry) -> Result<(), String> {
+    if entry.body.len() > MAX_RECORD {
+        return Err(format!(
+            "with its context it has {} bytes; {MAX_RECORD} is the limit",
+            entry.body.len()
+        ));
+    }
+    match event.subject.to_string().parse::<Target>() {
+        Ok(target) if target == event.subject => Ok(()),
+        _ => Err("what it is about is no name that can be written: empty, too long, or with control characters".into()),
     }
 }

@@ -467,3 +467,22 @@ async fn a_caller_who_does_not_finish_its_header_is_let_go() {
     });
     assert!(closed.await.unwrap());
 }
+
+#[tokio::test]
+async fn what_could_not_be_read_again_is_set_aside_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let daemon = start(directory.path(), Door::default()).await;
+    let alert =
+        |node: String| json!({ "status": "firing", "labels": { "alertname": "A", "node": node } });
+    let mut large = alert("n1".into());
+    for n in 0..64 {
+        large["annotations"][format!("a{n}")] = json!("x".repeat(100_000));
+    }
+    let body = json!({ "alerts": [alert("n1".into()), alert("a\nb".into()), alert("y".repeat(2000)), large] });
+    let (status, answer) = post(&daemon.url, AM, "application/json", body.to_string()).await;
+    assert_eq!(
+        (status, &answer),
+        (200, &json!({ "accepted": 1, "duplicates": 0, "dead_letters": 3 }))
+    );
+    assert_eq!(daemon.log.read(0, &[Stream::Dead], 10).await.unwrap().len(), 3);
+}

@@ -8,6 +8,9 @@ use crate::log::{Consumer, DeadLetter, Delivered, Log, LogError, Policy, Record,
 use jiff::Timestamp;
 use std::{collections::BTreeMap, time::Duration};
 
+/// Of a record that nobody could use, so much is kept in its dead letter; the record itself stays too.
+const KEPT: usize = 256 << 10;
+
 /// A record that was handed out and not yet acknowledged.
 struct Pending {
     record: Record,
@@ -61,7 +64,7 @@ impl EmbeddedConsumer {
             let letter = DeadLetter {
                 source: format!("consumer/{}", self.name),
                 reason: format!("record {seq} was delivered {most} times without success"),
-                body: String::from_utf8_lossy(&pending.record.body).into_owned(),
+                body: String::from_utf8_lossy(&pending.record.body).chars().take(KEPT).collect(),
                 at: self.now(),
             };
             self.log.dead_letter(letter).await?;

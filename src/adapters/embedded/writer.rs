@@ -7,7 +7,7 @@ use super::{
 };
 use crate::log::{Appended, Condition, Entry, KvChange, KvEntry, LogError, Revision, Seq};
 use jiff::Timestamp;
-use rusqlite::{Connection, ErrorCode, OptionalExtension, ToSql, Transaction, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, ToSql, Transaction, ffi, params};
 use std::{
     collections::BTreeMap,
     sync::{Arc, LazyLock, Mutex, PoisonError, mpsc},
@@ -173,6 +173,13 @@ impl Writer {
                     failed: &mut failed,
                 };
                 answers.push(tx.run(command));
+                if failed.is_none() && transaction.is_autocommit() {
+                    // SQLite itself has taken everything back, as it does when the disk is full.
+                    failed = Some(rusqlite::Error::SqliteFailure(
+                        ffi::Error::new(ffi::SQLITE_FULL),
+                        None,
+                    ));
+                }
             }
             // An append that failed half-way must not be half there: the whole batch goes.
             if let Some(error) = failed.take() {
@@ -282,6 +289,18 @@ fn log_error(error: &rusqlite::Error) -> LogError {
     }
 }
 
+/// The batch has failed already: what is left of it is refused with the rest.
+fn not_run(command: Command) -> Answer {
+    let why = || LogError::Unavailable("the batch failed".into());
+    match command {
+        Command::Append { reply, .. } => Answer::Appended(reply, Err(why())),
+        Command::Put { reply, .. } => Answer::Put(reply, Err(why()), None),
+        Command::Delete { reply, .. } => Answer::Deleted(reply, Err(why()), None),
+        Command::OpenConsumer { reply, .. } => Answer::Opened(reply, Err(why())),
+        Command::Place { .. } => Answer::Nothing,
+    }
+}
+
 fn refuse(answer: Answer, error: &rusqlite::Error) {
     match answer {
         Answer::Appended(reply, _) => drop(reply.send(Err(log_error(error)))),
@@ -318,6 +337,9 @@ struct Tx<'a> {
 impl Tx<'_> {
     fn run(&mut self, command: Command) -> Answer {
         let down = |error: rusqlite::Error| log_error(&error);
+        if self.failed.is_some() {
+            return not_run(command);
+        }
         match command {
             Command::Append { entries, reply } => {
                 let result = self.append(&entries).map_err(|error| {

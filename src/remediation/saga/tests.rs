@@ -37,8 +37,8 @@ fn plan() -> Plan {
         reserve: Span::default(),
         steps: vec![
             step("cordon", Action::Cordon { taint: None }, &[]),
-            step("tell", http, &["cordon"]),
-            step("label", Action::Label { key: "k".into(), value: Some("v".into()) }, &["tell"]),
+            step("label", Action::Label { key: "k".into(), value: Some("v".into()) }, &["cordon"]),
+            step("tell", http, &["label"]),
         ],
         otherwise: vec![step("otherwise-escalate", escalate, &[])],
         doomed: false,
@@ -151,6 +151,7 @@ fn a_failure_climbs_at_once_and_is_undone_in_reverse() {
     let lines = run(&mut world, None);
     assert!(matches!(ended(&lines), PlanEnd::Failed { step, .. } if step == "tell"));
     assert!(!world.node.unschedulable && world.node.annotations.is_empty());
+    assert!(world.node.labels.is_empty(), "labels too: {:?}", world.node.labels);
     let told = lines.iter().position(|line| matches!(line, Entry::Escalate { .. })).unwrap();
     let undone = lines.iter().position(|line| matches!(line, Entry::UndoStarted { .. })).unwrap();
     assert!(told < undone, "a person hears of it first");
@@ -169,8 +170,10 @@ fn a_failed_undo_is_stuck_and_says_so() {
 fn a_persons_cordon_stays() {
     let mut world = World { http_fails: true, ..World::default() };
     world.node.unschedulable = true;
+    world.node.labels.insert("k".into(), "before".into());
     run(&mut world, None);
-    assert!(world.node.unschedulable && world.calls == ["http"]);
+    assert!(world.node.unschedulable, "{:?}", world.calls);
+    assert_eq!(world.node.labels["k"], "before", "what was there before is put back");
 }
 
 /// Killed after every line, before and after the calls that follow it.
@@ -186,9 +189,39 @@ fn wherever_it_dies_it_ends_and_no_call_that_may_not_repeat_is_repeated() {
                 let told =
                     lines.iter().filter(|line| matches!(line, Entry::Escalate { .. })).count();
                 assert!(told <= 1, "line {line}");
-                let clean = matches!(ended(&lines), PlanEnd::Succeeded) == world.node.unschedulable;
+                let well = matches!(ended(&lines), PlanEnd::Succeeded);
+                let clean =
+                    well == world.node.unschedulable && well == world.node.labels.contains_key("k");
                 assert!(clean, "line {line}: {:?} {:?}", ended(&lines), world.node);
             }
         }
     }
+}
+
+/// While a step waits, a person closes the incident: what was done is undone, and nobody is called.
+#[test]
+fn a_resolution_by_a_person_ends_it_cleanly() {
+    let mut world = World::default();
+    let mut plan = plan();
+    plan.steps[2] = step("wait", Action::Wait { time: Span::seconds(3600) }, &["label"]);
+    let mut saga = Saga::new(plan.clone(), Journal::new(&plan));
+    let mut lines = vec![];
+    for turn in 0..50 {
+        let now = T0 + std::time::Duration::from_secs(turn);
+        if turn == 20 {
+            saga.resolved("ana");
+        }
+        let look = world.look();
+        for entry in saga.advance(&look, now) {
+            saga.recorded(&entry, &look, now).unwrap();
+            lines.push(entry);
+        }
+        for call in saga.calls(&look, now) {
+            let answer = world.call(&call.work);
+            saga.answer(&call, answer, now);
+        }
+    }
+    assert_eq!(ended(&lines), PlanEnd::Moot { why: "ana resolved the incident".into() });
+    assert!(!world.node.unschedulable && world.node.labels.is_empty());
+    assert!(!lines.iter().any(|line| matches!(line, Entry::Escalate { .. })));
 }

@@ -55,8 +55,8 @@ fn cordon(
     node: Option<&Node>,
 ) -> (Option<NodePatch>, Undo, String) {
     let mut patch = NodePatch::default();
-    let by = node.and_then(|node| node.annotations.get(CORDONED_BY));
-    let ours = by.is_some_and(|by| by == incident);
+    // An older incident's cordon is ours as well: it is taken over.
+    let ours = node.is_some_and(|node| node.annotations.contains_key(CORDONED_BY));
     let theirs = node.is_some_and(|node| node.unschedulable) && !ours;
     if !theirs {
         patch.unschedulable = Some(true);

@@ -2,7 +2,7 @@
 
 use super::super::saga::Work;
 use super::{Machine, Status};
-use crate::model::{Answer, Look, Refusal, Undo};
+use crate::model::{Answer, Look, Refusal};
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -15,7 +15,6 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(in crate::remediation) struct Once {
     work: Option<Work>,
     done: Option<Result<String, String>>,
-    undo: Undo,
     in_flight: bool,
     next_at: Timestamp,
     give_up: Timestamp,
@@ -30,7 +29,6 @@ pub(in crate::remediation) struct Once {
 impl Once {
     pub(super) fn machine(
         work: Option<Work>,
-        undo: Undo,
         note: &str,
         until: Option<Timestamp>,
         now: Timestamp,
@@ -41,7 +39,6 @@ impl Once {
         Machine::Call(Once {
             work,
             done,
-            undo,
             in_flight: false,
             next_at: now,
             give_up,
@@ -113,10 +110,15 @@ impl Once {
     pub(super) fn status(&self, look: &Look, now: Timestamp) -> Status {
         match &self.done {
             Some(Ok(_)) if self.hidden(look, now) => Status::Working,
-            Some(Ok(note)) => Status::Done { note: note.clone(), undo: self.undo.clone() },
+            Some(Ok(note)) => Status::Done(note.clone()),
             Some(Err(why)) => Status::Failed(why.clone()),
             None => Status::Working,
         }
+    }
+
+    /// A request is under way: what it does is not known yet.
+    pub(super) fn busy(&self) -> bool {
+        self.in_flight
     }
 
     pub(super) fn wake_at(&self) -> Option<Timestamp> {

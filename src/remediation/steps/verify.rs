@@ -1,7 +1,7 @@
 //! Did it help? Waits until something holds, for long enough.
 
 use super::Status;
-use crate::model::{Expect, Look, Undo};
+use crate::model::{Expect, Look};
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ impl Verify {
         }
         let from = *self.since.get_or_insert(now);
         if now.duration_since(from) >= self.hold.try_into().unwrap_or_default() {
-            return Status::Done { note: self.met().into(), undo: Undo::Nothing };
+            return Status::Done(self.met().into());
         }
         if now < self.until {
             return Status::Working;
