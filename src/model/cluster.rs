@@ -94,6 +94,9 @@ pub struct Pod {
     pub deleted_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub finalizers: Vec<String>,
+    /// Its emptyDir volumes on the node's disk: what is in them goes with the pod.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub local_volumes: Vec<String>,
     /// The daemon itself runs in it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub own: bool,
@@ -111,6 +114,8 @@ pub enum Stay {
     Completed,
 }
 
+const SAFE: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict";
+const SAFE_VOLUMES: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes";
 const EVICT_DAEMON: &str = "cluster-autoscaler.kubernetes.io/enable-ds-eviction";
 
 impl Pod {
@@ -133,6 +138,18 @@ impl Pod {
         } else {
             None
         }
+    }
+
+    /// What its owner asks to keep, in Cluster Autoscaler's annotations: honoured by planned drains, while
+    /// a deadline takes the node away with everything on it.
+    pub fn keeps(&self) -> Option<String> {
+        if self.annotations.get(SAFE).is_some_and(|safe| safe == "false") {
+            return Some(format!("its owner says {SAFE}: false"));
+        }
+        let safe: Vec<&str> =
+            self.annotations.get(SAFE_VOLUMES)?.split(',').map(str::trim).collect();
+        let kept = self.local_volumes.iter().find(|volume| !safe.contains(&volume.as_str()))?;
+        Some(format!("its owner does not name the volume `{kept}` in {SAFE_VOLUMES}"))
     }
 
     /// Nobody will make it again once it is gone.

@@ -360,6 +360,11 @@ impl Going {
             self.asked = Some(grace);
             return Some(ClusterCall::Delete { namespace, name, uid, grace });
         }
+        if let Some(kept) = self.pod.keeps().filter(|_| !limits.force) {
+            self.last = kept;
+            self.next_at = now.checked_add(PAUSE_MOST).unwrap_or(now);
+            return None;
+        }
         Some(ClusterCall::Evict { namespace, name, uid, grace })
     }
 

@@ -74,6 +74,7 @@ fn read(files: &[Entries<'_>], secrets: Secrets<'_>, faults: &mut Faults) -> Rul
         .filter_map(|node| contact(node, &names, secrets, faults))
         .map(|contact| (contact.name.clone(), contact))
         .collect();
+    circles(&contact_nodes, &contacts, faults);
     let policies: BTreeMap<String, Policy> = policy_nodes
         .iter()
         .filter_map(|node| policy(node, &names, faults))
@@ -82,6 +83,30 @@ fn read(files: &[Entries<'_>], secrets: Secrets<'_>, faults: &mut Faults) -> Rul
     let rules: Vec<Rule> =
         rule_nodes.iter().filter_map(|node| rule(node, &names, faults)).collect();
     Ruleset::new(rules, guards, Directory { policies, contacts })
+}
+
+/// A fallback that leads back to where it came from is none.
+fn circles(nodes: &[&Node], contacts: &BTreeMap<String, Contact>, faults: &mut Faults) {
+    let fallback = |name: &str| contacts.get(name).and_then(|contact| contact.fallback.as_deref());
+    for (node, name) in nodes.iter().filter_map(|node| Some((node, name_of(node)?))) {
+        let mut next = fallback(name);
+        for _ in 0..contacts.len() {
+            if next == Some(name) {
+                let message = format!("the fallbacks of `{name}` lead back to it");
+                faults.add(Code::Cycle, &node.place, message);
+                break;
+            }
+            next = next.and_then(fallback);
+        }
+    }
+}
+
+fn name_of(node: &Node) -> Option<&str> {
+    let Kind::Map(entries) = &node.kind else { return None };
+    match entries.iter().find(|(key, _)| key.text == "name")?.1.kind {
+        Kind::Scalar { ref text, .. } => Some(text),
+        Kind::List(_) | Kind::Map(_) => None,
+    }
 }
 
 /// The `name` of each node. Faults where a name is given twice.

@@ -18,7 +18,7 @@ impl Drop for Process {
 
 /// Where `make` put the programs that the tests need.
 pub(crate) fn cache() -> PathBuf {
-    let home = std::env::var("HOME").unwrap_or_else(|_| "/root".into());
+    let home = std::env::var("HOME").unwrap_or_else(|_| ".".into());
     let base = std::env::var("XDG_CACHE_HOME").unwrap_or_else(|_| format!("{home}/.cache"));
     std::env::var("MEDEVAC_CACHE").map_or_else(|_| Path::new(&base).join("medevac"), PathBuf::from)
 }

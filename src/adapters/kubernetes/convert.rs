@@ -105,8 +105,17 @@ pub(super) fn pod(pod: &core::Pod) -> Pod {
         grace: u32::try_from(grace).unwrap_or(30),
         deleted_at: pod.metadata.deletion_timestamp.as_ref().map(|time| time.0),
         finalizers: pod.metadata.finalizers.clone().unwrap_or_default(),
+        local_volumes: spec.map(local_volumes).unwrap_or_default(),
         own: false,
     }
+}
+
+/// An emptyDir in memory is gone with its process anyway.
+fn local_volumes(spec: &core::PodSpec) -> Vec<String> {
+    let on_disk = |volume: &&core::Volume| {
+        volume.empty_dir.as_ref().is_some_and(|empty| empty.medium.as_deref() != Some("Memory"))
+    };
+    spec.volumes.iter().flatten().filter(on_disk).map(|volume| volume.name.clone()).collect()
 }
 
 fn count(number: Option<i32>) -> u32 {

@@ -245,3 +245,19 @@ fn volumes_are_let_go_of_first_and_our_own_pod_goes_last() {
     let done = concluded(&mut drain, &empty, at(17), Answer::Done);
     assert!(matches!(done, Progress::Done(_)), "but not for ever");
 }
+
+#[test]
+fn what_an_owner_keeps_stays_in_a_planned_drain_and_goes_before_a_deadline() {
+    let mut kept = pod("a", 5);
+    kept.local_volumes = vec!["tmp".into(), "scratch".into()];
+    let volumes = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes";
+    kept.annotations.insert(volumes.into(), "tmp".into());
+    let full = look(vec![kept.clone()]);
+    let mut planned = drain(60, false);
+    assert_eq!(asked(&planned.poll(&full, T0)), []);
+    let Progress::Failed(why) = planned.progress(&full, at(60)) else { panic!() };
+    assert!(why.contains("`scratch`"), "{why}");
+    assert_eq!(asked(&drain(60, true).poll(&full, T0)), [("evict", 5)]);
+    kept.annotations.insert(volumes.into(), "tmp, scratch".into());
+    assert_eq!(asked(&drain(60, false).poll(&look(vec![kept]), T0)), [("evict", 5)]);
+}

@@ -99,6 +99,16 @@ fn circles_and_secrets_in_the_clear_are_refused() {
 }
 
 #[test]
+fn fallbacks_in_a_circle_are_refused() {
+    let faults = try_load(
+        "contacts:\n  - {name: a, console: {}, fallback: b}\n  - {name: b, console: {}, fallback: a}\n  - {name: c, console: {}, fallback: a}\n",
+    )
+    .unwrap_err();
+    assert!(faults.contains("the fallbacks of `a` lead back to it"), "{faults}");
+    assert!(!faults.contains("`c`"), "it leads into the circle, not back to itself: {faults}");
+}
+
+#[test]
 fn a_rendered_fault_has_line_caret_and_hint() {
     let source = Arc::new(Source { path: "r.yaml".into(), text: "ruls: []\n".into() });
     let faults = load(&[source], &|_| Ok(Secret::new("s"))).unwrap_err();
