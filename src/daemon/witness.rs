@@ -26,8 +26,9 @@ impl crate::engine::run::Witness for Witness {
                 }
             };
             self.0.verdict(rule, word);
-            let incident = &decision.data.incident;
-            tracing::info!(rule, incident, kind, verdict = word, "decided");
+            let (incident, traceparent) = (&decision.data.incident, &decision.traceparent);
+            let span = tracing::info_span!("incident", incident, traceparent);
+            tracing::info!(parent: &span, rule, kind, verdict = word, "decided");
         }
     }
 

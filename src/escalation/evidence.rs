@@ -12,6 +12,9 @@ pub struct Case {
     pub title: String,
     pub target: String,
     pub severity: Severity,
+    /// The incident's trace: every page carries it.
+    #[serde(default)]
+    pub traceparent: String,
     /// Given by rule and event: `runbook`, `dashboards`, `events`.
     pub evidence: BTreeMap<String, String>,
     /// What the robot did, line by line.

@@ -154,11 +154,12 @@ impl State {
     ) -> Said {
         let incident = &change.incident;
         match &change.change {
-            Move::Opened { title, severity, .. } => {
+            Move::Opened { title, severity, traceparent, .. } => {
                 let case = Case {
                     title: title.clone(),
                     target: target.into(),
                     severity: *severity,
+                    traceparent: traceparent.clone(),
                     ..Case::default()
                 };
                 self.cases.insert(incident.clone(), case);

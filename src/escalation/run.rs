@@ -201,6 +201,8 @@ impl<L: Log, C: Clock, W: Witness> Room<L, C, W> {
         delivery: Delivery,
     ) -> Result<(), LogError> {
         let incident = key.incident.clone();
+        let trace = self.state.case(&incident).map(|case| case.traceparent.clone());
+        let span = tracing::info_span!("incident", incident, traceparent = trace);
         match delivery {
             Delivery::Accepted(reference) => {
                 self.witness.paged(provider, "accepted");
@@ -208,13 +210,13 @@ impl<L: Log, C: Clock, W: Witness> Room<L, C, W> {
                 self.record(vec![(incident, step)]).await
             }
             Delivery::Retry { after, why } if self.state.outbox.attempts(key) < TRIES => {
-                tracing::warn!(contact = key.contact, why, "the page was not taken; again soon");
+                tracing::warn!(parent: &span, contact = key.contact, why, "the page was not taken; again soon");
                 self.witness.paged(provider, "retried");
                 self.state.outbox.postpone(key, after, self.clock.now());
                 Ok(())
             }
             Delivery::Retry { why, .. } | Delivery::Refused(why) => {
-                tracing::error!(contact = key.contact, why, "the page cannot be delivered");
+                tracing::error!(parent: &span, contact = key.contact, why, "the page cannot be delivered");
                 self.witness.paged(provider, "refused");
                 let step = PageStep::Undelivered { key: key.clone(), why };
                 self.record(vec![(incident, step)]).await?;
@@ -234,7 +236,8 @@ impl<L: Log, C: Clock, W: Witness> Room<L, C, W> {
             let text = serde_json::to_string(step).unwrap_or_default();
             let id = Id::of(&["page", incident, &text]);
             let data = Outcome::Page { incident: incident.clone(), step: step.clone() };
-            let envelope = Envelope::new(kind::PAGE, id, ESCALATION, target, now, data);
+            let mut envelope = Envelope::new(kind::PAGE, id, ESCALATION, target, now, data);
+            envelope.traceparent = self.state.case(incident).map(|case| case.traceparent.clone());
             log::Entry::of(Stream::Outcomes, &envelope)
         };
         let entries: Vec<log::Entry> = said.iter().map(entry).collect();

@@ -258,7 +258,7 @@ where
         let (target, incident) = (plan.target.clone(), plan.incident.clone());
         let held = Held { mail, target, incident, holds: plan.mode == Mode::Enforce };
         let span = tracing::info_span!(
-            "remediation",
+            "incident",
             plan = plan.id.short(10),
             incident = plan.incident,
             traceparent = envelope.traceparent
