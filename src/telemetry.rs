@@ -54,6 +54,7 @@ pub struct Metrics {
     lag: Gauge,
     incidents: Gauge,
     episodes: Gauge,
+    forgotten: Gauge,
     rules: Gauge,
     rejected: Counter,
 }
@@ -83,6 +84,7 @@ impl Default for Metrics {
             lag: Gauge::default(),
             incidents: Gauge::default(),
             episodes: Gauge::default(),
+            forgotten: Gauge::default(),
             rules: Gauge::default(),
             rejected: Counter::default(),
         };
@@ -121,6 +123,8 @@ impl Metrics {
         );
         all.register("incidents_open", "Open incidents", self.incidents.clone());
         all.register("alert_episodes", "Alert episodes remembered", self.episodes.clone());
+        let forgotten = "Open alert episodes forgotten because there were too many";
+        all.register("alert_episodes_forgotten", forgotten, self.forgotten.clone());
         all.register("rules", "Rules in force", self.rules.clone());
         all.register("rules_rejected", "Reloads that were refused", self.rejected.clone());
     }
@@ -185,13 +189,14 @@ impl Metrics {
         self.unanswered.inc();
     }
 
-    pub fn state(&self, lag: u64, incidents: usize, episodes: usize) {
+    pub fn state(&self, lag: u64, incidents: usize, episodes: usize, forgotten: u64) {
         let set = |gauge: &Gauge, value: u64| {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         };
         set(&self.lag, lag);
         set(&self.incidents, incidents as u64);
         set(&self.episodes, episodes as u64);
+        set(&self.forgotten, forgotten);
     }
 
     pub fn rules_loaded(&self, count: usize) {

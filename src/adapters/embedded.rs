@@ -153,11 +153,6 @@ impl Embedded {
         &self.inner.healed
     }
 
-    /// Bytes on disk and records kept, for metrics and status.
-    pub async fn size(&self) -> Result<(u64, u64), LogError> {
-        self.inner.readers.run(reader::size).await
-    }
-
     async fn ask<T>(
         &self,
         make: impl FnOnce(oneshot::Sender<Result<T, LogError>>) -> Command,

@@ -138,10 +138,6 @@ impl Episodes {
             .collect()
     }
 
-    pub fn open_count(&self) -> usize {
-        self.by_fingerprint.len() - self.closed.len()
-    }
-
     pub fn len(&self) -> usize {
         self.by_fingerprint.len()
     }

@@ -7,10 +7,7 @@ use crate::model::{
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct State {
@@ -205,11 +202,6 @@ impl State {
     /// The incidents changed since the last call, as they stand.
     pub fn take_touched(&mut self) -> Vec<Incident> {
         std::mem::take(&mut self.touched).into_values().collect()
-    }
-
-    /// Ids of the plans that hold a target.
-    pub fn running(&self) -> BTreeSet<&Id> {
-        self.incidents.values().filter_map(|incident| incident.running.as_ref()).collect()
     }
 
     /// Drops what no decision can look at any more.

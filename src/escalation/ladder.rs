@@ -475,13 +475,6 @@ impl State {
         ladders.min()
     }
 
-    /// Incidents that are being escalated, with their level, for status.
-    pub fn levels(&self) -> impl Iterator<Item = (&str, u32)> {
-        self.ladders.iter().map(|(incident, ladder)| (incident.as_str(), ladder.level))
-    }
-}
-
-impl State {
     /// What is known about an incident that may need a person.
     pub fn case(&self, incident: &str) -> Option<&Case> {
         self.cases.get(incident)

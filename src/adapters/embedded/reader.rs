@@ -101,13 +101,6 @@ pub(super) fn get(db: &Connection, seq: Seq) -> Result<Option<Record>, rusqlite:
         .optional()
 }
 
-/// Bytes of the file and number of records.
-pub(super) fn size(db: &Connection) -> Result<(u64, u64), rusqlite::Error> {
-    let pages: u64 = db.pragma_query_value(None, "page_count", |row| row.get(0))?;
-    let span = "SELECT coalesce(max(last) - min(first) + 1, 0) FROM segments";
-    Ok((pages * super::schema::PAGE_SIZE, db.query_row(span, [], |row| row.get(0))?))
-}
-
 fn entry(row: &Row<'_>) -> Result<KvEntry, rusqlite::Error> {
     Ok(KvEntry { key: row.get(0)?, value: row.get(1)?, revision: row.get(2)? })
 }
