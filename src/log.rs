@@ -10,7 +10,7 @@ mod kv;
 mod record;
 mod subject;
 
-pub use fold::{Fold, Saved, recover, save};
+pub use fold::{Saved, replay, save, snapshot};
 pub use insist::insist;
 pub use kv::{Condition, Kv, KvChange, KvEntry, Revision};
 pub use record::{BadRecord, Entry, Record};

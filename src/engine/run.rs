@@ -3,7 +3,7 @@
 use super::{Input, Miscount, Said, State, step};
 use crate::clock::Clock;
 use crate::log::{
-    self, Condition, Consumer, Delivered, Fold, Kv, Log, LogError, Policy, Record, Seq, Stream,
+    self, Condition, Consumer, Delivered, Kv, Log, LogError, Policy, Record, Seq, Stream,
 };
 use crate::model::{Decision, Event, Incident, IncidentChange, Outcome, kind};
 use crate::rules::Ruleset;
@@ -30,16 +30,6 @@ pub trait Witness: Clone + Send + Sync + 'static {
     fn decided(&self, kind: &str, waited: Duration, said: &[Said]);
     fn missed(&self, miss: &Miscount);
     fn state(&self, state: &State, lag: u64);
-}
-
-impl Fold for State {
-    fn fold(&mut self, record: &Record) {
-        match read(record) {
-            Some(Heard::Input(input)) => self.replay(record.seq, &input, record.at),
-            Some(Heard::Said(said)) => self.said(Some(record.seq), &said),
-            None => {}
-        }
-    }
 }
 
 enum Heard {
@@ -104,32 +94,22 @@ pub async fn run<L: Log + Kv>(
 /// The state as it was when the last input was acknowledged, with all that was said since; and the ids of the
 /// inputs after it that were answered: what is appended together stands or falls together.
 async fn recover<L: Log + Kv>(log: &L, floor: Seq) -> Result<(State, BTreeSet<String>), LogError> {
-    let snapshot = Kv::get(log, "snapshots", NAME).await?;
-    let saved =
-        snapshot.and_then(|entry| serde_json::from_slice::<log::Saved<State>>(&entry.value).ok());
-    let (mut state, mut at) = saved.map_or_else(Default::default, |saved| (saved.state, saved.seq));
+    let log::Saved { seq, mut state } = log::snapshot::<State>(log, NAME).await?;
     let mut answered = BTreeSet::new();
-    loop {
-        let page = log.read(at, &ALL, 1024).await?;
-        for record in &page {
-            at = record.seq;
-            match read(record) {
-                Some(Heard::Input(input)) if record.seq <= floor => {
-                    state.replay(record.seq, &input, record.at)
-                }
-                Some(Heard::Said(said)) => {
-                    state.said(Some(record.seq), &said);
-                    if record.seq > floor {
-                        answered.extend(said.cause().map(str::to_owned));
-                    }
-                }
-                Some(Heard::Input(_)) | None => {}
+    let take = |record: &Record| match read(record) {
+        Some(Heard::Input(input)) if record.seq <= floor => {
+            state.replay(record.seq, &input, record.at);
+        }
+        Some(Heard::Said(said)) => {
+            state.said(Some(record.seq), &said);
+            if record.seq > floor {
+                answered.extend(said.cause().map(str::to_owned));
             }
         }
-        if page.len() < 1024 {
-            return Ok((state, answered));
-        }
-    }
+        Some(Heard::Input(_)) | None => {}
+    };
+    log::replay(log, seq, &ALL, take).await?;
+    Ok((state, answered))
 }
 
 fn decide(

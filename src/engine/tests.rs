@@ -247,10 +247,10 @@ fn replayed_from_the_log_the_state_is_the_same() {
     }
     replayed.take_touched();
     room.state.take_touched();
-    assert_eq!(
-        serde_json::to_value(&replayed).unwrap(),
-        serde_json::to_value(&room.state).unwrap()
-    );
+    let written = serde_json::to_value(&room.state).unwrap();
+    assert_eq!(serde_json::to_value(&replayed).unwrap(), written);
+    let snapshot: State = serde_json::from_value(written.clone()).unwrap();
+    assert_eq!(serde_json::to_value(&snapshot).unwrap(), written, "and so it is from a snapshot");
 }
 
 #[test]

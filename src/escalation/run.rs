@@ -2,7 +2,7 @@
 
 use super::{Dispatch, Input, State, outbox::TRIES, step};
 use crate::clock::Clock;
-use crate::log::{self, Consumer, Fold, Kv, Log, LogError, Policy, Record, Stream};
+use crate::log::{self, Consumer, Kv, Log, LogError, Policy, Record, Stream};
 use crate::model::{
     Contact, Decision, Delivery, Directory, Envelope, Id, IncidentChange, Outcome, PageKey,
     PageStep, Report, Target, kind,
@@ -56,24 +56,6 @@ fn take(state: &mut State, directory: &Directory, record: &Record) -> Vec<(Strin
             ..
         })) => step(state, directory, &Input::Journal { incident: &incident, entry: &entry }, now),
         Some(Heard::Outcome(_)) | None => vec![],
-    }
-}
-
-impl Fold for State {
-    /// On replay the cases are gathered again; what was decided then stands in the log as page steps.
-    fn fold(&mut self, record: &Record) {
-        if record.seq <= self.upto {
-            return;
-        }
-        self.upto = record.seq;
-        if let Some(Heard::Outcome(Envelope { data: Outcome::Page { incident, step }, .. })) =
-            read(record)
-        {
-            State::fold(self, &incident, &step, record.at);
-        } else {
-            let said = take(self, &Directory::default(), record);
-            tracing::trace!(said = said.len(), "already answered");
-        }
     }
 }
 
@@ -144,30 +126,19 @@ async fn send(
 
 /// The state at the consumer's floor, with every page step that is recorded: what was said is not said again.
 async fn recover<L: Log + Kv>(log: &L, floor: u64) -> Result<State, LogError> {
-    let snapshot = Kv::get(log, "snapshots", NAME).await?;
-    let saved =
-        snapshot.and_then(|entry| serde_json::from_slice::<log::Saved<State>>(&entry.value).ok());
-    let mut state = saved.map(|saved| saved.state).unwrap_or_default();
-    let mut at = state.upto;
-    loop {
-        let page = log.read(at, &STREAMS, 1024).await?;
-        for record in &page {
-            at = record.seq;
-            match read(record) {
-                Some(Heard::Outcome(Envelope {
-                    data: Outcome::Page { incident, step }, ..
-                })) => {
-                    State::fold(&mut state, &incident, &step, record.at);
-                }
-                _ if record.seq <= floor => drop(take(&mut state, &Directory::default(), record)),
-                _ => {}
-            }
+    let mut state = log::snapshot::<State>(log, NAME).await?.state;
+    let from = state.upto;
+    let fold = |record: &Record| match read(record) {
+        Some(Heard::Outcome(Envelope { data: Outcome::Page { incident, step }, .. })) => {
+            state.fold(&incident, &step, record.at);
         }
-        if page.len() < 1024 {
-            state.upto = state.upto.max(floor);
-            return Ok(state);
-        }
-    }
+        // The cases are gathered again; what was decided then stands in the log as page steps.
+        _ if record.seq <= floor => drop(take(&mut state, &Directory::default(), record)),
+        _ => {}
+    };
+    log::replay(log, from, &STREAMS, fold).await?;
+    state.upto = state.upto.max(floor);
+    Ok(state)
 }
 
 /// What the shell works with.
@@ -249,7 +220,7 @@ impl<L: Log, C: Clock, W: Witness> Room<L, C, W> {
                 tracing::error!(incident, why, "NOBODY ANSWERS");
                 self.witness.unanswered(incident);
             }
-            State::fold(&mut self.state, incident, step, now);
+            self.state.fold(incident, step, now);
         }
         Ok(())
     }

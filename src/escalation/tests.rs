@@ -129,6 +129,9 @@ fn it_climbs_goes_round_and_then_cries_out_and_starts_over() {
     room.hear(&Input::Woke, 20);
     assert!(matches!(room.said.last(), Some(PageStep::Unanswered { .. })));
     assert!(room.state.wake_at().is_some(), "it still calls");
+    let snapshot = serde_json::to_vec(&room.state).unwrap();
+    let restored: State = serde_json::from_slice(&snapshot).unwrap();
+    assert_eq!(restored, room.state, "a snapshot keeps the ladder and the outbox");
     room.hear(&Input::Woke, 51);
     assert_eq!(room.pages().last(), Some(&page("one", 1, 3)));
 }

@@ -3,14 +3,8 @@
 use super::{Condition, Kv, Log, LogError, Record, Seq, Stream};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// State that records change, and nothing else does.
-pub trait Fold: Default + Serialize + DeserializeOwned {
-    /// Takes one record in. A record at or below what was folded already changes nothing.
-    fn fold(&mut self, record: &Record);
-}
-
 /// A snapshot: the state after every record up to `seq`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Saved<S> {
     pub seq: Seq,
     pub state: S,
@@ -19,27 +13,37 @@ pub struct Saved<S> {
 const BUCKET: &str = "snapshots";
 const PAGE: usize = 1024;
 
-/// The state after all of `streams`, and the position up to which it is complete. A snapshot that
-/// cannot be read is not used: the whole log is folded instead.
+/// The last snapshot of that name. One that cannot be read is not used: the whole log is folded instead.
 ///
 /// # Errors
 /// Where the log cannot be read.
-pub async fn recover<S: Fold>(
-    log: &(impl Log + Kv),
+pub async fn snapshot<S: Default + DeserializeOwned>(
+    kv: &impl Kv,
     name: &str,
-    streams: &[Stream],
 ) -> Result<Saved<S>, LogError> {
-    let snapshot = Kv::get(log, BUCKET, name).await?;
-    let snapshot = snapshot.and_then(|entry| serde_json::from_slice::<Saved<S>>(&entry.value).ok());
-    let mut saved = snapshot.unwrap_or_else(|| Saved { seq: 0, state: S::default() });
+    let entry = kv.get(BUCKET, name).await?;
+    Ok(entry.and_then(|entry| serde_json::from_slice(&entry.value).ok()).unwrap_or_default())
+}
+
+/// Hands every record of `streams` after `after` to `take`, in order, up to the end of the log: the position of
+/// the last one.
+///
+/// # Errors
+/// Where the log cannot be read.
+pub async fn replay(
+    log: &impl Log,
+    mut after: Seq,
+    streams: &[Stream],
+    mut take: impl FnMut(&Record) + Send,
+) -> Result<Seq, LogError> {
     loop {
-        let page = log.read(saved.seq, streams, PAGE).await?;
+        let page = log.read(after, streams, PAGE).await?;
         for record in &page {
-            saved.state.fold(record);
-            saved.seq = record.seq;
+            take(record);
+            after = record.seq;
         }
         if page.len() < PAGE {
-            return Ok(saved);
+            return Ok(after);
         }
     }
 }
@@ -48,7 +52,12 @@ pub async fn recover<S: Fold>(
 ///
 /// # Errors
 /// Where it could not be written; the state is none the worse for it.
-pub async fn save<S: Fold>(kv: &impl Kv, name: &str, seq: Seq, state: &S) -> Result<(), LogError> {
+pub async fn save<S: Serialize>(
+    kv: &impl Kv,
+    name: &str,
+    seq: Seq,
+    state: &S,
+) -> Result<(), LogError> {
     #[derive(Serialize)]
     struct Saving<'a, S> {
         seq: Seq,

@@ -3,7 +3,7 @@
 use super::{Call, Journal, Saga, Web, Work};
 use crate::clock::Clock;
 use crate::cluster::{ClusterControl, ClusterView};
-use crate::log::{self, Consumer, Fold, Kv, Log, LogError, Policy, Record, Stream};
+use crate::log::{self, Consumer, Kv, Log, LogError, Policy, Record, Stream};
 use crate::model::{
     Answer, Entry, Envelope, Id, IncidentChange, Look, Mode, Move, Outcome, Plan, PlanEnd, Reach,
     Refusal, Target, kind,
@@ -46,7 +46,7 @@ pub struct Open {
     cleared: BTreeSet<String>,
 }
 
-impl Fold for Open {
+impl Open {
     fn fold(&mut self, record: &Record) {
         match record.stream {
             Stream::Plans => {
@@ -131,10 +131,10 @@ where
     W: Web,
 {
     let streams = [Stream::Plans, Stream::Outcomes, Stream::Decisions];
-    let saved = log::recover::<Open>(&log, NAME, &streams).await?;
+    let log::Saved { seq, state: mut open } = log::snapshot::<Open>(&log, NAME).await?;
+    let mut newest = log::replay(&log, seq, &streams, |record| open.fold(record)).await?;
     let mut consumer =
         log.consumer(NAME, &[Stream::Plans, Stream::Decisions], Policy::default()).await?;
-    let mut newest = saved.seq;
     let mut desk = Desk {
         log,
         clock,
@@ -145,7 +145,7 @@ where
         waiting: vec![],
         cleared: BTreeSet::new(),
     };
-    desk.resume(saved.state);
+    desk.resume(open);
     let mut snapshot_at = newest;
     loop {
         tokio::select! {
@@ -166,7 +166,8 @@ where
         }
         if desk.held.is_empty() && desk.waiting.is_empty() && newest > snapshot_at + SNAPSHOT_EVERY
         {
-            log::save(&desk.log, NAME, newest, &Open::default()).await?;
+            let open = Open { plans: BTreeMap::new(), cleared: desk.cleared.clone() };
+            log::save(&desk.log, NAME, newest, &open).await?;
             snapshot_at = newest;
         }
     }
