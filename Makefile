@@ -7,9 +7,10 @@ export MEDEVAC_CACHE
 
 .PHONY: test test-cluster bench lint
 
-# Unit and integration tests: a real Alertmanager, no Kubernetes.
+# Unit and integration tests: a real Alertmanager, real nats-servers, no Kubernetes.
 test:
 	tests/tools/alertmanager.sh "$(MEDEVAC_CACHE)"
+	tests/tools/nats.sh "$(MEDEVAC_CACHE)"
 	cargo test --locked
 
 # The tests that need a real control plane. Builds it once where it is not there.

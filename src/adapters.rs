@@ -4,6 +4,7 @@
 
 pub mod embedded;
 pub mod kubernetes;
+pub mod nats;
 pub mod pagers;
 pub mod rulefiles;
 pub mod web;

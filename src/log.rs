@@ -1,27 +1,26 @@
 //! The log is the truth: every event, decision, plan and outcome is a record in one ordered, durable log.
 //!
 //! This room owns the port ([`Log`], [`Consumer`], [`Kv`]) and the grammar of subjects; the adapters
-//! implement it (`adapters/embedded`), and one contract test suite holds for each of them.
+//! implement it (`adapters/embedded`, `adapters/nats`), and one contract test suite holds for each of them.
 //! May import: `model`.
 
 mod fold;
 mod insist;
 mod kv;
+mod moving;
 mod record;
 mod subject;
 
 pub use fold::{Saved, replay, save, snapshot};
 pub use insist::insist;
-pub use kv::{Condition, Kv, KvChange, KvEntry, Revision};
+pub use kv::{Condition, Kv, KvEntry, Revision, bucket};
+pub use moving::{Moving, Restored};
 pub use record::{BadRecord, Entry, Record};
 pub use subject::{BadSubject, Stream, Subject};
 
 use crate::model::{Id, Target};
 use jiff::Timestamp;
 use std::{future::Future, time::Duration};
-
-/// Largest record, in bytes: Alertmanager's annotations alone may be 64 KiB, twice.
-pub const MAX_RECORD: usize = 4 << 20;
 
 /// A position in the log: 1 is the first record ever.
 pub type Seq = u64;
@@ -47,6 +46,12 @@ pub enum LogError {
     /// Compare-and-set lost: somebody else wrote first.
     #[error("the key has changed in the meantime")]
     Conflict,
+    /// Another replica writes now: whatever this one still wants to say is not said.
+    #[error("another replica has taken over")]
+    Fenced,
+    /// The log's server does not allow it: which right is missing.
+    #[error("the log does not allow it: {0}")]
+    Denied(String),
 }
 
 /// The ordered, durable log. Cheap to clone: clones share it.
@@ -54,10 +59,12 @@ pub trait Log: Clone + Send + Sync + 'static {
     type Consumer: Consumer;
 
     /// Appends all of `entries` or none, and returns once they are durable. An entry whose id is in
-    /// the duplicate window is not written again.
+    /// the duplicate window is not written again. Of events and dead letters alone a part may be there
+    /// after an error: their sender comes again, and what is there is a duplicate then.
     ///
     /// # Errors
-    /// [`LogError::Full`] and [`LogError::Unavailable`]: nothing was accepted.
+    /// [`LogError::Full`] and [`LogError::Unavailable`]: nothing was accepted. [`LogError::Fenced`]: decisions,
+    /// plans and outcomes are another replica's to write now.
     fn append(
         &self,
         entries: Vec<Entry>,
@@ -82,8 +89,24 @@ pub trait Log: Clone + Send + Sync + 'static {
     /// The record at `seq`, unless retention took it.
     fn get(&self, seq: Seq) -> impl Future<Output = Result<Option<Record>, LogError>> + Send;
 
-    /// The last position, 0 where there is none.
+    /// The last position known here, 0 where there is none.
     fn last(&self) -> Seq;
+
+    /// Bytes of the largest record that is taken.
+    fn max_record(&self) -> usize;
+
+    /// The log as its one writer of decisions, plans and outcomes has it: whoever wrote them before is refused
+    /// from now on, even where it was only asleep (invariants I3 and I4).
+    ///
+    /// # Errors
+    /// [`LogError::Fenced`] where yet another one was faster.
+    fn fence(&self, holder: &str) -> impl Future<Output = Result<Self, LogError>> + Send;
+
+    /// Says that everything up to `covered` is in snapshots: where limits demand it, it may go.
+    fn trim(&self, covered: Seq) -> impl Future<Output = Result<(), LogError>> + Send;
+
+    /// Where the durable consumers stand, by name.
+    fn places(&self) -> impl Future<Output = Result<Vec<Place>, LogError>> + Send;
 
     /// Opens the durable consumer of that name, where it left off.
     fn consumer(
@@ -96,6 +119,14 @@ pub trait Log: Clone + Send + Sync + 'static {
     /// Sets aside what cannot be used, with the reason. Nothing is lost.
     fn dead_letter(&self, letter: DeadLetter)
     -> impl Future<Output = Result<Seq, LogError>> + Send;
+}
+
+/// Where a durable consumer stands.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Place {
+    pub consumer: String,
+    /// Everything up to here is acknowledged.
+    pub floor: Seq,
 }
 
 /// How a consumer treats what is not acknowledged.

@@ -56,8 +56,15 @@ const OUTSIDE: &[&str] =
 const PURE: &[&str] = &["model", "rules", "engine", "plan", "remediation", "escalation"];
 
 /// Files in which asynchronous code stands although they are no shell: ports, declared and not used.
-const PORTS: &[&str] =
-    &["clock.rs", "cluster.rs", "log.rs", "log/kv.rs", "log/fold.rs", "log/insist.rs"];
+const PORTS: &[&str] = &[
+    "clock.rs",
+    "cluster.rs",
+    "log.rs",
+    "log/kv.rs",
+    "log/moving.rs",
+    "log/fold.rs",
+    "log/insist.rs",
+];
 
 /// Lines without tests that a file should stay under; those above are named with the reason.
 const SOFT: usize = 300;

@@ -9,6 +9,7 @@ mod consumer;
 mod lock;
 mod reader;
 mod schema;
+mod transaction;
 mod wal;
 mod window;
 mod writer;
@@ -19,20 +20,22 @@ pub use wal::Healed;
 
 use crate::clock::Clock;
 use crate::log::{
-    Appended, Condition, DeadLetter, Entry, Kv, KvChange, KvEntry, Log, LogError, MAX_RECORD,
-    Policy, Record, Revision, Seq, Stream,
+    Appended, Condition, DeadLetter, Entry, Kv, KvEntry, Log, LogError, Moving, Place, Policy,
+    Record, Restored, Revision, Seq, Stream,
 };
 use crate::model::Target;
 use jiff::Timestamp;
 use reader::Readers;
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
-use tokio::sync::{broadcast, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use writer::{Command, Writer};
+
+/// Largest record, in bytes: Alertmanager's annotations alone may be 64 KiB, twice.
+pub const MAX_RECORD: usize = 4 << 20;
 
 /// What the embedded log keeps, and for how long.
 #[derive(Debug, Clone)]
@@ -97,7 +100,6 @@ struct Inner {
     writer: Option<std::thread::JoinHandle<()>>,
     readers: Readers,
     last: watch::Receiver<Seq>,
-    watchers: Arc<Mutex<BTreeMap<String, broadcast::Sender<KvChange>>>>,
     now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     healed: Healed,
 }
@@ -130,12 +132,10 @@ impl Embedded {
         let healed = wal::inspect(&directory.join("medevac.db-wal")).map_err(at)?;
         let connection = schema::open(&path, &options)?;
         let now: Arc<dyn Fn() -> Timestamp + Send + Sync> = Arc::new(move || clock.now());
-        let watchers = Arc::default();
         let bad = |source| OpenError::Database { path: path.clone(), source };
         let (commands, inbox) = std::sync::mpsc::sync_channel(QUEUE);
         let (writer, last) =
-            Writer::new(connection, &path, options, Arc::clone(&now), Arc::clone(&watchers))
-                .map_err(bad)?;
+            Writer::new(connection, &path, options, Arc::clone(&now)).map_err(bad)?;
         let readers = Readers::new(&path).map_err(bad)?;
         let thread = std::thread::Builder::new().name("medevac-log".into());
         let work = move || {
@@ -144,7 +144,7 @@ impl Embedded {
         };
         let writer = Some(thread.spawn(work).map_err(at)?);
         let commands = Some(commands);
-        let inner = Inner { commands, writer, readers, last, watchers, now, healed };
+        let inner = Inner { commands, writer, readers, last, now, healed };
         Ok(Embedded { inner: Arc::new(inner) })
     }
 
@@ -225,6 +225,24 @@ impl Log for Embedded {
         *self.inner.last.borrow()
     }
 
+    fn max_record(&self) -> usize {
+        MAX_RECORD
+    }
+
+    /// The lock on the directory is the fence: nobody else can write at all.
+    async fn fence(&self, _: &str) -> Result<Self, LogError> {
+        Ok(self.clone())
+    }
+
+    /// The writer looks after its limits itself, by the places of the consumers.
+    async fn trim(&self, _: Seq) -> Result<(), LogError> {
+        Ok(())
+    }
+
+    async fn places(&self) -> Result<Vec<Place>, LogError> {
+        self.inner.readers.run(reader::places).await
+    }
+
     async fn consumer(
         &self,
         name: &str,
@@ -238,6 +256,17 @@ impl Log for Embedded {
     async fn dead_letter(&self, letter: DeadLetter) -> Result<Seq, LogError> {
         let entry = letter.entry().map_err(|e| LogError::Unavailable(e.to_string()))?;
         Ok(self.append(vec![entry]).await?.first().map_or(0, |appended| appended.seq))
+    }
+}
+
+impl Moving for Embedded {
+    async fn restore(&self, records: Vec<Restored>) -> Result<(), LogError> {
+        self.ask(|reply| Command::Restore { records, reply }).await
+    }
+
+    async fn put_place(&self, place: &Place) -> Result<(), LogError> {
+        let (name, floor) = (place.consumer.clone(), place.floor);
+        self.ask(|reply| Command::PutPlace { name, floor, reply }).await
     }
 }
 
@@ -274,10 +303,5 @@ impl Kv for Embedded {
         let now = (self.inner.now)();
         let list = move |db: &_| reader::kv_list(db, &bucket, before.as_deref(), limit, now);
         self.inner.readers.run(list).await
-    }
-
-    fn watch(&self, bucket: &str) -> broadcast::Receiver<KvChange> {
-        let mut watchers = self.inner.watchers.lock().unwrap_or_else(PoisonError::into_inner);
-        watchers.entry(bucket.to_owned()).or_insert_with(|| broadcast::channel(256).0).subscribe()
     }
 }

@@ -4,6 +4,29 @@ use super::LogError;
 use jiff::Timestamp;
 use std::future::Future;
 
+/// The buckets there are. An adapter may have to make them before they can be used.
+pub mod bucket {
+    /// Folded state, so that a start does not read the whole log.
+    pub const SNAPSHOTS: &str = "snapshots";
+    /// Incidents as they stand, by time of opening.
+    pub const INCIDENTS: &str = "incidents";
+    /// From an incident's id to its key among the incidents.
+    pub const INCIDENT_IDS: &str = "incident-ids";
+    /// From a plan's id to its place in the log.
+    pub const PLANS: &str = "plans";
+    /// Remediations that are being carried out, as their journals stand.
+    pub const JOURNALS: &str = "journals";
+    /// Who holds leave from which guard.
+    pub const GUARDS: &str = "guards";
+    /// Which replica is the active one.
+    pub const LEASES: &str = "leases";
+    /// What became of dead letters.
+    pub const DEAD: &str = "dead-letters";
+
+    pub const ALL: [&str; 8] =
+        [SNAPSHOTS, INCIDENTS, INCIDENT_IDS, PLANS, JOURNALS, GUARDS, LEASES, DEAD];
+}
+
 /// Grows with every write of a bucket; 0 is never given out.
 pub type Revision = u64;
 
@@ -22,13 +45,8 @@ pub struct KvEntry {
     pub key: String,
     pub value: Vec<u8>,
     pub revision: Revision,
-}
-
-/// What a watcher is told: the new entry, or the key that went.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KvChange {
-    Put(KvEntry),
-    Gone(String),
+    /// The value is gone from then on.
+    pub expires: Option<Timestamp>,
 }
 
 pub trait Kv: Clone + Send + Sync + 'static {
@@ -67,7 +85,4 @@ pub trait Kv: Clone + Send + Sync + 'static {
         before: Option<&str>,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<KvEntry>, LogError>> + Send;
-
-    /// Changes of a bucket from now on. A slow watcher is told by the channel that it missed some.
-    fn watch(&self, bucket: &str) -> tokio::sync::broadcast::Receiver<KvChange>;
 }

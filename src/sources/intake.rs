@@ -4,11 +4,11 @@ use super::BadBody;
 use super::{alertmanager, cloudevents, enrich, reconcile};
 use crate::clock::Clock;
 use crate::cluster::ClusterView;
-use crate::log::{DeadLetter, Entry, Log, LogError, MAX_RECORD, Stream};
+use crate::log::{DeadLetter, Entry, Log, LogError, Stream};
 use crate::model::{Envelope, Event, Target};
 use serde_json::{Map, Value};
 
-/// Of a dead letter, so much is kept.
+/// Of a dead letter, so much is kept, where the log takes it.
 const KEPT: usize = 1 << 20;
 
 /// What became of a body.
@@ -115,14 +115,16 @@ impl<L: Log, C: Clock, V: ClusterView> Intake<L, C, V> {
             }
             enrich::enrich(&mut event, &self.view);
             let entry = Entry::of(Stream::Events, &event);
-            match usable(&event, &entry) {
+            match usable(&event, &entry, self.log.max_record()) {
                 Ok(()) => entries.push(entry),
                 Err(why) => bad.push((String::from_utf8_lossy(&entry.body).into_owned(), why)),
             }
         }
         let good = entries.len();
+        // JSON may need six bytes for one, and the letter has more than its body.
+        let kept = KEPT.min(self.log.max_record() / 8);
         for (text, reason) in bad {
-            let body = text.chars().take(KEPT).collect();
+            let body = text.chars().take(kept).collect();
             let letter = DeadLetter { source: source.to_owned(), reason, body, at };
             entries.extend(letter.entry().ok());
         }
@@ -136,10 +138,10 @@ impl<L: Log, C: Clock, V: ClusterView> Intake<L, C, V> {
 }
 
 /// What is taken must be readable again, and small enough: otherwise it is set aside, and it alone.
-fn usable(event: &Envelope<Event>, entry: &Entry) -> Result<(), String> {
-    if entry.body.len() > MAX_RECORD {
+fn usable(event: &Envelope<Event>, entry: &Entry, most: usize) -> Result<(), String> {
+    if entry.body.len() > most {
         return Err(format!(
-            "with its context it has {} bytes; {MAX_RECORD} is the limit",
+            "with its context it has {} bytes; {most} is the limit",
             entry.body.len()
         ));
     }

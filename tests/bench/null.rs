@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use medevac::log::{
-    Appended, Condition, Consumer, DeadLetter, Delivered, Entry, Kv, KvChange, KvEntry, Log,
-    LogError, Policy, Record, Revision, Seq, Stream,
+    Appended, Condition, Consumer, DeadLetter, Delivered, Entry, Kv, KvEntry, Log, LogError, Place,
+    Policy, Record, Revision, Seq, Stream,
 };
 use medevac::model::Target;
 use std::{
@@ -41,6 +41,22 @@ impl Log for Null {
         self.0.load(Ordering::Relaxed)
     }
 
+    fn max_record(&self) -> usize {
+        4 << 20
+    }
+
+    async fn fence(&self, _: &str) -> Result<Self, LogError> {
+        Ok(self.clone())
+    }
+
+    async fn trim(&self, _: Seq) -> Result<(), LogError> {
+        Ok(())
+    }
+
+    async fn places(&self) -> Result<Vec<Place>, LogError> {
+        Ok(vec![])
+    }
+
     async fn consumer(&self, _: &str, _: &[Stream], _: Policy) -> Result<Nobody, LogError> {
         Ok(Nobody)
     }
@@ -72,10 +88,6 @@ impl Kv for Null {
 
     async fn list(&self, _: &str, _: Option<&str>, _: usize) -> Result<Vec<KvEntry>, LogError> {
         Ok(vec![])
-    }
-
-    fn watch(&self, _: &str) -> tokio::sync::broadcast::Receiver<KvChange> {
-        tokio::sync::broadcast::channel(1).1
     }
 }
 

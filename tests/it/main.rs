@@ -12,5 +12,6 @@ mod contract;
 mod embedded;
 mod http;
 mod malformed;
+mod nats;
 mod pagers;
 mod reload;

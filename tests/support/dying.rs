@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use medevac::adapters::embedded::{Embedded, EmbeddedConsumer};
 use medevac::log::{
-    Appended, Condition, DeadLetter, Entry, Kv, KvChange, KvEntry, Log, LogError, Policy, Record,
+    Appended, Condition, DeadLetter, Entry, Kv, KvEntry, Log, LogError, Place, Policy, Record,
     Revision, Seq, Stream,
 };
 use medevac::model::Target;
@@ -91,6 +91,22 @@ impl Log for Dying {
         self.log.last()
     }
 
+    fn max_record(&self) -> usize {
+        self.log.max_record()
+    }
+
+    async fn fence(&self, holder: &str) -> Result<Self, LogError> {
+        Ok(Dying { log: self.log.fence(holder).await?, ..self.clone() })
+    }
+
+    async fn trim(&self, covered: Seq) -> Result<(), LogError> {
+        self.log.trim(covered).await
+    }
+
+    async fn places(&self) -> Result<Vec<Place>, LogError> {
+        self.log.places().await
+    }
+
     async fn consumer(
         &self,
         name: &str,
@@ -132,9 +148,5 @@ impl Kv for Dying {
         limit: usize,
     ) -> Result<Vec<KvEntry>, LogError> {
         self.log.list(bucket, before, limit).await
-    }
-
-    fn watch(&self, bucket: &str) -> tokio::sync::broadcast::Receiver<KvChange> {
-        self.log.watch(bucket)
     }
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod daemon;
 pub(crate) mod dying;
+pub(crate) mod nats;
 pub(crate) mod servers;
 
 use serde_json::Value;

@@ -10,4 +10,6 @@ if [ ! -x "$root/bin/cargo-deny" ]; then
         CARGO_PROFILE_RELEASE_OPT_LEVEL=1 cargo install --quiet --locked --version "$version" --root "$root" cargo-deny
     rm -rf "$1/cargo-deny-build"
 fi
+# Crates of other platforms too: a build of this one does not bring them.
+cargo fetch --quiet --locked
 "$root/bin/cargo-deny" --offline --locked --config .deny.toml check bans licenses sources

@@ -1,6 +1,6 @@
 //! Reading: a few connections that never block the writer.
 
-use crate::log::{KvEntry, LogError, Record, Seq, Stream};
+use crate::log::{KvEntry, LogError, Place, Record, Seq, Stream};
 use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 use std::{
@@ -102,7 +102,9 @@ pub(super) fn get(db: &Connection, seq: Seq) -> Result<Option<Record>, rusqlite:
 }
 
 fn entry(row: &Row<'_>) -> Result<KvEntry, rusqlite::Error> {
-    Ok(KvEntry { key: row.get(0)?, value: row.get(1)?, revision: row.get(2)? })
+    let expires: Option<i64> = row.get(3)?;
+    let expires = expires.and_then(|at| Timestamp::from_microsecond(at).ok());
+    Ok(KvEntry { key: row.get(0)?, value: row.get(1)?, revision: row.get(2)?, expires })
 }
 
 pub(super) fn kv_get(
@@ -112,7 +114,7 @@ pub(super) fn kv_get(
     now: Timestamp,
 ) -> Result<Option<KvEntry>, rusqlite::Error> {
     db.prepare_cached(
-        "SELECT key, value, revision FROM keys
+        "SELECT key, value, revision, expires FROM keys
          WHERE bucket = ?1 AND key = ?2 AND (expires IS NULL OR expires > ?3)",
     )?
     .query_row(params![bucket, key, now.as_microsecond()], entry)
@@ -127,10 +129,17 @@ pub(super) fn kv_list(
     now: Timestamp,
 ) -> Result<Vec<KvEntry>, rusqlite::Error> {
     db.prepare_cached(
-        "SELECT key, value, revision FROM keys
+        "SELECT key, value, revision, expires FROM keys
          WHERE bucket = ?1 AND (?2 IS NULL OR key < ?2) AND (expires IS NULL OR expires > ?3)
          ORDER BY key DESC LIMIT ?4",
     )?
     .query_map(params![bucket, before, now.as_microsecond(), limit], entry)?
     .collect()
+}
+
+pub(super) fn places(db: &Connection) -> Result<Vec<Place>, rusqlite::Error> {
+    let place = |row: &Row<'_>| Ok(Place { consumer: row.get(0)?, floor: row.get(1)? });
+    db.prepare_cached("SELECT name, floor FROM consumers ORDER BY name")?
+        .query_map([], place)?
+        .collect()
 }

@@ -3,16 +3,17 @@
 use super::{
     Options,
     checkpoint::Checkpointer,
+    transaction::Tx,
     window::{self, Window},
 };
-use crate::log::{Appended, Condition, Entry, KvChange, KvEntry, LogError, Revision, Seq};
+use crate::log::{Appended, Condition, Entry, LogError, Restored, Revision, Seq};
 use jiff::Timestamp;
-use rusqlite::{Connection, ErrorCode, OptionalExtension, ToSql, Transaction, ffi, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, ffi, params};
 use std::{
     collections::BTreeMap,
-    sync::{Arc, LazyLock, Mutex, PoisonError, mpsc},
+    sync::{Arc, mpsc},
 };
-use tokio::sync::{broadcast, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, LogError>>;
 
@@ -53,18 +54,26 @@ pub(super) enum Command {
         name: String,
         place: Place,
     },
+    /// Records with their own positions, and the same for a consumer.
+    Restore {
+        records: Vec<Restored>,
+        reply: Reply<()>,
+    },
+    PutPlace {
+        name: String,
+        floor: Seq,
+        reply: Reply<()>,
+    },
 }
 
 /// What to say once the commit is durable.
-enum Answer {
+pub(super) enum Answer {
     Appended(Reply<Vec<Appended>>, Result<Vec<Appended>, LogError>),
-    Put(Reply<Revision>, Result<Revision, LogError>, Option<(String, KvChange)>),
-    Deleted(Reply<()>, Result<(), LogError>, Option<(String, KvChange)>),
+    Put(Reply<Revision>, Result<Revision, LogError>),
+    Done(Reply<()>, Result<(), LogError>),
     Opened(Reply<Place>, Result<Place, LogError>),
     Nothing,
 }
-
-type Watchers = Arc<Mutex<BTreeMap<String, broadcast::Sender<KvChange>>>>;
 
 pub(super) struct Writer {
     db: Connection,
@@ -74,7 +83,6 @@ pub(super) struct Writer {
     next: Seq,
     revision: Revision,
     last: watch::Sender<Seq>,
-    watchers: Watchers,
     checkpointer: Checkpointer,
 }
 
@@ -89,7 +97,6 @@ impl Writer {
         path: &std::path::Path,
         options: Options,
         now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
-        watchers: Watchers,
     ) -> Result<(Writer, watch::Receiver<Seq>), rusqlite::Error> {
         let top = "SELECT max(coalesce((SELECT max(seq) FROM records), 0),
                               coalesce((SELECT max(last) FROM segments), 0))";
@@ -105,7 +112,6 @@ impl Writer {
             next: last_seq + 1,
             revision,
             last,
-            watchers,
             checkpointer: Checkpointer::start(path)?,
         };
         writer.refill_window()?;
@@ -199,36 +205,13 @@ impl Writer {
                 if self.next != next {
                     self.last.send_replace(self.next - 1);
                 }
-                answers.into_iter().for_each(|answer| self.say(answer));
+                answers.into_iter().for_each(say);
                 self.checkpointer.committed(&self.db);
             }
             Err(error) => {
                 (self.next, self.revision) = (next, revision);
                 answers.into_iter().for_each(|answer| refuse(answer, &error));
             }
-        }
-    }
-
-    fn say(&self, answer: Answer) {
-        // A caller who went away needs no answer.
-        let tell = |change: Option<(String, KvChange)>| {
-            if let Some((bucket, change)) = change {
-                let watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
-                watchers.get(&bucket).map(|watcher| watcher.send(change));
-            }
-        };
-        match answer {
-            Answer::Appended(reply, result) => drop(reply.send(result)),
-            Answer::Opened(reply, result) => drop(reply.send(result)),
-            Answer::Put(reply, result, change) => {
-                tell(change);
-                drop(reply.send(result));
-            }
-            Answer::Deleted(reply, result, change) => {
-                tell(change);
-                drop(reply.send(result));
-            }
-            Answer::Nothing => {}
         }
     }
 
@@ -282,20 +265,33 @@ fn segment(
     Ok(())
 }
 
-fn log_error(error: &rusqlite::Error) -> LogError {
+pub(super) fn log_error(error: &rusqlite::Error) -> LogError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => LogError::Full("the disk or the size limit is reached".into()),
         _ => LogError::Unavailable(error.to_string()),
     }
 }
 
+/// A caller who went away needs no answer.
+fn say(answer: Answer) {
+    match answer {
+        Answer::Appended(reply, result) => drop(reply.send(result)),
+        Answer::Opened(reply, result) => drop(reply.send(result)),
+        Answer::Put(reply, result) => drop(reply.send(result)),
+        Answer::Done(reply, result) => drop(reply.send(result)),
+        Answer::Nothing => {}
+    }
+}
+
 /// The batch has failed already: what is left of it is refused with the rest.
-fn not_run(command: Command) -> Answer {
+pub(super) fn not_run(command: Command) -> Answer {
     let why = || LogError::Unavailable("the batch failed".into());
     match command {
         Command::Append { reply, .. } => Answer::Appended(reply, Err(why())),
-        Command::Put { reply, .. } => Answer::Put(reply, Err(why()), None),
-        Command::Delete { reply, .. } => Answer::Deleted(reply, Err(why()), None),
+        Command::Put { reply, .. } => Answer::Put(reply, Err(why())),
+        Command::Delete { reply, .. }
+        | Command::Restore { reply, .. }
+        | Command::PutPlace { reply, .. } => Answer::Done(reply, Err(why())),
         Command::OpenConsumer { reply, .. } => Answer::Opened(reply, Err(why())),
         Command::Place { .. } => Answer::Nothing,
     }
@@ -304,184 +300,9 @@ fn not_run(command: Command) -> Answer {
 fn refuse(answer: Answer, error: &rusqlite::Error) {
     match answer {
         Answer::Appended(reply, _) => drop(reply.send(Err(log_error(error)))),
-        Answer::Put(reply, _, _) => drop(reply.send(Err(log_error(error)))),
-        Answer::Deleted(reply, _, _) => drop(reply.send(Err(log_error(error)))),
+        Answer::Put(reply, _) => drop(reply.send(Err(log_error(error)))),
+        Answer::Done(reply, _) => drop(reply.send(Err(log_error(error)))),
         Answer::Opened(reply, _) => drop(reply.send(Err(log_error(error)))),
         Answer::Nothing => {}
-    }
-}
-
-/// Rows of one statement: a body of ten alerts is one of these and two more.
-const ROWS: usize = 8;
-static SINGLE: LazyLock<String> = LazyLock::new(|| insert(1));
-static BULK: LazyLock<String> = LazyLock::new(|| insert(ROWS));
-
-fn insert(rows: usize) -> String {
-    let values = vec!["(?, ?, ?, ?, ?, ?)"; rows].join(", ");
-    format!("INSERT INTO records (seq, at, stream, id, target, body) VALUES {values}")
-}
-
-/// One command inside the transaction.
-struct Tx<'a> {
-    tx: &'a Transaction<'a>,
-    at: i64,
-    next: &'a mut Seq,
-    revision: &'a mut Revision,
-    window: &'a Window,
-    fresh: &'a mut BTreeMap<u128, Seq>,
-    bytes: &'a mut u64,
-    /// The first append that could not be written.
-    failed: &'a mut Option<rusqlite::Error>,
-}
-
-impl Tx<'_> {
-    fn run(&mut self, command: Command) -> Answer {
-        let down = |error: rusqlite::Error| log_error(&error);
-        if self.failed.is_some() {
-            return not_run(command);
-        }
-        match command {
-            Command::Append { entries, reply } => {
-                let result = self.append(&entries).map_err(|error| {
-                    let told = log_error(&error);
-                    self.failed.get_or_insert(error);
-                    told
-                });
-                Answer::Appended(reply, result)
-            }
-            Command::Put { bucket, key, value, condition, expires, reply } => {
-                let result = self.put(&bucket, &key, &value, condition, expires);
-                let change = result.as_ref().ok().map(|revision| {
-                    (bucket, KvChange::Put(KvEntry { key, value, revision: *revision }))
-                });
-                Answer::Put(reply, result, change)
-            }
-            Command::Delete { bucket, key, condition, reply } => {
-                let result = self.delete(&bucket, &key, condition);
-                let change = result.is_ok().then_some((bucket, KvChange::Gone(key)));
-                Answer::Deleted(reply, result, change)
-            }
-            Command::OpenConsumer { name, reply } => {
-                Answer::Opened(reply, self.open_consumer(&name).map_err(down))
-            }
-            Command::Place { name, place } => {
-                if let Err(error) = self.place(&name, place) {
-                    tracing::warn!(%error, consumer = name, "its place was not saved; records will come again");
-                }
-                Answer::Nothing
-            }
-        }
-    }
-
-    fn append(&mut self, entries: &[Entry]) -> Result<Vec<Appended>, rusqlite::Error> {
-        let mut appended = Vec::with_capacity(entries.len());
-        let mut rows = Vec::with_capacity(entries.len());
-        for entry in entries {
-            let id = window::number(entry.id.as_str());
-            if let Some(seq) = self.window.find(id).or_else(|| self.fresh.get(&id).copied()) {
-                appended.push(Appended { seq, duplicate: true });
-                continue;
-            }
-            let seq = *self.next;
-            *self.next += 1;
-            *self.bytes += entry.body.len() as u64;
-            self.fresh.insert(id, seq);
-            rows.push((seq, entry));
-            appended.push(Appended { seq, duplicate: false });
-        }
-        let mut chunks = rows.chunks_exact(ROWS);
-        for chunk in &mut chunks {
-            self.insert(&BULK, chunk)?;
-        }
-        for row in chunks.remainder() {
-            self.insert(&SINGLE, std::slice::from_ref(row))?;
-        }
-        Ok(appended)
-    }
-
-    fn insert(&self, sql: &str, rows: &[(Seq, &Entry)]) -> Result<(), rusqlite::Error> {
-        let mut statement = self.tx.prepare_cached(sql)?;
-        let mut at = 0;
-        for (seq, entry) in rows {
-            let subject = &entry.subject;
-            let stream = subject.stream.number();
-            let id = entry.id.as_str();
-            let columns: [&dyn ToSql; 6] =
-                [seq, &self.at, &stream, &id, &subject.target, &entry.body];
-            for column in columns {
-                at += 1;
-                statement.raw_bind_parameter(at, column)?;
-            }
-        }
-        statement.raw_execute().map(|_| ())
-    }
-
-    fn check(&self, bucket: &str, key: &str, condition: Condition) -> Result<(), LogError> {
-        let live = "SELECT revision FROM keys
-                    WHERE bucket = ?1 AND key = ?2 AND (expires IS NULL OR expires > ?3)";
-        let found: Option<Revision> = self
-            .tx
-            .prepare_cached(live)
-            .and_then(|mut sql| {
-                sql.query_row(params![bucket, key, self.at], |row| row.get(0)).optional()
-            })
-            .map_err(|error| log_error(&error))?;
-        let holds = match condition {
-            Condition::Always => true,
-            Condition::Absent => found.is_none(),
-            Condition::Is(revision) => found == Some(revision),
-        };
-        if holds { Ok(()) } else { Err(LogError::Conflict) }
-    }
-
-    fn put(
-        &mut self,
-        bucket: &str,
-        key: &str,
-        value: &[u8],
-        condition: Condition,
-        expires: Option<Timestamp>,
-    ) -> Result<Revision, LogError> {
-        self.check(bucket, key, condition)?;
-        *self.revision += 1;
-        let put = "INSERT INTO keys (bucket, key, value, revision, expires) VALUES (?1, ?2, ?3, ?4, ?5)
-                   ON CONFLICT (bucket, key) DO UPDATE
-                   SET value = excluded.value, revision = excluded.revision, expires = excluded.expires";
-        let expires = expires.map(Timestamp::as_microsecond);
-        self.tx
-            .prepare_cached(put)
-            .and_then(|mut sql| sql.execute(params![bucket, key, value, *self.revision, expires]))
-            .map_err(|error| log_error(&error))?;
-        Ok(*self.revision)
-    }
-
-    fn delete(&self, bucket: &str, key: &str, condition: Condition) -> Result<(), LogError> {
-        self.check(bucket, key, condition)?;
-        self.tx
-            .prepare_cached("DELETE FROM keys WHERE bucket = ?1 AND key = ?2")
-            .and_then(|mut sql| sql.execute([bucket, key]))
-            .map_err(|error| log_error(&error))?;
-        Ok(())
-    }
-
-    fn open_consumer(&self, name: &str) -> Result<Place, rusqlite::Error> {
-        let new = "INSERT INTO consumers (name, floor, handed_out, tries) VALUES (?1, 0, 0, 0)
-                   ON CONFLICT (name) DO UPDATE SET tries = tries + (handed_out > floor)";
-        self.tx.execute(new, [name])?;
-        let row = "SELECT floor, handed_out, tries FROM consumers WHERE name = ?1";
-        self.tx.query_row(row, [name], |row| {
-            Ok(Place { floor: row.get(0)?, handed_out: row.get(1)?, tries: row.get(2)? })
-        })
-    }
-
-    fn place(&self, name: &str, place: Place) -> Result<(), rusqlite::Error> {
-        let sql = "UPDATE consumers SET floor = ?2, handed_out = ?3, tries = ?4 WHERE name = ?1";
-        self.tx.prepare_cached(sql)?.execute(params![
-            name,
-            place.floor,
-            place.handed_out,
-            place.tries
-        ])?;
-        Ok(())
     }
 }

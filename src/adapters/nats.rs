@@ -1,0 +1,360 @@
+//! The log on NATS JetStream: one ordered stream, buckets of keys, durable pull consumers; for many replicas.
+//!
+//! Who accepts what: events and dead letters are written by every replica, each message with its id
+//! (`Nats-Msg-Id`); decisions, plans and outcomes by the one that has fenced the others off, in atomic batches
+//! that the server refuses once somebody else has fenced (`writer`). So a replica that was paused and wakes
+//! cannot record anything, and what is not recorded is not done.
+//! During an election publishing goes on with the same ids; after `publish::PATIENCE` the caller is told.
+
+mod consumer;
+mod kv;
+mod link;
+mod publish;
+mod reader;
+mod streams;
+mod writer;
+
+pub use consumer::NatsConsumer;
+pub use link::{Certificates, ConnectError, Identity};
+pub use streams::Difference;
+
+use crate::clock::Clock;
+use crate::log::{
+    Appended, DeadLetter, Entry, Log, LogError, Moving, Place, Policy, Record, Restored, Seq,
+    Stream,
+};
+use crate::model::Target;
+use async_nats::HeaderMap;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
+use link::Link;
+use publish::{Message, Trouble, patiently};
+use reader::Readers;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use streams::{FENCE, GAP, LOG, all_of};
+use tokio::sync::{mpsc, oneshot};
+use writer::Append;
+
+/// Where the servers are, who we are, and what the streams should be.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// `nats://host:port` or `tls://host:port`; any of them will do.
+    pub servers: Vec<String>,
+    pub identity: Identity,
+    pub certificates: Certificates,
+    /// Copies of every stream; 3 in production.
+    pub replicas: usize,
+    /// Records older than this are dropped by the server.
+    pub max_age: Duration,
+    /// Bytes of the log; what would exceed them is refused. 0: as the server allows.
+    pub max_bytes: u64,
+    /// An id seen within this time is a duplicate.
+    pub duplicates: Duration,
+    /// How long the server's copies of decisions, outcomes and dead letters are kept. 0: no copies.
+    pub views: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            servers: vec!["nats://127.0.0.1:4222".into()],
+            identity: Identity::Nobody,
+            certificates: Certificates::default(),
+            replicas: 1,
+            max_age: Duration::from_secs(14 * 86_400),
+            max_bytes: 0,
+            duplicates: Duration::from_secs(600),
+            views: Duration::from_secs(365 * 86_400),
+        }
+    }
+}
+
+/// The log on JetStream. Clones share the connection.
+#[derive(Clone)]
+pub struct Nats {
+    inner: Arc<Inner>,
+    /// The position of our fence; only a fenced log is refused when another one comes.
+    fence: Option<Seq>,
+}
+
+struct Inner {
+    link: Link,
+    writer: mpsc::Sender<Append>,
+    readers: Readers,
+    /// The highest position seen.
+    last: Arc<AtomicU64>,
+    now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    differences: Vec<Difference>,
+    max_bytes: u64,
+}
+
+/// Messages of one append that are on their way together.
+const ABREAST: usize = 256;
+/// Appends that may wait for the writer.
+const QUEUE: usize = 4096;
+/// What the headers and the envelope of a dead letter may need beside the payload.
+const HEADROOM: usize = 16 << 10;
+
+impl Nats {
+    /// Connects, makes the streams that are missing and tells which differ.
+    ///
+    /// # Errors
+    /// Where no server can be reached, it is too old, or a stream cannot be used.
+    pub async fn connect(options: &Options, clock: impl Clock) -> Result<Nats, ConnectError> {
+        let link = Link::make(options).await?;
+        let differences = streams::reconcile(&link, options).await?;
+        let bad = |why: String| ConnectError::Stream { stream: LOG.into(), why };
+        let info = link.jetstream.get_stream(LOG).await.map_err(|error| bad(error.to_string()))?;
+        let last = Arc::new(AtomicU64::new(info.cached_info().state.last_sequence));
+        let (writer, inbox) = mpsc::channel(QUEUE);
+        let seen = Arc::clone(&last);
+        let told = move |seq| {
+            seen.fetch_max(seq, Ordering::SeqCst);
+        };
+        tokio::spawn(writer::run(link.clone(), told, inbox));
+        let inner = Inner {
+            link,
+            writer,
+            readers: Readers::default(),
+            last,
+            now: Arc::new(move || clock.now()),
+            differences,
+            max_bytes: options.max_bytes,
+        };
+        Ok(Nats { inner: Arc::new(inner), fence: None })
+    }
+
+    /// Settings of streams that are not as the configuration says.
+    pub fn differences(&self) -> &[Difference] {
+        &self.inner.differences
+    }
+
+    pub fn connected(&self) -> bool {
+        self.inner.link.health.connected()
+    }
+
+    fn saw(&self, seq: Seq) {
+        self.inner.last.fetch_max(seq, Ordering::SeqCst);
+    }
+
+    async fn get_record(&self, seq: Seq) -> Result<Option<Record>, LogError> {
+        let found = reader::at(&self.inner.link, seq).await?;
+        Ok(found.and_then(reader::record_of))
+    }
+
+    /// Events and dead letters: each for itself, each once.
+    async fn accept(&self, entries: &[Entry]) -> Result<Vec<Appended>, LogError> {
+        let mut first: BTreeMap<&str, usize> = BTreeMap::new();
+        for (at, entry) in entries.iter().enumerate() {
+            first.entry(entry.id.as_str()).or_insert(at);
+        }
+        let fresh: BTreeSet<usize> = first.values().copied().collect();
+        let sends: Vec<_> = fresh.iter().map(|at| self.send(&entries[*at])).collect();
+        let sent: Vec<Appended> = stream::iter(sends).buffered(ABREAST).try_collect().await?;
+        let ids = fresh.iter().map(|at| entries[*at].id.as_str());
+        let sent: BTreeMap<&str, Appended> = ids.zip(sent).collect();
+        let one = |(at, entry): (usize, &Entry)| {
+            let found = sent[entry.id.as_str()];
+            let again = first[entry.id.as_str()] != at;
+            Appended { duplicate: found.duplicate || again, ..found }
+        };
+        Ok(entries.iter().enumerate().map(one).collect())
+    }
+
+    async fn send(&self, entry: &Entry) -> Result<Appended, LogError> {
+        let (link, message) = (&self.inner.link, writer::message(entry));
+        let message = &message;
+        let ack = patiently(|| publish::one(link, message)).await;
+        let ack = ack.map_err(|trouble| self.told(trouble))?;
+        self.saw(ack.seq);
+        Ok(Appended { seq: ack.seq, duplicate: ack.duplicate })
+    }
+
+    fn told(&self, trouble: Trouble) -> LogError {
+        match trouble.told() {
+            LogError::TooLarge { size, .. } => {
+                LogError::TooLarge { size, limit: self.max_record() }
+            }
+            other => other,
+        }
+    }
+
+    async fn state(&self) -> Result<async_nats::jetstream::stream::State, LogError> {
+        let link = &self.inner.link;
+        let info = patiently(|| async move {
+            let stream = link.stream(LOG).await?;
+            stream.get_info().await.map_err(|error| publish::again(&error))
+        });
+        Ok(info.await.map_err(Trouble::told)?.state)
+    }
+}
+
+impl Log for Nats {
+    type Consumer = NatsConsumer;
+
+    async fn append(&self, entries: Vec<Entry>) -> Result<Vec<Appended>, LogError> {
+        let limit = self.max_record();
+        if let Some(size) = entries.iter().map(|one| one.body.len()).find(|size| *size > limit) {
+            return Err(LogError::TooLarge { size, limit });
+        }
+        let many = |entry: &Entry| matches!(entry.subject.stream, Stream::Events | Stream::Dead);
+        if entries.iter().all(many) {
+            return self.accept(&entries).await;
+        }
+        let gone = || LogError::Unavailable("the writer has stopped".into());
+        let (reply, answer) = oneshot::channel();
+        let append = Append { entries, fence: self.fence, reply };
+        self.inner.writer.send(append).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    async fn read(
+        &self,
+        after: Seq,
+        streams: &[Stream],
+        limit: usize,
+    ) -> Result<Vec<Record>, LogError> {
+        let filters: Vec<String> = streams.iter().map(|stream| all_of(*stream)).collect();
+        self.inner.readers.read(&self.inner.link, after, &filters, limit).await
+    }
+
+    async fn history(
+        &self,
+        target: &Target,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<Record>, LogError> {
+        let about = |stream: Stream| {
+            let subject = crate::log::Subject::new(stream, "kind", None, target).to_string();
+            let token = subject.rsplit('.').next().unwrap_or_default();
+            format!("medevac.{}.*.*.{token}", stream.word())
+        };
+        let filters = [Stream::Decisions, Stream::Plans, Stream::Outcomes].map(about);
+        self.inner.readers.read(&self.inner.link, after, &filters, limit).await
+    }
+
+    async fn get(&self, seq: Seq) -> Result<Option<Record>, LogError> {
+        if seq == 0 { Ok(None) } else { self.get_record(seq).await }
+    }
+
+    fn last(&self) -> Seq {
+        self.inner.last.load(Ordering::SeqCst)
+    }
+
+    fn max_record(&self) -> usize {
+        self.inner.link.client.max_payload().saturating_sub(HEADROOM)
+    }
+
+    async fn fence(&self, holder: &str) -> Result<Nats, LogError> {
+        let link = &self.inner.link;
+        let before = reader::last(link, LOG, FENCE).await?.map_or(0, |message| message.sequence);
+        let mut headers = HeaderMap::new();
+        headers.insert("Nats-Expected-Last-Subject-Sequence", before.to_string());
+        let body = serde_json::json!({ "holder": holder }).to_string().into_bytes();
+        let id = format!("fence {before} {holder}");
+        headers.insert("Nats-Msg-Id", id.as_str());
+        let message = Message { subject: FENCE.into(), headers, body };
+        let sent = patiently(|| publish::one(link, &message)).await;
+        match sent {
+            Ok(ack) => {
+                self.saw(ack.seq);
+                Ok(Nats { inner: Arc::clone(&self.inner), fence: Some(ack.seq) })
+            }
+            Err(Trouble::Wrong(_)) => Err(LogError::Fenced),
+            Err(trouble) => Err(trouble.told()),
+        }
+    }
+
+    async fn trim(&self, covered: Seq) -> Result<(), LogError> {
+        let most = self.inner.max_bytes;
+        let state = self.state().await?;
+        self.saw(state.last_sequence);
+        // What is full refuses: so it is made room before it is.
+        if most == 0 || state.bytes < most / 10 * 8 {
+            return Ok(());
+        }
+        let quarter = (state.last_sequence - state.first_sequence) / 4;
+        let upto = (state.first_sequence + quarter).min(covered);
+        let link = &self.inner.link;
+        let purged = patiently(|| async move {
+            let stream = link.stream(LOG).await?;
+            stream.purge().sequence(upto + 1).await.map_err(|error| publish::again(&error))
+        });
+        let purged = purged.await.map_err(Trouble::told)?.purged;
+        tracing::info!(purged, upto, "the oldest records made room; they are in snapshots");
+        Ok(())
+    }
+
+    async fn places(&self) -> Result<Vec<Place>, LogError> {
+        consumer::places(self).await
+    }
+
+    async fn consumer(
+        &self,
+        name: &str,
+        streams: &[Stream],
+        policy: Policy,
+    ) -> Result<NatsConsumer, LogError> {
+        NatsConsumer::open(self, name, streams, policy).await
+    }
+
+    async fn dead_letter(&self, letter: DeadLetter) -> Result<Seq, LogError> {
+        let entry = letter.entry().map_err(|e| LogError::Unavailable(e.to_string()))?;
+        Ok(self.append(vec![entry]).await?.first().map_or(0, |appended| appended.seq))
+    }
+}
+
+impl Moving for Nats {
+    async fn restore(&self, records: Vec<Restored>) -> Result<(), LogError> {
+        let link = &self.inner.link;
+        let mut last = self.state().await?.last_sequence;
+        let mut messages = vec![];
+        for Restored { seq, at, entry } in records {
+            if seq <= last {
+                return Err(LogError::Conflict);
+            }
+            while last + 1 < seq {
+                last += 1;
+                messages.push(Message {
+                    subject: GAP.into(),
+                    headers: HeaderMap::new(),
+                    body: vec![],
+                });
+            }
+            let mut message = writer::message(&entry);
+            message.headers.insert(reader::TAKEN_AT, at.to_string());
+            messages.push(message);
+            last = seq;
+        }
+        let mut before = last - messages.len() as Seq;
+        for chunk in messages.chunks_mut(ABREAST) {
+            chunk[0].headers.insert("Nats-Expected-Last-Sequence", before.to_string());
+            let chunk = &*chunk;
+            let sent = patiently(|| publish::batch(link, chunk)).await;
+            match sent {
+                Ok(ack) => before = ack.seq,
+                // An answer was lost: it is there if the end is where it should be.
+                Err(Trouble::Wrong(_) | Trouble::Known) => {
+                    before += chunk.len() as Seq;
+                    if self.state().await?.last_sequence != before {
+                        return Err(LogError::Conflict);
+                    }
+                }
+                Err(trouble) => return Err(trouble.told()),
+            }
+            self.saw(before);
+        }
+        Ok(())
+    }
+
+    async fn put_place(&self, place: &Place) -> Result<(), LogError> {
+        consumer::put_place(self, place).await
+    }
+}

@@ -1,0 +1,330 @@
+//! A durable pull consumer with explicit acknowledgement.
+//!
+//! Every life makes a new one that starts at the floor of the one before, because what a dead replica had in
+//! hand would otherwise only come again after the acknowledgement wait. How often it was in hand is carried on,
+//! so that a record that kills whoever takes it is known.
+
+use super::Nats;
+use super::publish::{Trouble, again, patiently, pause};
+use super::reader;
+use super::streams::{LOG, all_of};
+use crate::log::{Consumer, DeadLetter, Delivered, Log, LogError, Place, Policy, Seq, Stream};
+use async_nats::jetstream::{
+    self, AckKind,
+    consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
+    message::Acker,
+};
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+/// Of a record that nobody could use, so much is kept in its dead letter; the record itself stays too.
+const KEPT: usize = 64 << 10;
+/// Records that may be in hand.
+const PENDING: i64 = 4096;
+/// A pull request that hears nothing for so long is made anew.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+const EXPIRES: Duration = Duration::from_secs(20);
+
+/// What earlier lives left behind.
+#[derive(Debug, Clone, Copy, Default)]
+struct Past {
+    floor: Seq,
+    handed_out: Seq,
+    /// How often everything after the floor and up to `handed_out` was handed out.
+    tries: u32,
+}
+
+pub struct NatsConsumer {
+    log: Nats,
+    name: String,
+    policy: Policy,
+    consumer: PullConsumer,
+    messages: Option<pull::Stream>,
+    past: Past,
+    ready: VecDeque<Delivered>,
+    pending: BTreeMap<Seq, (Acker, u32)>,
+    floor: Seq,
+}
+
+impl NatsConsumer {
+    pub(super) async fn open(
+        log: &Nats,
+        name: &str,
+        streams: &[Stream],
+        policy: Policy,
+    ) -> Result<NatsConsumer, LogError> {
+        let lives = lives(log, name).await?;
+        let past = lives.last().map(|(_, info)| past(info)).unwrap_or_default();
+        let number = lives.last().map_or(0, |(number, _)| *number) + 1;
+        let config = config(name, number, streams, policy, past);
+        let jetstream = &log.inner.link.jetstream;
+        let consumer = log.inner.link.consumer(&config).await?;
+        for (old, _) in lives {
+            // One that stays is found and removed by the next life.
+            if let Err(error) = jetstream.delete_consumer_from_stream(&life(name, old), LOG).await {
+                tracing::debug!(%error, name, "the consumer of an earlier life stays for now");
+            }
+        }
+        Ok(NatsConsumer {
+            log: log.clone(),
+            name: name.into(),
+            policy,
+            consumer,
+            messages: None,
+            past,
+            ready: VecDeque::new(),
+            pending: BTreeMap::new(),
+            floor: past.floor,
+        })
+    }
+
+    /// Waits for one message and takes what else has come. Nothing is awaited between a message and its place
+    /// in `ready`, so that a caller who gives up loses nothing.
+    async fn gather(&mut self) -> Result<(), LogError> {
+        let messages = match &mut self.messages {
+            Some(messages) => messages,
+            none => {
+                let made = self.consumer.stream().heartbeat(HEARTBEAT).expires(EXPIRES).messages();
+                none.insert(made.await.map_err(|error| again(&error).told())?)
+            }
+        };
+        let mut next = messages.next().await;
+        loop {
+            match next {
+                Some(Ok(message)) => {
+                    take(message, self.past, &mut self.ready, &mut self.pending, &self.log)
+                }
+                Some(Err(error)) if self.ready.is_empty() => {
+                    tracing::debug!(%error, name = self.name, "the reader is made anew");
+                    self.messages = None;
+                    return self.still_there().await;
+                }
+                Some(Err(_)) | None => {
+                    self.messages = None;
+                    return Ok(());
+                }
+            }
+            next = match self.messages.as_mut().and_then(|messages| messages.next().now_or_never())
+            {
+                Some(next) => next,
+                None => return Ok(()),
+            };
+        }
+    }
+
+    /// A server that is in an election is waited for; a consumer that another life has removed is the end.
+    async fn still_there(&mut self) -> Result<(), LogError> {
+        pause(Duration::from_millis(50)).await;
+        let (link, name) = (&self.log.inner.link, self.consumer.cached_info().name.as_str());
+        let info = patiently(|| async move {
+            match link.stream(LOG).await?.consumer_info(name).await {
+                Ok(_) => Ok(()),
+                Err(error) if error.to_string().contains("not found") => {
+                    Err(Trouble::No("another replica reads now".into()))
+                }
+                Err(error) => Err(again(&error)),
+            }
+        });
+        info.await.map_err(Trouble::told)
+    }
+
+    /// Sets aside what was delivered too often. Until that is durable it stays in hand.
+    async fn bury(&mut self) -> Result<(), LogError> {
+        let most = self.policy.max_deliver;
+        while let Some(found) = self.ready.iter().position(|one| one.deliveries > most) {
+            let (seq, body) = (self.ready[found].record.seq, self.ready[found].record.body.clone());
+            self.set_aside(seq, &body).await?;
+            self.ready.remove(found);
+        }
+        Ok(())
+    }
+
+    async fn set_aside(&mut self, seq: Seq, body: &[u8]) -> Result<(), LogError> {
+        let most = self.policy.max_deliver;
+        let letter = DeadLetter {
+            source: format!("consumer/{}", self.name),
+            reason: format!("record {seq} was delivered {most} times without success"),
+            body: String::from_utf8_lossy(body).chars().take(KEPT).collect(),
+            at: (self.log.inner.now)(),
+        };
+        self.log.dead_letter(letter).await?;
+        self.say(seq, AckKind::Term).await
+    }
+
+    async fn say(&mut self, seq: Seq, word: AckKind) -> Result<(), LogError> {
+        let still = matches!(word, AckKind::Progress);
+        let Some((acker, _)) = self.pending.get(&seq) else { return Ok(()) };
+        acker.ack_with(word).await.map_err(|error| LogError::Unavailable(error.to_string()))?;
+        if !still {
+            self.pending.remove(&seq);
+            let first = self.pending.keys().next().map_or(seq, |first| first - 1);
+            self.floor = self.floor.max(first.min(seq));
+        }
+        Ok(())
+    }
+}
+
+fn take(
+    message: jetstream::Message,
+    past: Past,
+    ready: &mut VecDeque<Delivered>,
+    pending: &mut BTreeMap<Seq, (Acker, u32)>,
+    log: &Nats,
+) {
+    let Ok(info) = message.info() else { return };
+    let seq = info.stream_sequence;
+    let (taken, times) = (info.published.unix_timestamp_nanos(), u32::try_from(info.delivered));
+    let before = if seq <= past.handed_out { past.tries } else { 0 };
+    let deliveries = times.unwrap_or(u32::MAX).saturating_add(before);
+    let (message, acker) = message.split();
+    log.saw(seq);
+    let headers = message.headers.unwrap_or_default();
+    let record = reader::record(seq, taken, &message.subject, &headers, message.payload.to_vec());
+    let Some(record) = record else {
+        tracing::warn!(seq, subject = %message.subject, "not a record of ours; passed over");
+        return;
+    };
+    pending.insert(seq, (acker, deliveries));
+    ready.push_back(Delivered { record, deliveries });
+}
+
+fn life(name: &str, number: u64) -> String {
+    format!("{name}-{number}")
+}
+
+/// The consumers that lives before this one have left, oldest first.
+async fn lives(log: &Nats, name: &str) -> Result<Vec<(u64, jetstream::consumer::Info)>, LogError> {
+    let link = &log.inner.link;
+    let found = patiently(|| async move {
+        let stream = link.stream(LOG).await?;
+        let mut names = stream.consumer_names();
+        let mut found = vec![];
+        while let Some(one) = names.try_next().await.map_err(|error| again(&error))? {
+            let number =
+                one.strip_prefix(name).and_then(|rest| rest.strip_prefix('-')?.parse().ok());
+            let Some(number) = number else { continue };
+            match stream.consumer_info(&one).await {
+                Ok(info) => found.push((number, info)),
+                // It went between the list and the question.
+                Err(error) if error.to_string().contains("not found") => {}
+                Err(error) => return Err(again(&error)),
+            }
+        }
+        Ok(found)
+    });
+    let mut found: Vec<(u64, _)> = found.await.map_err(Trouble::told)?;
+    found.sort_by_key(|(number, _)| *number);
+    Ok(found)
+}
+
+fn past(info: &jetstream::consumer::Info) -> Past {
+    let number =
+        |key: &str| info.config.metadata.get(key).and_then(|text| text.parse::<u64>().ok());
+    let start = match info.config.deliver_policy {
+        DeliverPolicy::ByStartSequence { start_sequence } => start_sequence.saturating_sub(1),
+        _ => 0,
+    };
+    let floor = info.ack_floor.stream_sequence.max(start);
+    let before = number("medevac-handed-out").unwrap_or_default();
+    let tries = number("medevac-tries").filter(|_| before > floor).unwrap_or_default();
+    let handed_out = info.delivered.stream_sequence;
+    let died = handed_out > floor;
+    Past {
+        floor,
+        handed_out: handed_out.max(before),
+        tries: u32::try_from(tries).unwrap_or(u32::MAX).saturating_add(u32::from(died)),
+    }
+}
+
+fn config(name: &str, number: u64, streams: &[Stream], policy: Policy, past: Past) -> pull::Config {
+    let note = |key: &str, value: String| (key.to_owned(), value);
+    pull::Config {
+        durable_name: Some(life(name, number)),
+        description: Some(format!("medevac: {name}")),
+        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: past.floor + 1 },
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: policy.ack_wait,
+        // What is delivered too often is buried by the reader, with its reason.
+        max_deliver: -1,
+        filter_subjects: streams.iter().map(|stream| all_of(*stream)).collect(),
+        max_ack_pending: PENDING,
+        metadata: [
+            note("medevac-handed-out", past.handed_out.to_string()),
+            note("medevac-tries", past.tries.to_string()),
+        ]
+        .into(),
+        ..pull::Config::default()
+    }
+}
+
+/// Where the durable consumers stand.
+pub(super) async fn places(log: &Nats) -> Result<Vec<Place>, LogError> {
+    let link = &log.inner.link;
+    let found = patiently(|| async move {
+        let stream = link.stream(LOG).await?;
+        let mut consumers = stream.consumers();
+        let mut newest: BTreeMap<String, (u64, Seq)> = BTreeMap::new();
+        while let Some(info) = consumers.try_next().await.map_err(|error| again(&error))? {
+            let Some((name, number)) = info.name.rsplit_once('-') else { continue };
+            let Ok(number) = number.parse::<u64>() else { continue };
+            if info.config.durable_name.is_none()
+                || !info.config.metadata.contains_key("medevac-tries")
+            {
+                continue;
+            }
+            let place = newest.entry(name.to_owned()).or_default();
+            if number >= place.0 {
+                *place = (number, past(&info).floor);
+            }
+        }
+        Ok(newest)
+    });
+    let newest = found.await.map_err(Trouble::told)?;
+    Ok(newest.into_iter().map(|(consumer, (_, floor))| Place { consumer, floor }).collect())
+}
+
+/// Puts a consumer that nobody reads at `place`.
+pub(super) async fn put_place(log: &Nats, place: &Place) -> Result<(), LogError> {
+    let lives = lives(log, &place.consumer).await?;
+    let number = lives.last().map_or(0, |(number, _)| *number) + 1;
+    let past = Past { floor: place.floor, ..Past::default() };
+    let config = config(&place.consumer, number, &[Stream::Events], Policy::default(), past);
+    log.inner.link.consumer(&config).await.map(|_| ())
+}
+
+impl Consumer for NatsConsumer {
+    async fn next(&mut self, max: usize) -> Result<Vec<Delivered>, LogError> {
+        loop {
+            self.bury().await?;
+            if !self.ready.is_empty() {
+                let upto = max.min(self.ready.len());
+                return Ok(self.ready.drain(..upto).collect());
+            }
+            self.gather().await?;
+        }
+    }
+
+    async fn ack(&mut self, seq: Seq) -> Result<(), LogError> {
+        self.say(seq, AckKind::Ack).await
+    }
+
+    async fn nak(&mut self, seq: Seq, delay: Duration) -> Result<(), LogError> {
+        let last =
+            self.pending.get(&seq).is_some_and(|(_, times)| *times >= self.policy.max_deliver);
+        if last && let Some(record) = self.log.get_record(seq).await? {
+            return self.set_aside(seq, &record.body).await;
+        }
+        self.say(seq, AckKind::Nak(Some(delay))).await
+    }
+
+    async fn in_progress(&mut self, seq: Seq) -> Result<(), LogError> {
+        self.say(seq, AckKind::Progress).await
+    }
+
+    fn floor(&self) -> Seq {
+        self.floor
+    }
+}
