@@ -6,6 +6,7 @@ mod check;
 mod client;
 mod demo;
 mod incidents;
+mod logs;
 mod run;
 mod send;
 mod words;

@@ -1,14 +1,19 @@
 //! What the daemon is told at its start: parsed and bounded, each thing of its own type.
 //!
-//! May import: `model`.
+//! May import: `model`, and of `rules` how files are read.
 
-use crate::model::{Mode, Secret};
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf};
+mod file;
+
+pub use file::load;
+
+use crate::model::{Mapping, Mode, Secret};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
 
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Files or directories of rules.
     pub rules: Vec<PathBuf>,
+    /// Of the embedded log, where `settings` name no NATS.
     pub data_dir: PathBuf,
     pub listen: SocketAddr,
     pub auth: Auth,
@@ -21,6 +26,83 @@ pub struct Config {
     pub alertmanagers: Vec<String>,
     /// Hosts that `http` steps may call.
     pub http_hosts: BTreeSet<String>,
+    /// What the configuration file says.
+    pub settings: Settings,
+}
+
+/// The configuration file.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Absent: the embedded log.
+    pub nats: Option<Nats>,
+    pub lease: LeaseKind,
+    pub sources: Vec<SubjectSource>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LeaseKind {
+    #[default]
+    Nats,
+    Kubernetes,
+}
+
+/// The log's servers, and what its streams should be.
+#[derive(Debug, Clone)]
+pub struct Nats {
+    pub servers: Vec<String>,
+    pub identity: NatsIdentity,
+    pub ca: Option<PathBuf>,
+    /// Certificate and key.
+    pub certificate: Option<(PathBuf, PathBuf)>,
+    pub replicas: usize,
+    pub max_age: Duration,
+    /// 0: as the server allows.
+    pub max_bytes: u64,
+    pub duplicates: Duration,
+    /// Zero: no copies are kept beside the log.
+    pub copies: Duration,
+}
+
+impl Default for Nats {
+    fn default() -> Self {
+        Nats {
+            servers: vec![],
+            identity: NatsIdentity::Nobody,
+            ca: None,
+            certificate: None,
+            replicas: 1,
+            max_age: Duration::from_secs(14 * 86_400),
+            max_bytes: 0,
+            duplicates: Duration::from_secs(600),
+            copies: Duration::from_secs(365 * 86_400),
+        }
+    }
+}
+
+/// Who we are to NATS; secrets stand in files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NatsIdentity {
+    Nobody,
+    Token(PathBuf),
+    Nkey(PathBuf),
+    Credentials(PathBuf),
+    User(String, PathBuf),
+}
+
+/// A subject with other people's events.
+#[derive(Debug, Clone)]
+pub struct SubjectSource {
+    pub name: String,
+    pub subject: String,
+    /// Present: a durable consumer of that stream. Absent: a plain subscription.
+    pub stream: Option<String>,
+    pub format: Format,
+}
+
+#[derive(Debug, Clone)]
+pub enum Format {
+    CloudEvents,
+    Json(Box<Mapping>),
 }
 
 /// Who may come in. Empty: nobody is asked, and only loopback is listened on.

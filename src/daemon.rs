@@ -1,11 +1,17 @@
 //! The daemon: starts every room on whatever ports it is given, and starts them again when the log comes back.
 //!
+//! Of several replicas one is active (`lease`): it decides and acts, the others take events in and wait. The
+//! active one sets a fence in the log and works behind it (`fenced`).
 //! The only place where the rooms stand side by side; they meet on the log and never call each other.
 //! May import: every room. Never `adapters`: what they implement is handed in.
 
+mod fenced;
+mod keeper;
+mod lease;
 mod reload;
 mod witness;
 
+pub use lease::{Alone, Claim, KvLease, LeaseStore, Term, Version};
 pub use reload::{Files, reload};
 pub use witness::Witness;
 
@@ -17,24 +23,30 @@ use crate::model::Directory;
 use crate::remediation::{self, Web, run::Hands};
 use crate::rules::Ruleset;
 use crate::{engine, plan};
+use fenced::Fenced;
+use lease::Election;
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinSet};
 
 /// Everything outside of the rooms. `control` is absent in observe mode.
 #[derive(Clone)]
-pub struct Ports<L, C, V, K, W, D> {
+pub struct Ports<L, C, V, K, W, D, S> {
     pub log: L,
     pub clock: C,
     pub hands: Hands<V, K, W>,
     pub dispatch: D,
+    /// Where the lease is kept that makes one replica the active one.
+    pub lease: S,
+    /// The name of this replica. No other one has it, nor had it before.
+    pub me: String,
 }
 
 /// How long before rooms that lost the log are started again.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Runs the rooms until `stop` says so.
-pub async fn run<L, C, V, K, W, D>(
-    ports: Ports<L, C, V, K, W, D>,
+/// Waits to be the active replica and runs the rooms while it is, until `stop` says so.
+pub async fn run<L, C, V, K, W, D, S>(
+    ports: Ports<L, C, V, K, W, D, S>,
     rules: watch::Receiver<Arc<Ruleset>>,
     witness: Witness,
     mut stop: watch::Receiver<bool>,
@@ -45,40 +57,43 @@ pub async fn run<L, C, V, K, W, D>(
     K: ClusterControl,
     W: Web,
     D: Dispatch,
+    S: LeaseStore,
 {
+    let (store, clock, me) = (ports.lease.clone(), ports.clock.clone(), ports.me.clone());
+    let election = Election { store, clock, me };
     loop {
-        let mut rooms = start(&ports, &rules, &witness);
-        let failed = tokio::select! {
+        let mut held = tokio::select! {
             biased;
-            ended = rooms.join_next() => ended,
             () = stopped(&mut stop) => return,
+            held = election.win() => held,
         };
-        match failed {
-            Some(Ok((room, Err(error)))) => {
-                tracing::error!(room, %error, "stopped; all rooms start again from the log")
-            }
-            Some(Ok((room, Ok(())))) => {
-                tracing::error!(room, "ended; all rooms start again from the log")
-            }
-            Some(Err(error)) => {
-                tracing::error!(%error, "a room failed; all start again from the log")
-            }
-            None => return,
-        }
-        rooms.shutdown().await;
-        tokio::select! {
+        tracing::info!(term = held.term.number, "this replica is the active one");
+        let term = held.term.clone();
+        let mut rooms = JoinSet::new();
+        let lost = tokio::select! {
             biased;
-            () = stopped(&mut stop) => return,
-            () = ports.clock.after(AGAIN) => {}
+            () = stopped(&mut stop) => None,
+            why = election.keep(&mut held) => Some(why),
+            why = work(&ports, &rules, &witness, &term, &mut rooms) => Some(why),
+        };
+        witness.0.active(false);
+        rooms.shutdown().await;
+        election.give_back(held).await;
+        match lost {
+            None => return,
+            Some(why) => tracing::warn!(why, "this replica is not the active one any more"),
         }
     }
 }
 
-fn start<L, C, V, K, W, D>(
-    ports: &Ports<L, C, V, K, W, D>,
+/// Keeps the rooms running, behind a fence of this term, until another replica has set its own: the reason.
+async fn work<L, C, V, K, W, D, S>(
+    ports: &Ports<L, C, V, K, W, D, S>,
     rules: &watch::Receiver<Arc<Ruleset>>,
     witness: &Witness,
-) -> JoinSet<(&'static str, Result<(), LogError>)>
+    term: &Term<C>,
+    rooms: &mut Rooms,
+) -> String
 where
     L: Log + Kv,
     C: Clock,
@@ -86,22 +101,73 @@ where
     K: ClusterControl,
     W: Web,
     D: Dispatch,
+    S: LeaseStore,
 {
-    let mut rooms = JoinSet::new();
-    let Ports { log, clock, hands, dispatch } = ports.clone();
-    let (one, all, seen) = (log.clone(), rules.clone(), witness.clone());
-    let time = clock.clone();
+    loop {
+        match ports.log.fence(&ports.me).await {
+            Ok(log) => {
+                start(ports, log, rules, witness, term, rooms);
+                witness.0.active(true);
+                match rooms.join_next().await {
+                    Some(Ok((_, Err(error @ LogError::Fenced)))) => return error.to_string(),
+                    Some(Ok((room, Err(error)))) => {
+                        tracing::error!(room, %error, "stopped; all rooms start again from the log");
+                    }
+                    Some(Ok((room, Ok(())))) => {
+                        tracing::error!(room, "ended; all rooms start again from the log");
+                    }
+                    Some(Err(error)) => {
+                        tracing::error!(%error, "a room failed; all start again from the log");
+                    }
+                    None => {}
+                }
+                rooms.shutdown().await;
+            }
+            Err(error @ LogError::Fenced) => return error.to_string(),
+            Err(error) => tracing::error!(%error, "the log cannot be written"),
+        }
+        ports.clock.after(AGAIN).await;
+    }
+}
+
+type Rooms = JoinSet<(&'static str, Result<(), LogError>)>;
+
+fn start<L, C, V, K, W, D, S>(
+    ports: &Ports<L, C, V, K, W, D, S>,
+    log: L,
+    rules: &watch::Receiver<Arc<Ruleset>>,
+    witness: &Witness,
+    term: &Term<C>,
+    rooms: &mut Rooms,
+) where
+    L: Log + Kv,
+    C: Clock,
+    V: ClusterView,
+    K: ClusterControl,
+    W: Web,
+    D: Dispatch,
+    S: LeaseStore,
+{
+    let Hands { view, control, web } = ports.hands.clone();
+    let fenced = |control| Fenced { inner: control, term: term.clone() };
+    let web = Fenced { inner: web, term: term.clone() };
+    let hands = Hands { view: view.clone(), control: control.map(fenced), web };
+    let dispatch = Fenced { inner: ports.dispatch.clone(), term: term.clone() };
+    let (one, time) = (log.clone(), ports.clock.clone());
+    let (all, seen) = (rules.clone(), witness.clone());
     rooms.spawn(async move { ("engine", engine::run::run(one, time, all, seen).await) });
-    let (one, time, view) = (log.clone(), clock.clone(), hands.view.clone());
+    let (one, time) = (log.clone(), ports.clock.clone());
     rooms.spawn(async move { ("plan", plan::run::run(one, time, view).await) });
-    let (one, time, seen) = (log.clone(), clock.clone(), witness.clone());
+    let (one, time, seen) = (log.clone(), ports.clock.clone(), witness.clone());
     rooms
         .spawn(async move { ("remediation", remediation::run::run(one, time, hands, seen).await) });
-    let (people, seen) = (directory(rules.clone()), witness.clone());
+    let (one, time, seen) = (log.clone(), ports.clock.clone(), witness.clone());
+    let people = directory(rules.clone());
     rooms.spawn(async move {
-        ("escalation", escalation::run::run(log, clock, people, dispatch, seen).await)
+        ("escalation", escalation::run::run(one, time, people, dispatch, seen).await)
     });
-    rooms
+    let time = ports.clock.clone();
+    rooms.spawn(async move { ("keeper", keeper::run(log, time).await) });
 }
 
 /// The directory of the rules in force.

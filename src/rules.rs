@@ -22,6 +22,13 @@ pub use people::SecretRef;
 pub use rule::{Deadline, Guard, Limits, Rate, Rule, Throttle};
 pub use shape::json_schema;
 
+/// Reading YAML with places and tables of keys: what the configuration file is read with, too.
+pub(crate) mod reading {
+    pub(crate) use super::shape::{Of, Shape, key, must};
+    pub(crate) use super::walk::{Entries, Faults, text};
+    pub(crate) use super::yaml::{Node, parse};
+}
+
 use crate::model::{Directory, Id};
 use std::collections::BTreeMap;
 

@@ -9,6 +9,7 @@ pub mod cloudevents;
 mod enrich;
 mod intake;
 pub mod reconcile;
+pub mod subjects;
 
 pub use intake::{Intake, Received, Tally};
 

@@ -56,6 +56,7 @@ pub struct Metrics {
     episodes: Gauge,
     forgotten: Gauge,
     rules: Gauge,
+    active: Gauge,
     rejected: Counter,
 }
 
@@ -86,6 +87,7 @@ impl Default for Metrics {
             episodes: Gauge::default(),
             forgotten: Gauge::default(),
             rules: Gauge::default(),
+            active: Gauge::default(),
             rejected: Counter::default(),
         };
         metrics.register();
@@ -126,6 +128,7 @@ impl Metrics {
         let forgotten = "Open alert episodes forgotten because there were too many";
         all.register("alert_episodes_forgotten", forgotten, self.forgotten.clone());
         all.register("rules", "Rules in force", self.rules.clone());
+        all.register("active", "1 on the replica that decides and acts", self.active.clone());
         all.register("rules_rejected", "Reloads that were refused", self.rejected.clone());
     }
 
@@ -197,6 +200,11 @@ impl Metrics {
         set(&self.incidents, incidents as u64);
         set(&self.episodes, episodes as u64);
         set(&self.forgotten, forgotten);
+    }
+
+    /// Whether this replica decides and acts.
+    pub fn active(&self, active: bool) {
+        self.active.set(i64::from(active));
     }
 
     pub fn rules_loaded(&self, count: usize) {

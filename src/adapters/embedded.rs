@@ -6,6 +6,7 @@
 
 mod checkpoint;
 mod consumer;
+mod keys;
 mod lock;
 mod reader;
 mod schema;
@@ -19,10 +20,7 @@ pub use lock::{Held, LockError};
 pub use wal::Healed;
 
 use crate::clock::Clock;
-use crate::log::{
-    Appended, Condition, DeadLetter, Entry, Kv, KvEntry, Log, LogError, Moving, Place, Policy,
-    Record, Restored, Revision, Seq, Stream,
-};
+use crate::log::{Appended, DeadLetter, Entry, Log, LogError, Place, Policy, Record, Seq, Stream};
 use crate::model::Target;
 use jiff::Timestamp;
 use reader::Readers;
@@ -256,52 +254,5 @@ impl Log for Embedded {
     async fn dead_letter(&self, letter: DeadLetter) -> Result<Seq, LogError> {
         let entry = letter.entry().map_err(|e| LogError::Unavailable(e.to_string()))?;
         Ok(self.append(vec![entry]).await?.first().map_or(0, |appended| appended.seq))
-    }
-}
-
-impl Moving for Embedded {
-    async fn restore(&self, records: Vec<Restored>) -> Result<(), LogError> {
-        self.ask(|reply| Command::Restore { records, reply }).await
-    }
-
-    async fn put_place(&self, place: &Place) -> Result<(), LogError> {
-        let (name, floor) = (place.consumer.clone(), place.floor);
-        self.ask(|reply| Command::PutPlace { name, floor, reply }).await
-    }
-}
-
-impl Kv for Embedded {
-    async fn get(&self, bucket: &str, key: &str) -> Result<Option<KvEntry>, LogError> {
-        let (bucket, key, now) = (bucket.to_owned(), key.to_owned(), (self.inner.now)());
-        self.inner.readers.run(move |db| reader::kv_get(db, &bucket, &key, now)).await
-    }
-
-    async fn put(
-        &self,
-        bucket: &str,
-        key: &str,
-        value: Vec<u8>,
-        condition: Condition,
-        expires: Option<Timestamp>,
-    ) -> Result<Revision, LogError> {
-        let (bucket, key) = (bucket.to_owned(), key.to_owned());
-        self.ask(|reply| Command::Put { bucket, key, value, condition, expires, reply }).await
-    }
-
-    async fn delete(&self, bucket: &str, key: &str, condition: Condition) -> Result<(), LogError> {
-        let (bucket, key) = (bucket.to_owned(), key.to_owned());
-        self.ask(|reply| Command::Delete { bucket, key, condition, reply }).await
-    }
-
-    async fn list(
-        &self,
-        bucket: &str,
-        before: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<KvEntry>, LogError> {
-        let (bucket, before) = (bucket.to_owned(), before.map(str::to_owned));
-        let now = (self.inner.now)();
-        let list = move |db: &_| reader::kv_list(db, &bucket, before.as_deref(), limit, now);
-        self.inner.readers.run(list).await
     }
 }

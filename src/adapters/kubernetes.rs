@@ -7,9 +7,11 @@ mod answer;
 mod cache;
 mod control;
 mod convert;
+mod lease;
 mod watch;
 
 pub use control::KubernetesControl;
+pub use lease::KubernetesLease;
 pub use watch::KubernetesView;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};

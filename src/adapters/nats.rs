@@ -9,20 +9,21 @@
 mod consumer;
 mod kv;
 mod link;
+mod moving;
+mod options;
+mod places;
 mod publish;
 mod reader;
 mod streams;
 mod writer;
 
 pub use consumer::NatsConsumer;
-pub use link::{Certificates, ConnectError, Identity};
+pub use link::ConnectError;
+pub use options::{Certificates, Identity, Options};
 pub use streams::Difference;
 
 use crate::clock::Clock;
-use crate::log::{
-    Appended, DeadLetter, Entry, Log, LogError, Moving, Place, Policy, Record, Restored, Seq,
-    Stream,
-};
+use crate::log::{Appended, DeadLetter, Entry, Log, LogError, Place, Policy, Record, Seq, Stream};
 use crate::model::Target;
 use async_nats::HeaderMap;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -36,45 +37,10 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
-use streams::{FENCE, GAP, LOG, all_of};
+use streams::{FENCE, LOG, all_of};
 use tokio::sync::{mpsc, oneshot};
 use writer::Append;
-
-/// Where the servers are, who we are, and what the streams should be.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// `nats://host:port` or `tls://host:port`; any of them will do.
-    pub servers: Vec<String>,
-    pub identity: Identity,
-    pub certificates: Certificates,
-    /// Copies of every stream; 3 in production.
-    pub replicas: usize,
-    /// Records older than this are dropped by the server.
-    pub max_age: Duration,
-    /// Bytes of the log; what would exceed them is refused. 0: as the server allows.
-    pub max_bytes: u64,
-    /// An id seen within this time is a duplicate.
-    pub duplicates: Duration,
-    /// How long the server's copies of decisions, outcomes and dead letters are kept. 0: no copies.
-    pub views: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Options {
-            servers: vec!["nats://127.0.0.1:4222".into()],
-            identity: Identity::Nobody,
-            certificates: Certificates::default(),
-            replicas: 1,
-            max_age: Duration::from_secs(14 * 86_400),
-            max_bytes: 0,
-            duplicates: Duration::from_secs(600),
-            views: Duration::from_secs(365 * 86_400),
-        }
-    }
-}
 
 /// The log on JetStream. Clones share the connection.
 #[derive(Clone)]
@@ -134,6 +100,11 @@ impl Nats {
     /// Settings of streams that are not as the configuration says.
     pub fn differences(&self) -> &[Difference] {
         &self.inner.differences
+    }
+
+    /// The connection, for sources that read other people's subjects.
+    pub fn client(&self) -> async_nats::Client {
+        self.inner.link.client.clone()
     }
 
     pub fn connected(&self) -> bool {
@@ -293,7 +264,7 @@ impl Log for Nats {
     }
 
     async fn places(&self) -> Result<Vec<Place>, LogError> {
-        consumer::places(self).await
+        places::all(self).await
     }
 
     async fn consumer(
@@ -308,53 +279,5 @@ impl Log for Nats {
     async fn dead_letter(&self, letter: DeadLetter) -> Result<Seq, LogError> {
         let entry = letter.entry().map_err(|e| LogError::Unavailable(e.to_string()))?;
         Ok(self.append(vec![entry]).await?.first().map_or(0, |appended| appended.seq))
-    }
-}
-
-impl Moving for Nats {
-    async fn restore(&self, records: Vec<Restored>) -> Result<(), LogError> {
-        let link = &self.inner.link;
-        let mut last = self.state().await?.last_sequence;
-        let mut messages = vec![];
-        for Restored { seq, at, entry } in records {
-            if seq <= last {
-                return Err(LogError::Conflict);
-            }
-            while last + 1 < seq {
-                last += 1;
-                messages.push(Message {
-                    subject: GAP.into(),
-                    headers: HeaderMap::new(),
-                    body: vec![],
-                });
-            }
-            let mut message = writer::message(&entry);
-            message.headers.insert(reader::TAKEN_AT, at.to_string());
-            messages.push(message);
-            last = seq;
-        }
-        let mut before = last - messages.len() as Seq;
-        for chunk in messages.chunks_mut(ABREAST) {
-            chunk[0].headers.insert("Nats-Expected-Last-Sequence", before.to_string());
-            let chunk = &*chunk;
-            let sent = patiently(|| publish::batch(link, chunk)).await;
-            match sent {
-                Ok(ack) => before = ack.seq,
-                // An answer was lost: it is there if the end is where it should be.
-                Err(Trouble::Wrong(_) | Trouble::Known) => {
-                    before += chunk.len() as Seq;
-                    if self.state().await?.last_sequence != before {
-                        return Err(LogError::Conflict);
-                    }
-                }
-                Err(trouble) => return Err(trouble.told()),
-            }
-            self.saw(before);
-        }
-        Ok(())
-    }
-
-    async fn put_place(&self, place: &Place) -> Result<(), LogError> {
-        consumer::put_place(self, place).await
     }
 }

@@ -10,7 +10,8 @@ use crate::rules::Ruleset;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
-const NAME: &str = "engine";
+/// Of its consumer and of its snapshot.
+pub const NAME: &str = "engine";
 const INPUTS: [Stream; 2] = [Stream::Events, Stream::Outcomes];
 const ALL: [Stream; 3] = [Stream::Events, Stream::Decisions, Stream::Outcomes];
 /// Events decided between two commits. More would make the first of them wait.

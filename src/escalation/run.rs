@@ -10,7 +10,8 @@ use crate::model::{
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinSet};
 
-const NAME: &str = "escalation";
+/// Of its consumer and of its snapshot.
+pub const NAME: &str = "escalation";
 const ESCALATION: &str = "medevac/escalation";
 const STREAMS: [Stream; 2] = [Stream::Decisions, Stream::Outcomes];
 const SNAPSHOT_EVERY: u64 = 10_000;

@@ -1,6 +1,6 @@
 //! State is a fold over the log. A snapshot only makes the start faster.
 
-use super::{Condition, Kv, Log, LogError, Record, Seq, Stream};
+use super::{Condition, Kv, Log, LogError, Record, Seq, Stream, bucket::SNAPSHOTS};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// A snapshot: the state after every record up to `seq`.
@@ -10,8 +10,23 @@ pub struct Saved<S> {
     pub state: S,
 }
 
-const BUCKET: &str = "snapshots";
 const PAGE: usize = 1024;
+/// Bytes of one part: a key's value may not be larger than a message of the log's server.
+const PART: usize = 256 << 10;
+
+/// Parts of older snapshots that are removed at once: more than a crash leaves behind.
+const OLDER: usize = 4096;
+
+/// What stands under the snapshot's name: it is whole once this is written.
+#[derive(Debug, Serialize, Deserialize)]
+struct Head {
+    seq: Seq,
+    parts: usize,
+}
+
+fn part(name: &str, seq: Seq, number: usize) -> String {
+    format!("{name}/{seq:020}/{number:05}")
+}
 
 /// The last snapshot of that name. One that cannot be read is not used: the whole log is folded instead.
 ///
@@ -21,8 +36,21 @@ pub async fn snapshot<S: Default + DeserializeOwned>(
     kv: &impl Kv,
     name: &str,
 ) -> Result<Saved<S>, LogError> {
-    let entry = kv.get(BUCKET, name).await?;
-    Ok(entry.and_then(|entry| serde_json::from_slice(&entry.value).ok()).unwrap_or_default())
+    let Some(entry) = kv.get(SNAPSHOTS, name).await? else { return Ok(Saved::default()) };
+    let Ok(head) = serde_json::from_slice::<Head>(&entry.value) else {
+        // Before snapshots had parts, all of it stood here.
+        return Ok(serde_json::from_slice(&entry.value).unwrap_or_default());
+    };
+    let mut text = vec![];
+    for number in 0..head.parts {
+        match kv.get(SNAPSHOTS, &part(name, head.seq, number)).await? {
+            Some(part) => text.extend(part.value),
+            None => return Ok(Saved::default()),
+        }
+    }
+    Ok(serde_json::from_slice(&text)
+        .map(|state| Saved { seq: head.seq, state })
+        .unwrap_or_default())
 }
 
 /// Hands every record of `streams` after `after` to `take`, in order, up to the end of the log: the position of
@@ -48,7 +76,7 @@ pub async fn replay(
     }
 }
 
-/// Writes a snapshot.
+/// Writes a snapshot: its parts, then the head that makes it the one, then the older parts go.
 ///
 /// # Errors
 /// Where it could not be written; the state is none the worse for it.
@@ -58,11 +86,34 @@ pub async fn save<S: Serialize>(
     seq: Seq,
     state: &S,
 ) -> Result<(), LogError> {
-    #[derive(Serialize)]
-    struct Saving<'a, S> {
-        seq: Seq,
-        state: &'a S,
+    let text = serde_json::to_vec(state).unwrap_or_default();
+    for (number, bytes) in text.chunks(PART).enumerate() {
+        let key = part(name, seq, number);
+        kv.put(SNAPSHOTS, &key, bytes.to_vec(), Condition::Always, None).await?;
     }
-    let value = serde_json::to_vec(&Saving { seq, state }).unwrap_or_default();
-    kv.put(BUCKET, name, value, Condition::Always, None).await.map(|_| ())
+    let head = Head { seq, parts: text.chunks(PART).count() };
+    let head = serde_json::to_vec(&head).unwrap_or_default();
+    kv.put(SNAPSHOTS, name, head, Condition::Always, None).await?;
+    let older = part(name, seq, 0);
+    let prefix = format!("{name}/");
+    for entry in kv.list(SNAPSHOTS, Some(&older), OLDER).await? {
+        if entry.key.starts_with(&prefix) {
+            kv.delete(SNAPSHOTS, &entry.key, Condition::Always).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Up to where every snapshot of `names` has the log: what is older is needed by no start.
+///
+/// # Errors
+/// Where the log cannot be read.
+pub async fn covered(kv: &impl Kv, names: &[&str]) -> Result<Seq, LogError> {
+    let mut least = Seq::MAX;
+    for name in names {
+        let entry = kv.get(SNAPSHOTS, name).await?;
+        let head = entry.and_then(|entry| serde_json::from_slice::<Head>(&entry.value).ok());
+        least = least.min(head.map_or(0, |head| head.seq));
+    }
+    Ok(least)
 }

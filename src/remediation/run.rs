@@ -16,7 +16,8 @@ use std::{
 use tokio::{sync::mpsc, task::JoinSet};
 use tracing::Instrument;
 
-const NAME: &str = "remediation";
+/// Of its consumer and of its snapshot.
+pub const NAME: &str = "remediation";
 const REMEDIATION: &str = "medevac/remediation";
 /// Before a full log is tried again.
 const AGAIN: Duration = Duration::from_secs(1);

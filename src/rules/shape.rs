@@ -4,23 +4,23 @@ use serde_json::{Map, Value, json};
 
 /// A mapping in a rule file.
 #[derive(Debug)]
-pub(super) struct Shape {
+pub(crate) struct Shape {
     /// As it is called in messages: `a rule`.
-    pub(super) name: &'static str,
-    pub(super) fields: &'static [Field],
+    pub(crate) name: &'static str,
+    pub(crate) fields: &'static [Field],
 }
 
 #[derive(Debug)]
-pub(super) struct Field {
-    pub(super) name: &'static str,
-    pub(super) of: Of,
-    pub(super) required: bool,
-    pub(super) doc: &'static str,
+pub(crate) struct Field {
+    pub(crate) name: &'static str,
+    pub(crate) of: Of,
+    pub(crate) required: bool,
+    pub(crate) doc: &'static str,
 }
 
 /// What stands behind a key.
 #[derive(Debug)]
-pub(super) enum Of {
+pub(crate) enum Of {
     Text,
     Duration,
     Number,
@@ -36,20 +36,20 @@ pub(super) enum Of {
 }
 
 impl Shape {
-    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> + Clone {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> + Clone {
         self.fields.iter().map(|field| field.name)
     }
 
-    pub(super) fn field(&self, name: &str) -> Option<&'static Field> {
+    pub(crate) fn field(&self, name: &str) -> Option<&'static Field> {
         self.fields.iter().find(|field| field.name == name)
     }
 }
 
-const fn key(name: &'static str, of: Of, doc: &'static str) -> Field {
+pub(crate) const fn key(name: &'static str, of: Of, doc: &'static str) -> Field {
     Field { name, of, required: false, doc }
 }
 
-const fn must(name: &'static str, of: Of, doc: &'static str) -> Field {
+pub(crate) const fn must(name: &'static str, of: Of, doc: &'static str) -> Field {
     Field { name, of, required: true, doc }
 }
 

@@ -7,10 +7,10 @@ use crate::model::{BadSpan, Span};
 
 /// Faults so far, and nothing else: the readers below share it.
 #[derive(Debug, Default)]
-pub(super) struct Faults(pub(super) Vec<Diagnostic>);
+pub(crate) struct Faults(pub(crate) Vec<Diagnostic>);
 
 impl Faults {
-    pub(super) fn add(
+    pub(crate) fn add(
         &mut self,
         code: Code,
         place: &Place,
@@ -21,7 +21,7 @@ impl Faults {
         &mut self.0[last]
     }
 
-    pub(super) fn wrong(&mut self, node: &Node, wanted: &str) {
+    pub(crate) fn wrong(&mut self, node: &Node, wanted: &str) {
         self.add(
             Code::WrongType,
             &node.place,
@@ -31,14 +31,14 @@ impl Faults {
 }
 
 /// One mapping being read against the keys that it may have.
-pub(super) struct Entries<'a> {
+pub(crate) struct Entries<'a> {
     place: &'a Place,
     entries: Vec<(&'a Key, &'a Node)>,
 }
 
 impl<'a> Entries<'a> {
     /// Checks the keys of `node` against `shape`. An empty value reads as an empty mapping.
-    pub(super) fn of(
+    pub(crate) fn of(
         node: &'a Node,
         shape: &'static Shape,
         faults: &mut Faults,
@@ -69,19 +69,19 @@ impl<'a> Entries<'a> {
         Some(Entries { place: &node.place, entries })
     }
 
-    pub(super) fn place(&self) -> &'a Place {
+    pub(crate) fn place(&self) -> &'a Place {
         self.place
     }
 
-    pub(super) fn get(&self, key: &str) -> Option<&'a Node> {
+    pub(crate) fn get(&self, key: &str) -> Option<&'a Node> {
         self.entries.iter().find(|(known, _)| known.text == key).map(|(_, node)| *node)
     }
 
-    pub(super) fn text(&self, key: &str, faults: &mut Faults) -> Option<String> {
+    pub(crate) fn text(&self, key: &str, faults: &mut Faults) -> Option<String> {
         text(self.get(key)?, faults).map(str::to_owned)
     }
 
-    pub(super) fn span(&self, key: &str, faults: &mut Faults) -> Option<Span> {
+    pub(crate) fn span(&self, key: &str, faults: &mut Faults) -> Option<Span> {
         let node = self.get(key)?;
         let text = text(node, faults)?;
         text.parse()
@@ -89,7 +89,7 @@ impl<'a> Entries<'a> {
             .ok()
     }
 
-    pub(super) fn number(&self, key: &str, faults: &mut Faults) -> Option<u32> {
+    pub(crate) fn number(&self, key: &str, faults: &mut Faults) -> Option<u32> {
         let node = self.get(key)?;
         let number = text(node, faults)?.parse().ok();
         if number.is_none() {
@@ -98,7 +98,7 @@ impl<'a> Entries<'a> {
         number
     }
 
-    pub(super) fn boolean(&self, key: &str, faults: &mut Faults) -> Option<bool> {
+    pub(crate) fn boolean(&self, key: &str, faults: &mut Faults) -> Option<bool> {
         let node = self.get(key)?;
         match text(node, faults)? {
             "true" => Some(true),
@@ -111,7 +111,7 @@ impl<'a> Entries<'a> {
     }
 
     /// A single value or a list of them.
-    pub(super) fn texts(&self, key: &str, faults: &mut Faults) -> Vec<(String, &'a Place)> {
+    pub(crate) fn texts(&self, key: &str, faults: &mut Faults) -> Vec<(String, &'a Place)> {
         let Some(node) = self.get(key) else { return vec![] };
         match &node.kind {
             Kind::List(items) => items
@@ -124,7 +124,7 @@ impl<'a> Entries<'a> {
         }
     }
 
-    pub(super) fn list(&self, key: &str, faults: &mut Faults) -> &'a [Node] {
+    pub(crate) fn list(&self, key: &str, faults: &mut Faults) -> &'a [Node] {
         match self.get(key) {
             Some(Node { kind: Kind::List(items), .. }) => items,
             Some(node) => {
@@ -145,7 +145,7 @@ impl Faults {
 }
 
 /// A scalar's text. Rule files have no implicit types: the key says what it is.
-pub(super) fn text<'a>(node: &'a Node, faults: &mut Faults) -> Option<&'a str> {
+pub(crate) fn text<'a>(node: &'a Node, faults: &mut Faults) -> Option<&'a str> {
     match &node.kind {
         Kind::Scalar { text, .. } if !node.is_null() => Some(text),
         _ => {
@@ -156,7 +156,7 @@ pub(super) fn text<'a>(node: &'a Node, faults: &mut Faults) -> Option<&'a str> {
 }
 
 /// The `key: value` pairs of a mapping of texts.
-pub(super) fn pairs<'a>(node: &'a Node, faults: &mut Faults) -> Vec<(&'a Key, &'a Node)> {
+pub(crate) fn pairs<'a>(node: &'a Node, faults: &mut Faults) -> Vec<(&'a Key, &'a Node)> {
     match &node.kind {
         Kind::Map(entries) => entries.iter().map(|(key, value)| (key, value)).collect(),
         _ if node.is_null() => vec![],

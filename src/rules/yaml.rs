@@ -10,26 +10,26 @@ const MAX_DEPTH: usize = 32;
 const MAX_NODES: usize = 2_000_000;
 
 #[derive(Debug, Clone)]
-pub(super) struct Node {
-    pub(super) kind: Kind,
-    pub(super) place: Place,
+pub(crate) struct Node {
+    pub(crate) kind: Kind,
+    pub(crate) place: Place,
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Scalar { text: String, plain: bool },
     List(Vec<Node>),
     Map(Vec<(Key, Node)>),
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Key {
-    pub(super) text: String,
-    pub(super) place: Place,
+pub(crate) struct Key {
+    pub(crate) text: String,
+    pub(crate) place: Place,
 }
 
 impl Node {
-    pub(super) fn describe(&self) -> &'static str {
+    pub(crate) fn describe(&self) -> &'static str {
         match &self.kind {
             Kind::Scalar { text, plain: true }
                 if text.is_empty() || text == "null" || text == "~" =>
@@ -42,13 +42,13 @@ impl Node {
         }
     }
 
-    pub(super) fn is_null(&self) -> bool {
+    pub(crate) fn is_null(&self) -> bool {
         self.describe() == "nothing"
     }
 }
 
 /// Parses the documents of `source`, mappings all. Faults go to `faults`; what is sound is returned.
-pub(super) fn parse(source: &Arc<Source>, faults: &mut Vec<Diagnostic>) -> Vec<Node> {
+pub(crate) fn parse(source: &Arc<Source>, faults: &mut Vec<Diagnostic>) -> Vec<Node> {
     let offsets: Vec<usize> = source.text.char_indices().map(|(at, _)| at).collect();
     let mut builder =
         Builder { source, offsets, faults, parser: Parser::new_from_str(&source.text), nodes: 0 };

@@ -4,6 +4,7 @@ use super::BadBody;
 use super::{alertmanager, cloudevents, enrich, reconcile};
 use crate::clock::Clock;
 use crate::cluster::ClusterView;
+use crate::config::Format;
 use crate::log::{DeadLetter, Entry, Log, LogError, Stream};
 use crate::model::{Envelope, Event, Target};
 use serde_json::{Map, Value};
@@ -79,6 +80,39 @@ impl<L: Log, C: Clock, V: ClusterView> Intake<L, C, V> {
         self.ready()?;
         let (events, bad) = cloudevents::read(content_type, attributes, body, self.clock.now())?;
         Ok(self.accept("cloudevents", events, bad).await?)
+    }
+
+    /// Takes a message of a subject with other people's events. What cannot be used is set aside, and is done with.
+    ///
+    /// # Errors
+    /// Where nothing was taken.
+    pub async fn message(
+        &self,
+        source: &str,
+        format: &Format,
+        headers: Map<String, Value>,
+        body: &[u8],
+    ) -> Result<Tally, LogError> {
+        self.ready()?;
+        let now = self.clock.now();
+        let read = match format {
+            Format::CloudEvents => {
+                let kind = headers.get("content-type").and_then(Value::as_str).unwrap_or_default();
+                let attributes = headers.iter().filter_map(|(name, value)| {
+                    Some((name.strip_prefix("ce-")?.to_owned(), value.clone()))
+                });
+                cloudevents::read(kind, attributes.collect(), body, now)
+            }
+            Format::Json(mapping) => serde_json::from_slice(body)
+                .map_err(|error| format!("not JSON: {error}"))
+                .and_then(|value| mapping.event(source, value, now))
+                .map(|event| (vec![event], vec![]))
+                .map_err(BadBody),
+        };
+        let bad =
+            |why: BadBody| (vec![], vec![(String::from_utf8_lossy(body).into_owned(), why.0)]);
+        let (events, bad) = read.unwrap_or_else(bad);
+        self.accept(source, events, bad).await
     }
 
     /// Makes events durable that need no translation: requests of people, news of the daemon itself.

@@ -12,7 +12,7 @@ use medevac::api::{Gate, Readiness, Server, Site, router};
 use medevac::clock::System;
 use medevac::cluster::{ClusterControl, ClusterView};
 use medevac::config::{Auth, Tls};
-use medevac::daemon::{self, Ports, Witness};
+use medevac::daemon::{self, Alone, Ports, Witness};
 use medevac::model::{Mode, Secret};
 use medevac::remediation::run::Hands;
 use medevac::rules::{self, Ruleset, Source};
@@ -162,6 +162,8 @@ async fn serve<V: ClusterView, K: ClusterControl>(
             web: WebClient::new(http.clone(), hosts.into()),
         },
         dispatch: Pagers::new(http.clone(), System),
+        lease: Alone,
+        me: "alone".into(),
     };
     let peers = orders.alertmanager.iter().cloned().collect();
     tokio::spawn(reconcile::run(groups, intake, http, peers));

@@ -1,35 +1,12 @@
 //! The connection: how it is made, and what is known of its health.
 
-use super::Options;
-use crate::model::Secret;
+use super::{Identity, Options};
 use async_nats::{Client, ConnectOptions, Event, ServerAddr, jetstream};
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-
-/// Who we are to the server.
-#[derive(Debug, Clone, Default)]
-pub enum Identity {
-    #[default]
-    Nobody,
-    Token(Secret),
-    User(String, Secret),
-    /// The seed of an nkey.
-    Nkey(Secret),
-    /// A credentials file with JWT and seed.
-    Credentials(PathBuf),
-}
-
-/// Certificates in PEM form.
-#[derive(Debug, Clone, Default)]
-pub struct Certificates {
-    /// Authority of the server, besides the usual ones. Its presence demands TLS.
-    pub ca: Option<PathBuf>,
-    /// Our certificate and key.
-    pub own: Option<(PathBuf, PathBuf)>,
-}
 
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {

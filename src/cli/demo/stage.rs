@@ -6,7 +6,7 @@ use crate::adapters::{pagers::Pagers, web::WebClient};
 use crate::api::{Gate, Readiness, Server, Site, router};
 use crate::clock::{Clock, System};
 use crate::config::Auth;
-use crate::daemon::{self, Ports, Witness};
+use crate::daemon::{self, Alone, Ports, Witness};
 use crate::log::{Log, Stream};
 use crate::model::{Outcome, PageKind, PageStep, Secret};
 use crate::remediation::run::Hands;
@@ -108,6 +108,8 @@ impl Stage {
                 web: WebClient::new(client.clone(), std::collections::BTreeSet::new()),
             },
             dispatch: Pagers::new(client, System),
+            lease: Alone,
+            me: "alone".into(),
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(practice.clone().run());
