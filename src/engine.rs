@@ -14,7 +14,7 @@ mod state;
 
 pub use decide::Miscount;
 pub use episode::{Episodes, News};
-pub use guard::Guards;
+pub use guard::{Guards, Holder, Shown};
 pub use state::State;
 
 use crate::model::{Decision, Envelope, Event, IncidentChange, Outcome};
@@ -33,6 +33,8 @@ pub enum Input {
 pub enum Said {
     Change(Envelope<IncidentChange>),
     Decision(Envelope<Decision>),
+    /// News of the daemon itself that rules may react to: an event like any other.
+    Event(Box<Envelope<Event>>),
 }
 
 impl Said {
@@ -41,6 +43,7 @@ impl Said {
         match self {
             Said::Change(envelope) => envelope.cause.iter().last(),
             Said::Decision(envelope) => envelope.cause.iter().last(),
+            Said::Event(envelope) => envelope.cause.iter().last(),
         }
     }
 }

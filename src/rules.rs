@@ -19,7 +19,7 @@ pub use condition::{Condition, Facts, Miss};
 pub use diagnostic::{Code, Diagnostic, Place, Source};
 pub use file::load;
 pub use people::SecretRef;
-pub use rule::{Deadline, Guard, Limits, Rate, Rule, Throttle};
+pub use rule::{Deadline, Guard, Limits, Per, Rate, Rule, Throttle};
 pub use shape::json_schema;
 
 /// Reading YAML with places and tables of keys: what the configuration file is read with, too.

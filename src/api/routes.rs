@@ -263,7 +263,7 @@ where
             .site
             .intake
             .log
-            .list(crate::engine::run::INCIDENTS, cursor.as_deref(), 200)
+            .list(crate::log::bucket::INCIDENTS, cursor.as_deref(), 200)
             .await
         {
             Ok(page) => page,

@@ -20,6 +20,7 @@ impl crate::engine::run::Witness for Witness {
                 Verdict::Suppressed { reason: Suppression::Throttled { .. } } => "throttled",
                 Verdict::Suppressed { reason: Suppression::Busy { .. } } => "busy",
                 Verdict::Suppressed { reason: Suppression::Loop } => "loop",
+                Verdict::Suppressed { reason: Suppression::Paused { .. } } => "paused",
                 Verdict::Suppressed { reason: Suppression::Guard { guard, .. } } => {
                     self.0.guard_denied(guard);
                     "guard"

@@ -116,10 +116,32 @@ pub(super) fn outcome(state: &mut State, outcome: &Envelope<Outcome>, now: Times
     match &outcome.data {
         Outcome::Remediation { incident, entry: Entry::Ended { .. }, .. } => {
             let over = over(state, outcome, incident, now);
-            over.or_else(|| parked(state, outcome, incident, now)).into_iter().collect()
+            let next = over.or_else(|| parked(state, outcome, incident, now));
+            let resets = state.guards.take_resets();
+            let whole = resets.iter().map(|(guard, key)| {
+                news_of_guard(outcome, kind::GUARD_RESET, guard, key, "a probe went well")
+            });
+            next.into_iter().chain(whole).collect()
         }
         Outcome::Remediation { .. } | Outcome::Page { .. } => vec![],
     }
+}
+
+/// News of a guard, as an event that rules may react to.
+pub(super) fn news_of_guard<T>(
+    cause: &Envelope<T>,
+    kind: &str,
+    guard: &str,
+    key: &str,
+    why: &str,
+) -> Said {
+    let id = Id::of(&["guard", kind, cause.id.as_str(), guard, key]);
+    let payload = serde_json::json!({ "guard": guard, "key": key, "why": why });
+    let data = Event { payload, ..Event::default() };
+    let mut envelope = cause.follow(kind, id, ENGINE, cause.time, data);
+    envelope.subject = Target::Other { kind: "guard".into(), name: guard.to_owned() };
+    envelope.deadline = None;
+    Said::Event(Box::new(envelope))
 }
 
 /// What was held back because the target was busy, and still fires now that it is free: a person is told.

@@ -1,11 +1,12 @@
 //! One event against the rules: what matches, and what may be done about it.
 
 use super::correlate::{self, ENGINE};
+use super::guard::{Ask, slot};
 use super::{News, Said, State};
 use crate::model::{
     Decision, Envelope, Event, Id, Incident, Mode, Reservation, Span, Suppression, Verdict, kind,
 };
-use crate::rules::{Deadline, Facts, Rule, Ruleset};
+use crate::rules::{Deadline, Facts, Guard, Per, Rule, Ruleset};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -96,9 +97,21 @@ fn matched(
     let mut envelope = event.follow(kind::DECISION, id, ENGINE, now, decision);
     envelope.deadline = deadline;
     envelope.traceparent = Some(known.traceparent.clone());
+    let tripped = tripped(state, &envelope);
     let said = Said::Decision(envelope);
     state.said(None, &said);
-    opened.into_iter().chain([said]).collect()
+    opened.into_iter().chain([said]).chain(tripped).collect()
+}
+
+/// The news that a guard has tripped with this decision.
+fn tripped(state: &State, decision: &Envelope<Decision>) -> Option<Said> {
+    let Verdict::Suppressed { reason: Suppression::Guard { guard, key, limit, trip: Some(_), .. } } =
+        &decision.data.verdict
+    else {
+        return None;
+    };
+    let fresh = !state.guards.tripped(&slot(guard, key));
+    fresh.then(|| correlate::news_of_guard(decision, kind::GUARD_TRIPPED, guard, key, limit))
 }
 
 /// The order of the questions is the order of the answers: what is never allowed comes first.
@@ -127,6 +140,10 @@ fn verdict(
     }
     if rule.then.is_empty() {
         return Verdict::Tell;
+    }
+    if let Some(reason) = paused(state, event, rule, now) {
+        *quiet = None;
+        return suppressed(reason);
     }
     let holder = incident.running.as_ref();
     // What only observes neither waits for the target nor takes it over.
@@ -165,6 +182,30 @@ fn supersedes(state: &State, running: &Id, deadline: Option<Timestamp>) -> bool 
     state.deadlines.get(running).is_none_or(|held| held.is_none_or(|held| deadline < held))
 }
 
+/// What only helps or tells needs no leave and is never paused.
+fn harmless(rule: &Rule) -> bool {
+    let harmless = |step: &crate::model::StepSpec| {
+        !step.action.writes() || matches!(step.action, crate::model::Action::Uncordon)
+    };
+    rule.mode == Mode::Observe || rule.then.iter().all(harmless)
+}
+
+/// The pause that holds the rule back.
+fn paused(
+    state: &State,
+    event: &Envelope<Event>,
+    rule: &Rule,
+    now: Timestamp,
+) -> Option<Suppression> {
+    let pause = state.pauses.values().find(|pause| pause.holds(&rule.name, event, now))?;
+    (!harmless(rule)).then(|| Suppression::Paused {
+        pause: pause.id.clone(),
+        by: pause.by.clone(),
+        reason: pause.reason.clone(),
+        until: pause.until,
+    })
+}
+
 /// Leave from every guard of the rule, or the first refusal. What only helps or tells needs none.
 fn leave(
     rules: &Ruleset,
@@ -175,22 +216,40 @@ fn leave(
     superseded: Option<&Id>,
     now: Timestamp,
 ) -> Result<Vec<Reservation>, Suppression> {
-    let harmless = |step: &crate::model::StepSpec| {
-        !step.action.writes() || matches!(step.action, crate::model::Action::Uncordon)
-    };
-    if rule.mode == Mode::Observe || rule.then.iter().all(harmless) {
+    if harmless(rule) {
         return Ok(vec![]);
     }
-    let size = event.data.context.pool.as_ref().map(|pool| pool.size);
-    let mut reserved = vec![];
-    for guard in rule.guards.iter().filter_map(|name| rules.guards.get(name)) {
-        let key = guard.per.as_ref().map_or(Ok(String::new()), |per| per.key(facts));
+    let guards = rule.guards.iter().filter_map(|name| rules.guards.get(name));
+    guards
+        .map(|guard| {
+            let (key, size) = budget(guard, rule, event, facts);
+            state.guards.ask(&Ask { guard, key: &key, size, but: superseded, now })
+        })
+        .collect()
+}
+
+/// The key that the event has for the guard, and the number of nodes that a share is one of.
+fn budget(
+    guard: &Guard,
+    rule: &Rule,
+    event: &Envelope<Event>,
+    facts: &Facts,
+) -> (String, Option<u32>) {
+    let context = &event.data.context;
+    let key = match (&guard.per, guard.per.condition()) {
+        (Per::Rule, _) => rule.name.clone(),
         // A node without a pool counts with all others that have none: never without a limit.
-        let key = key.unwrap_or_else(|_| "?".into());
-        state.guards.ask(guard, &key, size, superseded, now)?;
-        reserved.push(Reservation { guard: guard.name.clone(), key });
-    }
-    Ok(reserved)
+        (_, Some(of)) => of.key(facts).unwrap_or_else(|_| "?".into()),
+        (_, None) => String::new(),
+    };
+    let size = match &guard.per {
+        Per::Pool(_) => context.pool.as_ref().map(|pool| pool.size),
+        Per::Zone(_) => context.sizes.map(|sizes| sizes.zone),
+        Per::Tenant(_) => context.sizes.map(|sizes| sizes.tenant),
+        Per::All | Per::Rule => context.sizes.map(|sizes| sizes.cluster),
+        Per::Value(_) => None,
+    };
+    (key, size)
 }
 
 fn deadline(rule: &Rule, event: &Envelope<Event>, facts: &Facts) -> Option<Timestamp> {

@@ -3,11 +3,16 @@
 use super::{Input, Miscount, Said, State, step};
 use crate::clock::Clock;
 use crate::log::{
-    self, Condition, Consumer, Delivered, Kv, Log, LogError, Policy, Record, Seq, Stream,
+    self, Condition, Consumer, Delivered, Kv, Log, LogError, Policy, Record, Revision, Seq, Stream,
+    bucket,
 };
 use crate::model::{Decision, Event, Incident, IncidentChange, Outcome, kind};
 use crate::rules::Ruleset;
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::sync::watch;
 
 /// Of its consumer and of its snapshot.
@@ -20,8 +25,6 @@ const BATCH: usize = 256;
 const SNAPSHOT_EVERY: u64 = 10_000;
 /// Before a full log is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
-/// Where `/api/v1/incidents` finds them.
-pub const INCIDENTS: &str = "incidents";
 /// A resolved incident stays in the index for so long.
 const KEEP_RESOLVED: Duration = Duration::from_secs(14 * 86_400);
 
@@ -74,11 +77,15 @@ pub async fn run<L: Log + Kv>(
     let mut consumer = log.consumer(NAME, &INPUTS, Policy::default()).await?;
     let (mut state, answered) = recover(&log, consumer.floor()).await?;
     let mut saved = state.inputs_upto;
+    let mut shown = Shelf::find(&log).await?;
+    state.guards.touch_all();
+    shown.show(&log, &mut state).await?;
     index(&log, &mut state).await?;
     loop {
         let batch = consumer.next(BATCH).await?;
         let rules = Arc::clone(&rules.borrow());
         let said = decide(&rules, &mut state, &batch, &answered, &clock, &witness);
+        shown.show(&log, &mut state).await?;
         record(&log, &clock, &mut state, &said).await?;
         index(&log, &mut state).await?;
         for delivered in &batch {
@@ -157,6 +164,7 @@ async fn record(
     let entry = |said: &Said| match said {
         Said::Change(envelope) => log::Entry::of(Stream::Decisions, envelope),
         Said::Decision(envelope) => log::Entry::of(Stream::Decisions, envelope),
+        Said::Event(envelope) => log::Entry::of(Stream::Events, envelope),
     };
     if said.is_empty() {
         return Ok(());
@@ -168,14 +176,88 @@ async fn record(
     Ok(())
 }
 
+/// Guards and pauses as every replica can show them. Leave is written here, by compare-and-set, before the
+/// decision that rests on it is recorded: who finds another's write is not the active replica any more.
+struct Shelf {
+    revisions: BTreeMap<String, Revision>,
+    /// Ids of the pauses that were written last.
+    pauses: Option<Vec<String>>,
+}
+
+/// The key of the pauses among the guards; a guard's own key begins with `/`.
+pub const PAUSES: &str = "pauses";
+
+impl Shelf {
+    /// What another life has left on it. Leave of decisions that were never recorded goes.
+    async fn find<L: Log + Kv>(log: &L) -> Result<Shelf, LogError> {
+        let mut revisions = BTreeMap::new();
+        for entry in log.list(bucket::GUARDS, None, MOST_SHOWN).await? {
+            if entry.key == PAUSES {
+                revisions.insert(entry.key, entry.revision);
+            } else {
+                log.delete(bucket::GUARDS, &entry.key, Condition::Is(entry.revision)).await?;
+            }
+        }
+        Ok(Shelf { revisions, pauses: None })
+    }
+
+    async fn show<L: Log + Kv>(&mut self, log: &L, state: &mut State) -> Result<(), LogError> {
+        for (slot, shown) in state.guards.take_touched() {
+            let key = format!("/{slot}");
+            match shown {
+                Some(shown) => {
+                    let value = serde_json::to_vec(&shown).unwrap_or_default();
+                    self.put(log, &key, value).await?;
+                }
+                None => {
+                    let known = self.revisions.remove(&key).map(Condition::Is);
+                    if let Some(condition) = known {
+                        log.delete(bucket::GUARDS, &key, condition).await.map_err(fenced)?;
+                    }
+                }
+            }
+        }
+        let pauses: Vec<String> = state.pauses.keys().cloned().collect();
+        if self.pauses.as_ref() != Some(&pauses) {
+            self.pauses = Some(pauses);
+            let value = serde_json::to_vec(&state.pauses).unwrap_or_default();
+            self.put(log, PAUSES, value).await?;
+        }
+        Ok(())
+    }
+
+    async fn put<L: Log + Kv>(
+        &mut self,
+        log: &L,
+        key: &str,
+        value: Vec<u8>,
+    ) -> Result<(), LogError> {
+        let condition = self.revisions.get(key).map_or(Condition::Absent, |at| Condition::Is(*at));
+        let written = log.put(bucket::GUARDS, key, value, condition, None).await;
+        self.revisions.insert(key.to_owned(), written.map_err(fenced)?);
+        Ok(())
+    }
+}
+
+/// Guards with a holder that are shown; more are not held at once.
+const MOST_SHOWN: usize = 100_000;
+
+fn fenced(error: LogError) -> LogError {
+    match error {
+        LogError::Conflict => LogError::Fenced,
+        other => other,
+    }
+}
+
 /// Brings the index of incidents up to date.
 async fn index<L: Log + Kv>(log: &L, state: &mut State) -> Result<(), LogError> {
     for incident in state.take_touched() {
         let expires = incident.resolved_at.and_then(|at| at.checked_add(KEEP_RESOLVED).ok());
         let value = serde_json::to_vec(&incident).unwrap_or_default();
-        log.put(INCIDENTS, &incident_key(&incident), value, Condition::Always, expires).await?;
+        log.put(bucket::INCIDENTS, &incident_key(&incident), value, Condition::Always, expires)
+            .await?;
         let pointer = incident_key(&incident).into_bytes();
-        log.put("incident-ids", &incident.id, pointer, Condition::Always, expires).await?;
+        log.put(bucket::INCIDENT_IDS, &incident.id, pointer, Condition::Always, expires).await?;
     }
     Ok(())
 }
@@ -190,8 +272,8 @@ fn incident_key(incident: &Incident) -> String {
 /// # Errors
 /// Where the index cannot be read.
 pub async fn find<K: Kv>(kv: &K, id: &str) -> Result<Option<Incident>, LogError> {
-    let Some(pointer) = kv.get("incident-ids", id).await? else { return Ok(None) };
+    let Some(pointer) = kv.get(bucket::INCIDENT_IDS, id).await? else { return Ok(None) };
     let key = String::from_utf8_lossy(&pointer.value).into_owned();
-    let entry = kv.get(INCIDENTS, &key).await?;
+    let entry = kv.get(bucket::INCIDENTS, &key).await?;
     Ok(entry.and_then(|entry| serde_json::from_slice(&entry.value).ok()))
 }

@@ -1,9 +1,10 @@
 //! The engine's state: a fold over events, over what the engine said, and over outcomes.
 
+use super::guard::{Holder, slot};
 use super::{Episodes, Guards, Input, News, Said};
 use crate::model::{
     Decision, Entry, Envelope, Event, Id, Incident, IncidentChange, IncidentState, Mode, Move,
-    Outcome, Plan, PlanEnd, Suppression, Target, Verdict, kind,
+    Outcome, Pause, Plan, PlanEnd, Suppression, Target, Verdict, kind,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,9 @@ pub struct State {
     /// Decisions that found the target busy: when it is free and an alert still fires, a person is told.
     #[serde(default)]
     pub(super) parked: BTreeMap<String, Decision>,
+    /// What people have paused, by id.
+    #[serde(default)]
+    pub pauses: BTreeMap<String, Pause>,
     /// Incidents changed since they were last indexed, as they stand.
     #[serde(skip)]
     touched: BTreeMap<String, Incident>,
@@ -48,7 +52,7 @@ impl State {
         match input {
             Input::Event(event) => self.take_event(event, now),
             Input::Outcome(outcome) => {
-                self.take_outcome(outcome);
+                self.take_outcome(outcome, now);
                 News::Other
             }
         }
@@ -57,6 +61,8 @@ impl State {
     /// Folds an input in whose decisions are recorded already.
     pub fn replay(&mut self, seq: u64, input: &Input, now: Timestamp) {
         let news = self.take(seq, input, now);
+        // What was reset then was said then.
+        self.guards.take_resets();
         if let (News::Other, Input::Event(event)) = (news, input) {
             for fingerprint in self.reconciled(event) {
                 self.episodes.close(&fingerprint, now, now);
@@ -66,6 +72,7 @@ impl State {
 
     fn take_event(&mut self, event: &Envelope<Event>, now: Timestamp) -> News {
         self.tidy(now);
+        self.pause(event);
         match &event.data.alert {
             Some(alert) => self.episodes.take(alert, now),
             None => News::Other,
@@ -86,13 +93,29 @@ impl State {
         self.episodes.hidden_ends(group, &active, event.time)
     }
 
-    fn take_outcome(&mut self, outcome: &Envelope<Outcome>) {
+    /// A person pauses, or takes a pause back.
+    fn pause(&mut self, event: &Envelope<Event>) {
+        let payload = || event.data.payload.clone();
+        match event.kind.as_str() {
+            kind::PAUSE => match serde_json::from_value::<Pause>(payload()) {
+                Ok(pause) => drop(self.pauses.insert(pause.id.clone(), pause)),
+                Err(error) => tracing::warn!(%error, "a pause that cannot be read is passed over"),
+            },
+            kind::RESUME => {
+                let id = event.data.payload["pause"].as_str().unwrap_or_default();
+                self.pauses.remove(id);
+            }
+            _ => {}
+        }
+    }
+
+    fn take_outcome(&mut self, outcome: &Envelope<Outcome>, now: Timestamp) {
         let Outcome::Remediation { plan, incident, entry: Entry::Ended { how }, .. } =
             &outcome.data
         else {
             return;
         };
-        self.guards.release(plan);
+        self.guards.ended(plan, how, now);
         self.deadlines.remove(plan);
         if let Some(known) = self.incidents.get_mut(incident) {
             if known.running.as_ref() == Some(plan) {
@@ -117,6 +140,7 @@ impl State {
         match said {
             Said::Change(change) => self.change(change, seq),
             Said::Decision(decision) => self.decided(decision),
+            Said::Event(_) => {}
         }
     }
 
@@ -151,6 +175,12 @@ impl State {
         incident.last_seq = incident.last_seq.max(seq.unwrap_or(0));
         self.touched.insert(id.clone(), incident.clone());
         if incident.state == IncidentState::Resolved {
+            // What was stuck is somebody's now, and in order again.
+            for plan in
+                incident.plans.iter().filter(|plan| incident.running.as_ref() != Some(*plan))
+            {
+                self.guards.release(plan);
+            }
             self.by_target.remove(&incident.target);
             self.incidents.remove(id);
             self.parked.remove(id);
@@ -169,11 +199,24 @@ impl State {
             if decision.mode == Mode::Enforce {
                 incident.running = Some(plan.clone());
                 self.deadlines.insert(plan.clone(), decision.deadline);
+                let holder = Holder {
+                    incident: incident.id.clone(),
+                    rule: decision.rule.clone(),
+                    target: envelope.subject.clone(),
+                    since: envelope.time,
+                };
                 for reservation in reserved {
-                    self.guards.reserve(reservation, &plan, envelope.time);
+                    self.guards.reserve(reservation, &plan, &holder);
                 }
             }
             self.touched.insert(incident.id.clone(), incident.clone());
+        }
+        if let Verdict::Suppressed {
+            reason:
+                Suppression::Guard { guard, key, trip: Some(calm), release_after: Some(after), .. },
+        } = &decision.verdict
+        {
+            self.guards.refused(slot(guard, key), *calm, *after, envelope.time);
         }
         match &decision.verdict {
             Verdict::Suppressed { reason: Suppression::Busy { .. } } => {
@@ -212,6 +255,7 @@ impl State {
                 self.throttles.pop_first();
             }
         }
+        self.pauses.retain(|_, pause| now < pause.until);
         self.guards.forget_before(now.checked_sub(HORIZON).unwrap_or(Timestamp::MIN));
     }
 }

@@ -24,17 +24,33 @@ rules:
   - {name: odd, when: alertmanager.alert.firing, if: alert.labels.nope == "x", escalate: p}
 "#;
 
-fn rules() -> Ruleset {
-    let source = Arc::new(crate::rules::Source { path: "t".into(), text: RULES.into() });
+fn load(text: &str) -> Ruleset {
+    let source = Arc::new(crate::rules::Source { path: "t".into(), text: text.into() });
     crate::rules::load(&[source], &|_| Ok(Secret::new("s"))).unwrap()
+}
+
+fn rules() -> Ruleset {
+    load(RULES)
+}
+
+impl Default for Room {
+    fn default() -> Room {
+        Room { rules: rules(), state: State::default(), seq: 0, misses: vec![] }
+    }
 }
 
 fn at(minutes: u64) -> Timestamp {
     Timestamp::UNIX_EPOCH + Duration::from_secs(minutes * 60)
 }
 
-#[derive(Default)]
+fn storm() -> Ruleset {
+    let text =
+        RULES.replace("limits: {at_once: 1}", "limits: {at_once: 1}, storm: {release_after: 10m}");
+    load(&text)
+}
+
 struct Room {
+    rules: Ruleset,
     state: State,
     seq: u64,
     misses: Vec<Miscount>,
@@ -43,7 +59,7 @@ struct Room {
 impl Room {
     fn hear(&mut self, input: &Input, minutes: u64) -> Vec<Said> {
         self.seq += 1;
-        step(&rules(), &mut self.state, self.seq, input, at(minutes), &mut self.misses)
+        step(&self.rules, &mut self.state, self.seq, input, at(minutes), &mut self.misses)
     }
 
     fn alert(
@@ -117,7 +133,7 @@ fn verdicts(said: &[Said]) -> Vec<&Verdict> {
     said.iter()
         .filter_map(|said| match said {
             Said::Decision(decision) => Some(&decision.data.verdict),
-            Said::Change(_) => None,
+            Said::Change(_) | Said::Event(_) => None,
         })
         .collect()
 }
@@ -157,6 +173,62 @@ fn a_guard_holds_until_the_remediation_has_ended() {
     ));
     room.ended(&first, PlanEnd::Failed { step: "drain".into(), why: "x".into() }, 3);
     assert!(matches!(verdicts(&room.alert("Ill", "c", Firing, 4, 4))[..], [Verdict::Act { .. }]));
+}
+
+#[test]
+fn what_is_paused_waits_and_a_person_is_told_until_the_pause_ends() {
+    use crate::model::{Pause, Scope};
+    let mut room = Room::default();
+    let pause = Pause {
+        id: "p1".into(),
+        scope: Scope::Rule("ill".into()),
+        by: "ada".into(),
+        reason: "maintenance".into(),
+        since: at(0),
+        until: at(60),
+    };
+    let tell = |room: &mut Room, kind: &str, payload: serde_json::Value, minutes: u64| {
+        let data = Event { payload, ..Event::default() };
+        let event = room.event(kind, Id::of(&[kind]), "x", minutes, data);
+        room.hear(&Input::Event(Box::new(event)), minutes)
+    };
+    tell(&mut room, kind::PAUSE, serde_json::to_value(&pause).unwrap(), 1);
+    let held = room.alert("Ill", "a", Firing, 2, 2);
+    assert!(matches!(
+        verdicts(&held)[..],
+        [Verdict::Suppressed { reason: Suppression::Paused { .. } }]
+    ));
+    assert!(matches!(verdicts(&room.alert("Tell", "b", Firing, 3, 3))[..], [Verdict::Tell]));
+    assert!(matches!(verdicts(&room.spot("c", 4))[..], [Verdict::Act { .. }]), "another rule");
+    let restored: State =
+        serde_json::from_str(&serde_json::to_string(&room.state).unwrap()).unwrap();
+    assert_eq!(restored.pauses.len(), 1, "it survives a restart");
+    assert!(matches!(verdicts(&room.alert("Ill", "d", Firing, 61, 61))[..], [Verdict::Act { .. }]));
+    tell(&mut room, kind::RESUME, serde_json::json!({ "pause": "p1", "by": "ada" }), 62);
+    assert!(room.state.pauses.is_empty());
+}
+
+#[test]
+fn a_guard_that_trips_and_is_whole_again_is_news_for_rules() {
+    let mut room = Room { rules: storm(), ..Room::default() };
+    let news = |said: &[Said]| -> Vec<String> {
+        said.iter()
+            .filter_map(|said| match said {
+                Said::Event(event) => Some(event.kind.clone()),
+                Said::Change(_) | Said::Decision(_) => None,
+            })
+            .collect()
+    };
+    room.alert("Ill", "a", Firing, 1, 1);
+    let first = room.only();
+    assert_eq!(news(&room.alert("Ill", "b", Firing, 2, 2)), [kind::GUARD_TRIPPED]);
+    assert_eq!(news(&room.alert("Ill", "c", Firing, 3, 3)), [""; 0], "told once");
+    room.ended(&first, PlanEnd::Succeeded, 4);
+    let probe = room.alert("Ill", "d", Firing, 20, 20);
+    assert!(matches!(verdicts(&probe)[..], [Verdict::Act { .. }]));
+    let probing = room.state.incidents.values().find(|open| open.target.to_string() == "node/d");
+    let probing = probing.unwrap().clone();
+    assert_eq!(news(&room.ended(&probing, PlanEnd::Succeeded, 21)), [kind::GUARD_RESET]);
 }
 
 #[test]

@@ -241,6 +241,9 @@ impl State {
             Verdict::Suppressed { reason: Suppression::Guard { guard, limit, .. } } => {
                 format!("the guard `{guard}` does not let the robot act ({limit})")
             }
+            Verdict::Suppressed { reason: Suppression::Paused { by, reason, until, .. } } => {
+                format!("the robot keeps still: {by} paused it until {until} ({reason})")
+            }
             Verdict::Suppressed { reason: Suppression::Loop } => {
                 format!("the rule `{}` feeds itself; it was stopped", decision.rule)
             }

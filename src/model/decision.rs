@@ -1,6 +1,6 @@
 //! What the engine decided about one event and one rule.
 
-use super::{Mode, StepSpec};
+use super::{Mode, Span, StepSpec};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -35,6 +35,9 @@ pub struct Reservation {
     pub guard: String,
     /// The value of the guard's `per` for this event: `pool-a`.
     pub key: String,
+    /// It tries whether the storm is over that tripped the guard.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub probe: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -87,6 +90,18 @@ pub enum Suppression {
         key: String,
         limit: String,
         held: u32,
+        /// The guard has `storm`: it stays tripped until then, if nobody asks in between.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trip: Option<Timestamp>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        release_after: Option<Span>,
+    },
+    /// A person has paused it.
+    Paused {
+        pause: String,
+        by: String,
+        reason: String,
+        until: Timestamp,
     },
     /// Another remediation holds the target.
     Busy {

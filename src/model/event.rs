@@ -12,6 +12,14 @@ pub mod kind {
     pub const SPOT_INTERRUPTION: &str = "aws.ec2.spot.interruption";
     pub const INCIDENT_ACK: &str = "medevac.request.acknowledge";
     pub const INCIDENT_RESOLVE: &str = "medevac.request.resolve";
+    pub const PAUSE: &str = "medevac.request.pause";
+    pub const RESUME: &str = "medevac.request.resume";
+    /// A guard with `storm` refused for the first time, and is whole again.
+    pub const GUARD_TRIPPED: &str = "medevac.guard.tripped";
+    pub const GUARD_RESET: &str = "medevac.guard.reset";
+    /// What a person did with a dead letter.
+    pub const DEAD_REQUEUED: &str = "medevac.dead_letter.requeued";
+    pub const DEAD_DROPPED: &str = "medevac.dead_letter.dropped";
     /// What Alertmanager says still fires in a group whose body was truncated.
     pub const GROUP_RECONCILED: &str = "alertmanager.group.reconciled";
     pub const RULES_REJECTED: &str = "medevac.rules.rejected";
@@ -43,6 +51,10 @@ pub mod kind {
         "heartbeat.recovered",
         RULES_REJECTED,
         RULES_LOADED,
+        GUARD_TRIPPED,
+        GUARD_RESET,
+        DEAD_REQUEUED,
+        DEAD_DROPPED,
     ];
 }
 
@@ -70,9 +82,21 @@ pub struct Context {
     pub workload: Option<Workload>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<Pool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sizes: Option<Sizes>,
     /// Labels of the cluster or of the tenant that the source was configured with.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub cloud: BTreeMap<String, String>,
+}
+
+/// How many nodes there were when the event was recorded: a share of them may be a guard's limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Sizes {
+    pub cluster: u32,
+    /// In the zone of the node concerned.
+    pub zone: u32,
+    /// With the label `tenant` of the node concerned.
+    pub tenant: u32,
 }
 
 /// The pool of the node concerned, with its size: a share of it may be a guard's limit.

@@ -1,16 +1,14 @@
 //! The planner's shell: decisions in, plans out.
 
-use super::{Refused, build};
+use super::build;
 use crate::clock::Clock;
 use crate::cluster::ClusterView;
-use crate::log::{self, Condition, Consumer, Kv, Log, LogError, Policy, Record, Stream};
+use crate::log::{self, Condition, Consumer, Kv, Log, LogError, Policy, Record, Stream, bucket};
 use crate::model::{Decision, Entry, Envelope, Id, Mode, Outcome, Plan, PlanEnd, kind};
 use std::time::Duration;
 
 const NAME: &str = "plan";
 const PLANNER: &str = "medevac/plan";
-/// Where `/api/v1/plans/{id}` finds the record of a plan.
-pub const PLANS: &str = "plans";
 /// A plan stays in the index for so long.
 const KEEP: Duration = Duration::from_secs(14 * 86_400);
 
@@ -36,8 +34,15 @@ pub async fn run<L: Log + Kv>(
         }
         for delivered in consumer.next(64).await? {
             let seq = delivered.record.seq;
-            if let Some(decision) = acts(&delivered.record) {
-                plan(&log, &clock, &view, &decision).await?;
+            match acts(&delivered.record) {
+                // Whoever planned it before has died of it: its incident and its leave are not held for ever.
+                Some(decision) if delivered.deliveries >= Policy::default().max_deliver => {
+                    let refused =
+                        refusal(&decision, "planning it has failed too often", clock.now());
+                    log.append(refused).await?;
+                }
+                Some(decision) => plan(&log, &clock, &view, &decision).await?,
+                None => {}
             }
             consumer.ack(seq).await?;
         }
@@ -62,7 +67,7 @@ async fn plan<L: Log + Kv>(
         Some(Ok(plan)) => {
             let (id, deadline) = (plan.id.clone(), plan.deadline);
             // One plan per decision: a second delivery finds the first one's.
-            if Kv::get(log, PLANS, id.as_str()).await?.is_some() {
+            if Kv::get(log, bucket::PLANS, id.as_str()).await?.is_some() {
                 return Ok(());
             }
             let mut envelope = decision.follow(kind::PLAN, id.clone(), PLANNER, now, plan);
@@ -71,26 +76,22 @@ async fn plan<L: Log + Kv>(
             let seq = appended.first().map_or(0, |appended| appended.seq);
             let expires = now.checked_add(KEEP).ok();
             let value = seq.to_string().into_bytes();
-            log.put(PLANS, id.as_str(), value, Condition::Always, expires).await?;
+            log.put(bucket::PLANS, id.as_str(), value, Condition::Always, expires).await?;
             Ok(())
         }
         Some(Err(refused)) => {
             tracing::warn!(incident = decision.data.incident, rule = decision.data.rule, %refused, "no plan");
-            log.append(refusal(decision, &refused, now)).await.map(|_| ())
+            log.append(refusal(decision, &refused.to_string(), now)).await.map(|_| ())
         }
         None => Ok(()),
     }
 }
 
 /// A plan that cannot be made is a remediation that failed: a person hears of it.
-fn refusal(
-    decision: &Envelope<Decision>,
-    refused: &Refused,
-    now: jiff::Timestamp,
-) -> Vec<log::Entry> {
+fn refusal(decision: &Envelope<Decision>, why: &str, now: jiff::Timestamp) -> Vec<log::Entry> {
     let Decision { incident, epoch, policy, .. } = &decision.data;
     let plan = Plan::id_of(incident, *epoch);
-    let why = refused.to_string();
+    let why = why.to_owned();
     let enforced = policy.as_ref().filter(|_| decision.data.mode == Mode::Enforce);
     let escalate = enforced.map(|policy| Entry::Escalate {
         policy: policy.clone(),
@@ -112,7 +113,7 @@ fn refusal(
 /// # Errors
 /// Where the log cannot be read.
 pub async fn find<L: Log + Kv>(log: &L, id: &str) -> Result<Option<Envelope<Plan>>, LogError> {
-    let Some(entry) = Kv::get(log, PLANS, id).await? else { return Ok(None) };
+    let Some(entry) = Kv::get(log, bucket::PLANS, id).await? else { return Ok(None) };
     let seq =
         std::str::from_utf8(&entry.value).ok().and_then(|text| text.parse().ok()).unwrap_or(0);
     Ok(Log::get(log, seq).await?.and_then(|record| record.open().ok()))

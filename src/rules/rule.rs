@@ -43,14 +43,38 @@ pub enum Deadline {
 #[derive(Debug, Clone)]
 pub struct Guard {
     pub name: String,
-    pub per: Option<Condition>,
+    pub per: Per,
     pub limits: Limits,
+    /// Once it has refused, it refuses until nobody has asked for this long.
+    pub storm: Option<Span>,
+}
+
+/// What has a budget of its own.
+#[derive(Debug, Clone)]
+pub enum Per {
+    All,
+    Rule,
+    Pool(Condition),
+    Zone(Condition),
+    Tenant(Condition),
+    /// Anything else: a share of it is not known.
+    Value(Condition),
+}
+
+impl Per {
+    /// The condition whose value is the key, where there is one.
+    pub fn condition(&self) -> Option<&Condition> {
+        match self {
+            Per::All | Per::Rule => None,
+            Per::Pool(of) | Per::Zone(of) | Per::Tenant(of) | Per::Value(of) => Some(of),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Limits {
     pub at_once: Option<u32>,
-    /// Percent of the pool, 1 to 100. Rounded up: a pool of three at 20 % allows one.
+    /// Percent of the nodes that the guard is `per`, 1 to 100. At least one: three nodes at 20 % allow one.
     pub share: Option<u32>,
     pub rate: Option<Rate>,
 }
@@ -203,11 +227,37 @@ fn deadline(
 
 pub(super) fn guard(node: &Node, definitions: &Definitions, faults: &mut Faults) -> Option<Guard> {
     let entries = Entries::of(node, &shape::GUARD, faults)?;
-    let per = entries.get("per").and_then(|node| {
-        compile(text(node, faults)?, &node.place, Type::Any, definitions, &[], faults)
-    });
+    let per = match entries.get("per") {
+        Some(node) => per(node, definitions, faults),
+        None => Per::All,
+    };
+    let storm = entries
+        .get("storm")
+        .and_then(|node| Entries::of(node, &shape::STORM, faults)?.span("release_after", faults));
     let limits = entries.get("limits").and_then(|node| limits(node, faults)).unwrap_or_default();
-    Some(Guard { name: entries.text("name", faults)?, per, limits })
+    if let (Per::Value(_), Some(_), Some(node)) = (&per, limits.share, entries.get("per")) {
+        let fault = faults.add(Code::BadValue, &node.place, "a share of what?");
+        fault.hint = Some(
+            "a share is one of nodes: per node.pool, node.zone, tenant, or no `per` for all nodes"
+                .into(),
+        );
+    }
+    Some(Guard { name: entries.text("name", faults)?, per, limits, storm })
+}
+
+fn per(node: &Node, definitions: &Definitions, faults: &mut Faults) -> Per {
+    let Some(clause) = text(node, faults).map(str::trim) else { return Per::All };
+    if clause == "rule" {
+        return Per::Rule;
+    }
+    let of = compile(clause, &node.place, Type::Any, definitions, &[], faults);
+    match (clause, of) {
+        (_, None) => Per::All,
+        ("node.pool" | "pool.name", Some(of)) => Per::Pool(of),
+        ("node.zone", Some(of)) => Per::Zone(of),
+        ("tenant" | "event.tenant", Some(of)) => Per::Tenant(of),
+        (_, Some(of)) => Per::Value(of),
+    }
 }
 
 fn limits(node: &Node, faults: &mut Faults) -> Option<Limits> {

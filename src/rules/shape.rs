@@ -118,10 +118,20 @@ pub(super) static GUARD: Shape = Shape {
         key(
             "per",
             Of::Condition,
-            "One budget per value, for example node.pool. Default: one budget.",
+            "One budget per value: node.pool, node.zone, tenant, rule, or any expression. Default: one budget.",
+        ),
+        key(
+            "storm",
+            Of::Mapping(&STORM),
+            "Once it has refused it stays shut until calm, then lets one try.",
         ),
         must("limits", Of::Mapping(&LIMITS), "At least one of at_once, share, rate."),
     ],
+};
+
+pub(super) static STORM: Shape = Shape {
+    name: "`storm`",
+    fields: &[must("release_after", Of::Duration, "So long nobody may have asked.")],
 };
 
 pub(super) static LIMITS: Shape = Shape {
@@ -131,7 +141,7 @@ pub(super) static LIMITS: Shape = Shape {
         key(
             "share",
             Of::Text,
-            "The same as a share of the pool, for example 30%. At least one is always allowed.",
+            "The same as a share of the nodes that the guard is `per`, for example 30%. At least one is always allowed.",
         ),
         key("rate", Of::Text, "Remediations started within a time, for example 20/1h."),
     ],

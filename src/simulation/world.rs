@@ -2,7 +2,7 @@
 
 use crate::model::{
     Answer, ClusterCall, Context, Look, Node, NodePatch, Owner, Pod, PodPhase, Pool, Refusal,
-    Target, Workload, WorkloadKind,
+    Sizes, Target, Workload, WorkloadKind,
 };
 use jiff::Timestamp;
 use std::{collections::BTreeMap, time::Duration};
@@ -335,7 +335,20 @@ impl World {
             name: node.pool.clone(),
             size: u32::try_from(size(&node.pool)).unwrap_or(u32::MAX),
         });
+        let sizes = node.map(|node| {
+            let tenant = node.labels.get("tenant");
+            let like = |same: &dyn Fn(&Node) -> bool| {
+                u32::try_from(self.nodes.values().filter(|other| same(other)).count())
+                    .unwrap_or(u32::MAX)
+            };
+            Sizes {
+                cluster: like(&|_| true),
+                zone: like(&|other| other.zone == node.zone),
+                tenant: like(&|other| tenant.is_some() && other.labels.get("tenant") == tenant),
+            }
+        });
         Context {
+            sizes,
             node: node.cloned(),
             pool,
             workload: self.workload(target),

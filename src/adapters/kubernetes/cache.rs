@@ -1,6 +1,6 @@
 //! The cluster in memory: indexed by what is asked for, never scanned per event.
 
-use crate::model::{Context, Look, Node, Pod, Pool, Target, Workload, WorkloadKind};
+use crate::model::{Context, Look, Node, Pod, Pool, Sizes, Target, Workload, WorkloadKind};
 use std::collections::{BTreeMap, BTreeSet};
 
 type PodKey = (String, String);
@@ -12,6 +12,9 @@ pub(super) struct Cache {
     /// Cloud instance or internal address to node.
     aliases: BTreeMap<String, String>,
     pools: BTreeMap<String, u32>,
+    zones: BTreeMap<String, u32>,
+    /// By the label `tenant`.
+    tenants: BTreeMap<String, u32>,
     pods: BTreeMap<PodKey, Pod>,
     by_node: BTreeMap<String, BTreeSet<PodKey>>,
     /// Pods with a controller that are not ready.
@@ -36,16 +39,30 @@ impl Cache {
         {
             self.aliases.insert(alias.clone(), node.name.clone());
         }
-        *self.pools.entry(node.pool.clone()).or_default() += 1;
+        for (counts, group) in self.groups(&node) {
+            *counts.entry(group).or_default() += 1;
+        }
         self.nodes.insert(node.name.clone(), node);
     }
 
     pub(super) fn drop_node(&mut self, name: &str) {
         let Some(node) = self.nodes.remove(name) else { return };
         self.aliases.retain(|_, of| of != name);
-        if let Some(size) = self.pools.get_mut(&node.pool) {
-            *size = size.saturating_sub(1);
+        for (counts, group) in self.groups(&node) {
+            if let Some(size) = counts.get_mut(&group) {
+                *size = size.saturating_sub(1);
+            }
         }
+    }
+
+    /// What the node counts for, and where that is counted.
+    fn groups(&mut self, node: &Node) -> [(&mut BTreeMap<String, u32>, String); 3] {
+        let tenant = node.labels.get("tenant").cloned().unwrap_or_default();
+        [
+            (&mut self.pools, node.pool.clone()),
+            (&mut self.zones, node.zone.clone()),
+            (&mut self.tenants, tenant),
+        ]
     }
 
     pub(super) fn put_pod(&mut self, mut pod: Pod) {
@@ -130,7 +147,17 @@ impl Cache {
             name: node.pool.clone(),
             size: self.pools.get(&node.pool).copied().unwrap_or(0),
         });
+        let count = |counts: &BTreeMap<String, u32>, group: &str| {
+            if group.is_empty() { 0 } else { counts.get(group).copied().unwrap_or(0) }
+        };
+        let tenant = node.and_then(|node| node.labels.get("tenant"));
+        let sizes = node.map(|node| Sizes {
+            cluster: u32::try_from(self.nodes.len()).unwrap_or(u32::MAX),
+            zone: count(&self.zones, &node.zone),
+            tenant: tenant.map_or(0, |tenant| count(&self.tenants, tenant)),
+        });
         Context {
+            sizes,
             node: node.cloned(),
             pod: pod.cloned(),
             workload: self.workload(target, pod).cloned(),
