@@ -1,13 +1,14 @@
 //! Rules: from files to a checked, indexed [`Ruleset`]. All faults at once, each with its place and a hint.
 //!
 //! `yaml` reads text into a tree with places, `walk` reads mappings against the tables of `shape`,
-//! `file`, `rule`, `steps`, `people` turn them into values, `condition` checks and compiles CEL.
+//! `file`, `rule`, `guard`, `steps`, `people` turn them into values, `condition` checks and compiles CEL.
 //! Time words, rule tests, explain and replay will have files of their own beside these.
 //! Pure: files are read by the caller. May import: `model`.
 
 mod condition;
 mod diagnostic;
 mod file;
+mod guard;
 mod people;
 mod rule;
 mod shape;
@@ -18,8 +19,9 @@ mod yaml;
 pub use condition::{Condition, Facts, Miss};
 pub use diagnostic::{Code, Diagnostic, Place, Source};
 pub use file::load;
+pub use guard::{Guard, Limits, Per, Rate};
 pub use people::SecretRef;
-pub use rule::{Deadline, Guard, Limits, Per, Rate, Rule, Throttle};
+pub use rule::{Deadline, Rule, Throttle};
 pub use shape::json_schema;
 
 /// Reading YAML with places and tables of keys: what the configuration file is read with, too.

@@ -27,7 +27,6 @@ use crate::log::{Appended, DeadLetter, Entry, Log, LogError, Place, Policy, Reco
 use crate::model::Target;
 use async_nats::HeaderMap;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use jiff::Timestamp;
 use link::Link;
 use publish::{Message, Trouble, patiently};
 use reader::Readers;
@@ -56,7 +55,6 @@ struct Inner {
     readers: Readers,
     /// The highest position seen.
     last: Arc<AtomicU64>,
-    now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     differences: Vec<Difference>,
     max_bytes: u64,
 }
@@ -74,7 +72,7 @@ impl Nats {
     /// # Errors
     /// Where no server can be reached, it is too old, or a stream cannot be used.
     pub async fn connect(options: &Options, clock: impl Clock) -> Result<Nats, ConnectError> {
-        let link = Link::make(options).await?;
+        let link = Link::make(options, clock).await?;
         let differences = streams::reconcile(&link, options).await?;
         let bad = |why: String| ConnectError::Stream { stream: LOG.into(), why };
         let info = link.jetstream.get_stream(LOG).await.map_err(|error| bad(error.to_string()))?;
@@ -90,7 +88,6 @@ impl Nats {
             writer,
             readers: Readers::default(),
             last,
-            now: Arc::new(move || clock.now()),
             differences,
             max_bytes: options.max_bytes,
         };

@@ -2,8 +2,9 @@
 
 use super::condition::Definitions;
 use super::diagnostic::{Code, Diagnostic, Place, Source};
+use super::guard::{Guard, guard};
 use super::people::{Secrets, contact, policy};
-use super::rule::{Guard, Names, Rule, guard, rule};
+use super::rule::{Names, Rule, rule};
 use super::walk::{Entries, Faults, pairs, text};
 use super::yaml::{self, Key, Kind, Node};
 use super::{Ruleset, shape};

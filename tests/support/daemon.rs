@@ -7,12 +7,14 @@ use super::{
 };
 use medevac::adapters::embedded::{Embedded, Options};
 use medevac::adapters::kubernetes::{self, KubernetesControl, KubernetesView};
+use medevac::adapters::nats::{self, Nats};
 use medevac::adapters::{pagers::Pagers, web::WebClient};
 use medevac::api::{Gate, Readiness, Server, Site, router};
 use medevac::clock::System;
 use medevac::cluster::{ClusterControl, ClusterView};
 use medevac::config::{Auth, Tls};
-use medevac::daemon::{self, Alone, Ports, Witness};
+use medevac::daemon::{self, Alone, KvLease, LeaseStore, Ports, Witness};
+use medevac::log::{Kv, Log};
 use medevac::model::{Mode, Secret};
 use medevac::remediation::run::Hands;
 use medevac::rules::{self, Ruleset, Source};
@@ -24,6 +26,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
+    time::Duration,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -38,6 +41,10 @@ pub(crate) struct Orders {
     /// `None`: a practice cluster of four nodes.
     pub(crate) kubeconfig: Option<PathBuf>,
     pub(crate) observe: bool,
+    /// The log is on these servers, and there are other replicas.
+    pub(crate) nats: Vec<String>,
+    /// Hosts that `http` steps may call, besides this one without a port.
+    pub(crate) hosts: Vec<String>,
 }
 
 impl Orders {
@@ -50,6 +57,8 @@ impl Orders {
             alertmanager: None,
             kubeconfig: None,
             observe: false,
+            nats: vec![],
+            hosts: vec![],
         }
     }
 }
@@ -89,9 +98,9 @@ impl<V: ClusterView> Readiness for Ready<V> {
 }
 
 /// A daemon in this process. It ends with the test.
-pub(crate) struct Running {
+pub(crate) struct Running<L = Dying> {
     pub(crate) url: String,
-    pub(crate) log: Dying,
+    pub(crate) log: L,
     pub(crate) rules: watch::Sender<Arc<Ruleset>>,
     pub(crate) metrics: Metrics,
     _stop: watch::Sender<bool>,
@@ -104,31 +113,49 @@ pub(crate) struct Door {
 }
 
 pub(crate) async fn start(orders: &Orders, door: Door) -> Running {
+    let log = Embedded::open(&orders.directory, Options::default(), System).unwrap();
+    let log = Dying::new(log, orders.death);
     match &orders.kubeconfig {
         Some(kubeconfig) => {
             client();
             let kube = kubernetes::connect(Some(kubeconfig)).await.unwrap();
             let (view, control) =
                 (KubernetesView::start(&kube, None), KubernetesControl::new(kube));
-            serve(orders, door, view, control).await
+            serve(orders, door, log, Alone, view, control).await
         }
         None => {
             let practice = Practice::new(world(), System);
             tokio::spawn(practice.clone().run());
-            serve(orders, door, practice.clone(), practice).await
+            serve(orders, door, log, Alone, practice.clone(), practice).await
         }
     }
 }
 
-async fn serve<V: ClusterView, K: ClusterControl>(
+/// One of several replicas on NATS, with a practice cluster of its own.
+async fn replica(orders: &Orders) -> Running<Nats> {
+    client();
+    let options = nats::Options {
+        servers: orders.nats.clone(),
+        replicas: if orders.nats.len() > 1 { 3 } else { 1 },
+        views: Duration::ZERO,
+        ..nats::Options::default()
+    };
+    let log = super::nats::connect(&options).await;
+    let practice = Practice::new(world(), System);
+    tokio::spawn(practice.clone().run());
+    let lease = KvLease(log.clone());
+    serve(orders, Door::default(), log, lease, practice.clone(), practice).await
+}
+
+async fn serve<L: Log + Kv, S: LeaseStore, V: ClusterView, K: ClusterControl>(
     orders: &Orders,
     door: Door,
+    log: L,
+    lease: S,
     view: V,
     control: K,
-) -> Running {
+) -> Running<L> {
     let http = client();
-    let log = Embedded::open(&orders.directory, Options::default(), System).unwrap();
-    let log = Dying::new(log, orders.death);
     let server = Server::bind(([127, 0, 0, 1], orders.port).into(), door.tls.as_ref(), &door.auth)
         .await
         .unwrap();
@@ -152,18 +179,19 @@ async fn serve<V: ClusterView, K: ClusterControl>(
         metrics: metrics.clone(),
         readiness: Ready(view.clone()),
     };
-    let hosts = ["127.0.0.1".to_owned(), "localhost".to_owned()];
+    let own = ["127.0.0.1".to_owned(), "localhost".to_owned()];
+    let hosts = own.into_iter().chain(orders.hosts.iter().cloned()).collect();
     let ports = Ports {
         log: log.clone(),
         clock: System,
         hands: Hands {
             view,
             control: (!orders.observe).then_some(control),
-            web: WebClient::new(http.clone(), hosts.into()),
+            web: WebClient::new(http.clone(), hosts),
         },
         dispatch: Pagers::new(http.clone(), System),
-        lease: Alone,
-        me: "alone".into(),
+        lease,
+        me: format!("replica-{}", std::process::id()),
     };
     let peers = orders.alertmanager.iter().cloned().collect();
     tokio::spawn(reconcile::run(groups, intake, http, peers));
@@ -222,6 +250,11 @@ impl Killable {
         .await;
     }
 
+    pub(crate) fn signal(&self, word: &str) {
+        let pid = self.pid().to_string();
+        assert!(Command::new("kill").args([word, &pid]).status().unwrap().success());
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -246,6 +279,10 @@ pub(crate) async fn child() {
     let Ok(orders) = std::env::var(ORDERS) else { return };
     medevac::telemetry::log(true, "error");
     let orders: Orders = serde_json::from_str(&orders).unwrap();
-    let _running = start(&orders, Door::default()).await;
-    std::future::pending::<()>().await;
+    if orders.nats.is_empty() {
+        let _running = start(&orders, Door::default()).await;
+        return std::future::pending().await;
+    }
+    let _running = replica(&orders).await;
+    std::future::pending().await
 }

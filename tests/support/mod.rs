@@ -4,6 +4,7 @@
 pub(crate) mod daemon;
 pub(crate) mod dying;
 pub(crate) mod nats;
+pub(crate) mod proxy;
 pub(crate) mod servers;
 
 use serde_json::Value;

@@ -78,7 +78,7 @@ pub(crate) fn cluster(directory: &Path, route: impl Fn(usize, usize, u16) -> u16
         let (store, routes) = (directory.join(format!("js{at}")), routes.join(", "));
         let text = format!(
             "listen: 127.0.0.1:{port}\nserver_name: n{at}\njetstream {{ store_dir: {store:?} }}\n\
-             cluster {{ name: test, listen: 127.0.0.1:{own}, no_advertise: true, pool_size: -1, routes: [{routes}] }}\n"
+             cluster {{ name: test, listen: 127.0.0.1:{own}, no_advertise: true, advertise: \"127.0.0.1:1\", pool_size: -1, routes: [{routes}] }}\n"
         );
         let config = directory.join(format!("n{at}.conf"));
         std::fs::write(&config, text).unwrap();

@@ -127,7 +127,7 @@ impl NatsConsumer {
             source: format!("consumer/{}", self.name),
             reason: format!("record {seq} was delivered {most} times without success"),
             body: String::from_utf8_lossy(body).chars().take(KEPT).collect(),
-            at: (self.log.inner.now)(),
+            at: (self.log.inner.link.now)(),
         };
         self.log.dead_letter(letter).await?;
         self.say(seq, AckKind::Term).await

@@ -105,7 +105,7 @@ impl Nats {
     }
 
     fn now(&self) -> Timestamp {
-        (self.inner.now)()
+        (self.inner.link.now)()
     }
 
     /// The live keys of a bucket.

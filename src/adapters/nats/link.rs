@@ -1,7 +1,9 @@
 //! The connection: how it is made, and what is known of its health.
 
 use super::{Identity, Options};
+use crate::clock::Clock;
 use async_nats::{Client, ConnectOptions, Event, ServerAddr, jetstream};
+use jiff::Timestamp;
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
@@ -41,7 +43,13 @@ struct Said {
     /// The last refusal for want of a right.
     violation: Option<String>,
     connected: bool,
+    /// Since when no request was answered.
+    silent_since: Option<Timestamp>,
 }
+
+/// A server that has answered nothing for so long is left for another: it may be cut off from the others.
+/// An election is shorter.
+const SILENT: Duration = Duration::from_secs(6);
 
 impl Health {
     fn with<T>(&self, look: impl FnOnce(&mut Said) -> T) -> T {
@@ -54,6 +62,22 @@ impl Health {
         self.with(|said| match said.violation.as_ref().filter(about) {
             Some(_) => said.violation.take(),
             None => None,
+        })
+    }
+
+    /// Notes whether a request was answered; true: this server has been silent for too long.
+    fn too_silent(&self, answered: bool, now: Timestamp) -> bool {
+        self.with(|said| {
+            if answered {
+                said.silent_since = None;
+                return false;
+            }
+            let since = *said.silent_since.get_or_insert(now);
+            let silent = now.duration_since(since) >= SILENT.try_into().unwrap_or_default();
+            if silent {
+                said.silent_since = None;
+            }
+            silent
         })
     }
 
@@ -102,12 +126,23 @@ pub(super) struct Link {
     pub(super) client: Client,
     pub(super) jetstream: jetstream::Context,
     pub(super) health: Arc<Health>,
+    pub(super) now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
 const REQUEST: Duration = Duration::from_secs(5);
 
 impl Link {
-    pub(super) async fn make(options: &Options) -> Result<Link, ConnectError> {
+    /// Notes whether a request was answered, and moves on to another server where this one has nothing to say.
+    pub(super) async fn answered(&self, answered: bool) {
+        if self.health.too_silent(answered, (self.now)()) {
+            tracing::warn!("this NATS server does not answer; another one is tried");
+            if let Err(error) = self.client.force_reconnect().await {
+                tracing::warn!(%error, "and cannot be left");
+            }
+        }
+    }
+
+    pub(super) async fn make(options: &Options, clock: impl Clock) -> Result<Link, ConnectError> {
         let health = Arc::new(Health::default());
         let ears = Arc::clone(&health);
         let connect = identify(ConnectOptions::new(), &options.identity).await?;
@@ -139,7 +174,7 @@ impl Link {
         }
         health.with(|said| said.connected = true);
         let jetstream = jetstream::ContextBuilder::new().timeout(REQUEST).build(client.clone());
-        Ok(Link { client, jetstream, health })
+        Ok(Link { client, jetstream, health, now: Arc::new(move || clock.now()) })
     }
 }
 

@@ -108,6 +108,7 @@ pub(super) async fn one(link: &Link, message: &Message) -> Result<Ack, Trouble> 
         .payload(message.body.clone().into())
         .timeout(Some(ANSWER));
     let answer = link.client.send_request(message.subject.clone(), request).await;
+    link.answered(answer.is_ok()).await;
     let reply = match answer {
         Ok(reply) => reply,
         Err(error) => {
