@@ -1,9 +1,11 @@
 //! The HTTP port: sources come in, people look and answer.
 //!
 //! A room of its own at the edge: it serves the intake of `sources` and the indexes that the rooms keep.
-//! `routes` are the paths, `auth` who may use them, `server` connections, time-outs and TLS.
+//! `routes` are the paths, `operate` and `letters` those of operating, `auth` who may use them, `server` connections, time-outs and TLS.
 
 mod auth;
+mod letters;
+mod operate;
 mod routes;
 mod server;
 

@@ -6,9 +6,14 @@ mod check;
 mod client;
 mod demo;
 mod incidents;
+mod letters;
 mod logs;
+mod moving;
+mod operate;
+mod progress;
 mod run;
 mod send;
+mod status;
 mod words;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -40,6 +45,18 @@ enum Command {
     Ack(incidents::Answer),
     /// Resolve an incident.
     Resolve(incidents::Answer),
+    /// How everything stands: the active replica, lag, stuck remediations. Exit 1 where a person should look.
+    Status(status::Args),
+    /// Who holds leave from which guard, what has tripped, what is paused.
+    Guards(operate::Args),
+    /// Keep the robot still for a while: everything, a tenant, a pool or a rule.
+    Pause(operate::Pause),
+    /// End a pause.
+    Resume(operate::Resume),
+    /// What arrived and could not be used: list, show, requeue, drop.
+    DeadLetters(letters::Args),
+    /// Move the log between an embedded one and NATS.
+    Log(moving::Args),
     /// Print completions for a shell.
     Completions { shell: clap_complete::Shell },
 }
@@ -103,6 +120,12 @@ impl Cli {
             Command::Incidents(args) => incidents::run(args).await,
             Command::Ack(answer) => incidents::answer("ack", answer).await,
             Command::Resolve(answer) => incidents::answer("resolve", answer).await,
+            Command::Status(args) => status::run(args).await,
+            Command::Guards(args) => operate::guards(args).await,
+            Command::Pause(args) => operate::pause(args).await,
+            Command::Resume(args) => operate::resume(args).await,
+            Command::DeadLetters(args) => letters::run(args).await,
+            Command::Log(args) => moving::run(args).await,
             Command::Completions { shell } => {
                 let mut out = vec![];
                 clap_complete::generate(shell, &mut Cli::command(), "medevac", &mut out);

@@ -83,6 +83,12 @@ pub async fn run<L, C, V, K, W, D, S>(
             None => return,
             Some(why) => tracing::warn!(why, "this replica is not the active one any more"),
         }
+        // One that cannot work lets the others try first.
+        tokio::select! {
+            biased;
+            () = stopped(&mut stop) => return,
+            () = ports.clock.after(AGAIN) => {}
+        }
     }
 }
 
@@ -104,7 +110,7 @@ where
     S: LeaseStore,
 {
     loop {
-        match ports.log.fence(&ports.me).await {
+        match ports.log.fence(&ports.me, term.number).await {
             Ok(log) => {
                 start(ports, log, rules, witness, term, rooms);
                 witness.0.active(true);
@@ -123,10 +129,13 @@ where
                 }
                 rooms.shutdown().await;
             }
-            Err(error @ LogError::Fenced) => return error.to_string(),
+            Err(error @ (LogError::Fenced | LogError::Newer { .. })) => return error.to_string(),
             Err(error) => tracing::error!(%error, "the log cannot be written"),
         }
         ports.clock.after(AGAIN).await;
+        if !term.holds() {
+            return "the lease could not be kept".into();
+        }
     }
 }
 

@@ -49,6 +49,11 @@ pub enum LogError {
     /// Another replica writes now: whatever this one still wants to say is not said.
     #[error("another replica has taken over")]
     Fenced,
+    /// A newer program has written: this one would not understand all of it.
+    #[error(
+        "the log holds records of version {found}, and this program reads up to {known}; run the newer one"
+    )]
+    Newer { found: u32, known: u32 },
     /// The log's server does not allow it: which right is missing.
     #[error("the log does not allow it: {0}")]
     Denied(String),
@@ -96,11 +101,13 @@ pub trait Log: Clone + Send + Sync + 'static {
     fn max_record(&self) -> usize;
 
     /// The log as its one writer of decisions, plans and outcomes has it: whoever wrote them before is refused
-    /// from now on, even where it was only asleep (invariants I3 and I4).
+    /// from now on, even where it was only asleep (invariants I3 and I4). `term` grows with every change of the
+    /// writer.
     ///
     /// # Errors
-    /// [`LogError::Fenced`] where yet another one was faster.
-    fn fence(&self, holder: &str) -> impl Future<Output = Result<Self, LogError>> + Send;
+    /// [`LogError::Fenced`] where a later term has set its fence, or another one of this term was faster.
+    fn fence(&self, holder: &str, term: u64)
+    -> impl Future<Output = Result<Self, LogError>> + Send;
 
     /// Says that everything up to `covered` is in snapshots: where limits demand it, it may go.
     fn trim(&self, covered: Seq) -> impl Future<Output = Result<(), LogError>> + Send;

@@ -1,18 +1,22 @@
 //! Remediation: a plan carried out as a journaled saga. Record, then act; after a crash, probe before repeating.
 //!
 //! `journal` is the table of legal transitions, `saga` decides what has to be recorded and done next,
-//! `steps` holds one small machine per kind of step, `drain` the largest of them. `run` waits, records and calls.
+//! `steps` holds one small machine per kind of step, `drain` the largest of them. `run` keeps one plan per
+//! target, `worker` waits, records and calls for it; `shown` is what everybody may see of it.
 //! Pure but for `run`. May import: `model`.
 
 mod drain;
 mod journal;
 pub mod run;
 mod saga;
+mod shown;
 mod steps;
+mod worker;
 
 pub use drain::{Drain, Limits};
 pub use journal::{Illegal, Journal, StepState};
 pub use saga::{Call, Saga, Work};
+pub use shown::Shown;
 
 use crate::model::Answer;
 use std::{future::Future, time::Duration};

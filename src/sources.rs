@@ -11,7 +11,7 @@ mod intake;
 pub mod reconcile;
 pub mod subjects;
 
-pub use intake::{Intake, Received, Tally};
+pub use intake::{Intake, Received, Requeued, Tally};
 
 /// A body that is not what its path expects: the sender is told, and nothing of it was taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

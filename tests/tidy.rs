@@ -21,7 +21,18 @@ const LAW: &[(&str, &[&str])] = &[
     ("simulation", &["model", "clock", "cluster"]),
     (
         "api",
-        &["model", "log", "clock", "cluster", "config", "sources", "telemetry", "engine", "plan"],
+        &[
+            "model",
+            "log",
+            "clock",
+            "cluster",
+            "config",
+            "sources",
+            "telemetry",
+            "engine",
+            "plan",
+            "remediation",
+        ],
     ),
     (
         "daemon",

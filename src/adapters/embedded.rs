@@ -228,7 +228,7 @@ impl Log for Embedded {
     }
 
     /// The lock on the directory is the fence: nobody else can write at all.
-    async fn fence(&self, _: &str) -> Result<Self, LogError> {
+    async fn fence(&self, _: &str, _: u64) -> Result<Self, LogError> {
         Ok(self.clone())
     }
 

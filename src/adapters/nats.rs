@@ -7,6 +7,7 @@
 //! During an election publishing goes on with the same ids; after `publish::PATIENCE` the caller is told.
 
 mod consumer;
+mod fence;
 mod kv;
 mod link;
 mod moving;
@@ -25,10 +26,10 @@ pub use streams::Difference;
 use crate::clock::Clock;
 use crate::log::{Appended, DeadLetter, Entry, Log, LogError, Place, Policy, Record, Seq, Stream};
 use crate::model::Target;
-use async_nats::HeaderMap;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use link::Link;
-use publish::{Message, Trouble, patiently};
+use places::Note;
+use publish::{Trouble, patiently};
 use reader::Readers;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -37,7 +38,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
-use streams::{FENCE, LOG, all_of};
+use streams::{LOG, all_of};
 use tokio::sync::{mpsc, oneshot};
 use writer::Append;
 
@@ -52,6 +53,7 @@ pub struct Nats {
 struct Inner {
     link: Link,
     writer: mpsc::Sender<Append>,
+    places: mpsc::UnboundedSender<Note>,
     readers: Readers,
     /// The highest position seen.
     last: Arc<AtomicU64>,
@@ -77,6 +79,7 @@ impl Nats {
         let bad = |why: String| ConnectError::Stream { stream: LOG.into(), why };
         let info = link.jetstream.get_stream(LOG).await.map_err(|error| bad(error.to_string()))?;
         let last = Arc::new(AtomicU64::new(info.cached_info().state.last_sequence));
+        let (places, notes) = mpsc::unbounded_channel();
         let (writer, inbox) = mpsc::channel(QUEUE);
         let seen = Arc::clone(&last);
         let told = move |seq| {
@@ -86,12 +89,15 @@ impl Nats {
         let inner = Inner {
             link,
             writer,
+            places,
             readers: Readers::default(),
             last,
             differences,
             max_bytes: options.max_bytes,
         };
-        Ok(Nats { inner: Arc::new(inner), fence: None })
+        let log = Nats { inner: Arc::new(inner), fence: None };
+        tokio::spawn(places::run(Arc::downgrade(&log.inner), notes));
+        Ok(log)
     }
 
     /// Settings of streams that are not as the configuration says.
@@ -220,24 +226,8 @@ impl Log for Nats {
         self.inner.link.client.max_payload().saturating_sub(HEADROOM)
     }
 
-    async fn fence(&self, holder: &str) -> Result<Nats, LogError> {
-        let link = &self.inner.link;
-        let before = reader::last(link, LOG, FENCE).await?.map_or(0, |message| message.sequence);
-        let mut headers = HeaderMap::new();
-        headers.insert("Nats-Expected-Last-Subject-Sequence", before.to_string());
-        let body = serde_json::json!({ "holder": holder }).to_string().into_bytes();
-        let id = format!("fence {before} {holder}");
-        headers.insert("Nats-Msg-Id", id.as_str());
-        let message = Message { subject: FENCE.into(), headers, body };
-        let sent = patiently(|| publish::one(link, &message)).await;
-        match sent {
-            Ok(ack) => {
-                self.saw(ack.seq);
-                Ok(Nats { inner: Arc::clone(&self.inner), fence: Some(ack.seq) })
-            }
-            Err(Trouble::Wrong(_)) => Err(LogError::Fenced),
-            Err(trouble) => Err(trouble.told()),
-        }
+    async fn fence(&self, holder: &str, term: u64) -> Result<Nats, LogError> {
+        fence::set(self, holder, term).await
     }
 
     async fn trim(&self, covered: Seq) -> Result<(), LogError> {

@@ -1,6 +1,7 @@
 //! The paths under `/api/v1/`, and the three that machines ask for.
 
 use super::auth::{Certified, Gate};
+use super::{letters, operate};
 use crate::clock::Clock;
 use crate::cluster::ClusterView;
 use crate::log::{Kv, Log, LogError, Record, Stream};
@@ -14,7 +15,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -41,12 +42,12 @@ pub struct Site<L, C, V, R> {
     pub readiness: R,
 }
 
-struct Shared<L, C, V, R> {
-    site: Site<L, C, V, R>,
+pub(super) struct Shared<L, C, V, R> {
+    pub(super) site: Site<L, C, V, R>,
     bytes: Semaphore,
 }
 
-type Here<L, C, V, R> = State<Arc<Shared<L, C, V, R>>>;
+pub(super) type Here<L, C, V, R> = State<Arc<Shared<L, C, V, R>>>;
 
 /// All routes of the daemon.
 pub fn router<L, C, V, R>(site: Site<L, C, V, R>) -> Router
@@ -64,6 +65,13 @@ where
         .route("/api/v1/incidents/{id}", get(incident::<L, C, V, R>))
         .route("/api/v1/incidents/{id}/{verb}", post(request::<L, C, V, R>))
         .route("/api/v1/plans/{id}", get(plan::<L, C, V, R>))
+        .route("/api/v1/guards", get(operate::guards::<L, C, V, R>))
+        .route("/api/v1/pauses", post(operate::pause::<L, C, V, R>))
+        .route("/api/v1/pauses/{id}", delete(operate::resume::<L, C, V, R>))
+        .route("/api/v1/status", get(operate::status::<L, C, V, R>))
+        .route("/api/v1/dead-letters", get(letters::dead_letters::<L, C, V, R>))
+        .route("/api/v1/dead-letters/{seq}", get(letters::dead_letter::<L, C, V, R>))
+        .route("/api/v1/dead-letters/{seq}/{verb}", post(letters::answer_letter::<L, C, V, R>))
         .route(
             "/metrics",
             get(|State(shared): Here<L, C, V, R>| async move { shared.site.metrics.render() }),
@@ -80,13 +88,13 @@ where
 }
 
 /// Short, without secrets: senders log it.
-fn problem(status: StatusCode, why: &str) -> Response {
+pub(super) fn problem(status: StatusCode, why: &str) -> Response {
     let why: String = why.chars().take(600).collect();
     (status, Json(json!({ "error": why }))).into_response()
 }
 
 /// A log that does not accept is a 503: senders come again. Never a 429, which Alertmanager does not repeat.
-fn unavailable(error: &LogError) -> Response {
+pub(super) fn unavailable(error: &LogError) -> Response {
     problem(StatusCode::SERVICE_UNAVAILABLE, &error.to_string())
 }
 

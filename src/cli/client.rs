@@ -62,6 +62,11 @@ impl Daemon {
         self.send(request.header("Content-Type", content).body(body)).await
     }
 
+    pub(super) async fn delete(&self, path: &str) -> Result<Answer, Exit> {
+        let client = http()?;
+        self.send(client.delete(format!("{}{path}", self.url.trim_end_matches('/')))).await
+    }
+
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer, Exit> {
         let request = match &self.token_file {
             Some(path) => match std::fs::read_to_string(path) {

@@ -1,5 +1,6 @@
 //! `medevac incidents`, `ack` and `resolve`.
 
+use super::words::{escape, text};
 use super::{Exit, check::Output, client::Daemon, words};
 use serde_json::{Value, json};
 
@@ -49,17 +50,6 @@ pub(super) async fn run(args: Args) -> Exit {
         (Output::Text, None) => list(&body),
     }
     Exit::Good
-}
-
-fn escape(text: &str) -> String {
-    let keep = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    text.bytes()
-        .map(|byte| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
-}
-
-fn text(value: &Value) -> String {
-    words::plain(value.as_str().unwrap_or_default())
 }
 
 fn list(body: &Value) {

@@ -1,6 +1,7 @@
 //! Printing: to people with colour, to pipes without.
 
 use anstyle::{AnsiColor, Style};
+use serde_json::Value;
 use std::io::{IsTerminal, Write};
 
 /// A line on standard output. A reader who went away is no fault.
@@ -35,4 +36,40 @@ pub(super) fn paint(text: &str, style: Style, colour: bool) -> String {
 /// Outside text for a terminal: no control characters, so no escape sequences.
 pub(super) fn plain(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).collect()
+}
+
+/// A value's text, safe for a terminal.
+pub(super) fn text(value: &Value) -> String {
+    plain(value.as_str().unwrap_or_default())
+}
+
+/// A time to the second, without its zone: all times are UTC.
+pub(super) fn moment(value: &Value) -> String {
+    match value.as_str() {
+        Some(at) => plain(at).chars().take(19).collect::<String>().replace('T', " "),
+        None => "-".into(),
+    }
+}
+
+/// One segment of a path, or one value of a query.
+pub(super) fn escape(text: &str) -> String {
+    let keep = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    text.bytes()
+        .map(|byte| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
+
+/// Columns as wide as their widest cell; the last one is not filled up.
+pub(super) fn table(heads: &[&str], rows: &[Vec<String>]) {
+    let width = |at: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count());
+        cells.chain([heads[at].len()]).max().unwrap_or_default()
+    };
+    let widths: Vec<usize> = (0..heads.len()).map(width).collect();
+    let line = |cells: Vec<&str>| {
+        let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        say(padded.collect::<Vec<_>>().join("  ").trim_end());
+    };
+    line(heads.to_vec());
+    rows.iter().for_each(|row| line(row.iter().map(String::as_str).collect()));
 }

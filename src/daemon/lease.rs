@@ -18,11 +18,11 @@ use std::{
 };
 
 /// A lease that nobody has renewed for so long may be taken.
-const EXPIRES: Duration = Duration::from_millis(2500);
+const EXPIRES: Duration = Duration::from_millis(2000);
 /// The holder stops acting so long after it began its last good renewal.
-const GIVE_UP: Duration = Duration::from_millis(2000);
-const RENEW: Duration = Duration::from_millis(500);
-const LOOK: Duration = Duration::from_millis(200);
+const GIVE_UP: Duration = Duration::from_millis(1600);
+const RENEW: Duration = Duration::from_millis(400);
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Who holds the lease.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -254,11 +254,11 @@ mod tests {
         assert!(watch.free(Some(&(claim(""), "1".into())), at(0)));
         let mut held = (claim("a"), "2".to_owned());
         assert!(!watch.free(Some(&held), at(100)), "seen for the first time");
-        assert!(!watch.free(Some(&held), at(2500)));
+        assert!(!watch.free(Some(&held), at(2000)));
         held.1 = "3".into();
-        assert!(!watch.free(Some(&held), at(2700)), "it was renewed");
-        assert!(!watch.free(Some(&held), at(5100)));
-        assert!(watch.free(Some(&held), at(5200)));
+        assert!(!watch.free(Some(&held), at(2200)), "it was renewed");
+        assert!(!watch.free(Some(&held), at(4100)));
+        assert!(watch.free(Some(&held), at(4200)));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::log::{
 };
 use crate::model::{Decision, Event, Incident, IncidentChange, Outcome, kind};
 use crate::rules::Ruleset;
+use futures_util::{StreamExt, TryStreamExt};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -24,6 +25,8 @@ const BATCH: usize = 256;
 /// Records between two snapshots: what a start has to read again.
 const SNAPSHOT_EVERY: u64 = 10_000;
 /// Before a full log is tried again.
+/// Incidents indexed at the same time.
+const ABREAST: usize = 32;
 const AGAIN: Duration = Duration::from_secs(1);
 /// A resolved incident stays in the index for so long.
 const KEEP_RESOLVED: Duration = Duration::from_secs(14 * 86_400);
@@ -104,17 +107,23 @@ pub async fn run<L: Log + Kv>(
 async fn recover<L: Log + Kv>(log: &L, floor: Seq) -> Result<(State, BTreeSet<String>), LogError> {
     let log::Saved { seq, mut state } = log::snapshot::<State>(log, NAME).await?;
     let mut answered = BTreeSet::new();
-    let take = |record: &Record| match read(record) {
-        Some(Heard::Input(input)) if record.seq <= floor => {
-            state.replay(record.seq, &input, record.at);
-        }
-        Some(Heard::Said(said)) => {
-            state.said(Some(record.seq), &said);
-            if record.seq > floor {
-                answered.extend(said.cause().map(str::to_owned));
+    let take = |record: &Record| {
+        match read(record) {
+            Some(Heard::Input(input)) if record.seq <= floor => {
+                state.replay(record.seq, &input, record.at);
             }
+            Some(Heard::Said(said)) => {
+                state.said(Some(record.seq), &said);
+                if record.seq > floor {
+                    answered.extend(said.cause().map(str::to_owned));
+                }
+            }
+            Some(Heard::Input(_)) | None => {}
         }
-        Some(Heard::Input(_)) | None => {}
+        if record.seq <= floor {
+            // What was acknowledged stands in the index already.
+            state.take_touched();
+        }
     };
     log::replay(log, seq, &ALL, take).await?;
     Ok((state, answered))
@@ -251,14 +260,17 @@ fn fenced(error: LogError) -> LogError {
 
 /// Brings the index of incidents up to date.
 async fn index<L: Log + Kv>(log: &L, state: &mut State) -> Result<(), LogError> {
-    for incident in state.take_touched() {
-        let expires = incident.resolved_at.and_then(|at| at.checked_add(KEEP_RESOLVED).ok());
-        let value = serde_json::to_vec(&incident).unwrap_or_default();
-        log.put(bucket::INCIDENTS, &incident_key(&incident), value, Condition::Always, expires)
-            .await?;
-        let pointer = incident_key(&incident).into_bytes();
-        log.put(bucket::INCIDENT_IDS, &incident.id, pointer, Condition::Always, expires).await?;
-    }
+    let puts = state.take_touched().into_iter().map(|incident| put(log, incident));
+    futures_util::stream::iter(puts).buffer_unordered(ABREAST).try_collect().await
+}
+
+async fn put<L: Kv>(log: &L, incident: Incident) -> Result<(), LogError> {
+    let expires = incident.resolved_at.and_then(|at| at.checked_add(KEEP_RESOLVED).ok());
+    let value = serde_json::to_vec(&incident).unwrap_or_default();
+    let key = incident_key(&incident);
+    log.put(bucket::INCIDENTS, &key, value, Condition::Always, expires).await?;
+    let pointer = key.into_bytes();
+    log.put(bucket::INCIDENT_IDS, &incident.id, pointer, Condition::Always, expires).await?;
     Ok(())
 }
 

@@ -22,9 +22,11 @@ pub mod bucket {
     pub const LEASES: &str = "leases";
     /// What became of dead letters.
     pub const DEAD: &str = "dead-letters";
+    /// Where consumers stand, in a log that does not keep that itself.
+    pub const PLACES: &str = "places";
 
-    pub const ALL: [&str; 8] =
-        [SNAPSHOTS, INCIDENTS, INCIDENT_IDS, PLANS, JOURNALS, GUARDS, LEASES, DEAD];
+    pub const ALL: [&str; 9] =
+        [SNAPSHOTS, INCIDENTS, INCIDENT_IDS, PLANS, JOURNALS, GUARDS, LEASES, DEAD, PLACES];
 }
 
 /// Grows with every write of a bucket; 0 is never given out.

@@ -1,7 +1,7 @@
 //! An entry on its way in, a record on its way out.
 
 use super::{Seq, Stream, Subject};
-use crate::model::{Envelope, Id};
+use crate::model::{Envelope, Id, RECORD_VERSION};
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -35,11 +35,15 @@ pub struct Record {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("record {seq} cannot be read")]
-pub struct BadRecord {
-    pub seq: Seq,
-    #[source]
-    pub source: serde_json::Error,
+pub enum BadRecord {
+    #[error("record {seq} cannot be read")]
+    Unreadable {
+        seq: Seq,
+        #[source]
+        source: serde_json::Error,
+    },
+    #[error("record {seq} is of version {found}; this program reads up to {RECORD_VERSION}")]
+    Newer { seq: Seq, found: u32 },
 }
 
 impl Record {
@@ -48,6 +52,14 @@ impl Record {
     /// # Errors
     /// Where the message is not a `T`: written by a newer version, or by a foreign hand.
     pub fn open<T: DeserializeOwned>(&self) -> Result<Envelope<T>, BadRecord> {
-        serde_json::from_slice(&self.body).map_err(|source| BadRecord { seq: self.seq, source })
+        let seq = self.seq;
+        let read = serde_json::from_slice::<Envelope<T>>(&self.body);
+        match read {
+            Ok(envelope) if envelope.record_version > RECORD_VERSION => {
+                Err(BadRecord::Newer { seq, found: envelope.record_version })
+            }
+            Ok(envelope) => Ok(envelope),
+            Err(source) => Err(BadRecord::Unreadable { seq, source }),
+        }
     }
 }

@@ -30,7 +30,18 @@ pub struct Envelope<T> {
     pub traceparent: Option<String>,
     #[serde(default, skip_serializing_if = "Cause::is_empty")]
     pub cause: Cause,
+    /// How our own messages are written. Older versions are read for ever; see [`RECORD_VERSION`].
+    #[serde(default = "first_version", rename = "recordversion")]
+    pub record_version: u32,
     pub data: T,
+}
+
+/// The version that is written. 1 is what 0.1.0 wrote, without saying so; 2 says so, and adds to decisions who
+/// probes a guard and what a person has paused.
+pub const RECORD_VERSION: u32 = 2;
+
+fn first_version() -> u32 {
+    1
 }
 
 /// The only version of CloudEvents there is.
@@ -103,6 +114,7 @@ impl<T> Envelope<T> {
             deadline: None,
             traceparent: None,
             cause: Cause::default(),
+            record_version: RECORD_VERSION,
             data,
         }
     }
@@ -129,6 +141,7 @@ impl<T> Envelope<T> {
             tenant: self.tenant.clone(),
             deadline: self.deadline,
             traceparent: self.traceparent.clone(),
+            record_version: RECORD_VERSION,
             data,
         }
     }

@@ -1,12 +1,12 @@
 //! The remediation shell: one task per plan. It records, calls and waits; `saga` decides.
 
-use super::{Call, Journal, Saga, Web, Work};
+use super::worker::run::{Mail, Worker, post};
+use super::{Journal, Saga, Web};
 use crate::clock::Clock;
 use crate::cluster::{ClusterControl, ClusterView};
-use crate::log::{self, Consumer, Kv, Log, LogError, Policy, Record, Stream};
+use crate::log::{self, Condition, Consumer, Kv, Log, LogError, Policy, Record, Stream, bucket};
 use crate::model::{
-    Answer, Entry, Envelope, Id, IncidentChange, Look, Mode, Move, Outcome, Plan, PlanEnd, Reach,
-    Refusal, Target, kind,
+    Envelope, Id, IncidentChange, Mode, Move, Outcome, Plan, PlanEnd, Target, kind,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -18,11 +18,10 @@ use tracing::Instrument;
 
 /// Of its consumer and of its snapshot.
 pub const NAME: &str = "remediation";
-const REMEDIATION: &str = "medevac/remediation";
-/// Before a full log is tried again.
-const AGAIN: Duration = Duration::from_secs(1);
 /// Records between two snapshots.
 const SNAPSHOT_EVERY: u64 = 10_000;
+/// Journals that are shown; more remediations do not run at once.
+const MOST_SHOWN: usize = 100_000;
 
 /// What the shell tells of its work, for metrics.
 pub trait Witness: Clone + Send + Sync + 'static {
@@ -40,7 +39,7 @@ pub struct Hands<V, K, W> {
 }
 
 /// Plans that have not ended, with their journals: the fold of plans and outcomes.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Open {
     plans: BTreeMap<Id, (Envelope<Plan>, Journal)>,
     /// Incidents whose alerts have all resolved while a plan was open.
@@ -78,15 +77,6 @@ impl Open {
             Stream::Events | Stream::Dead => {}
         }
     }
-}
-
-/// What happened to an incident that its plan has to know.
-#[derive(Clone)]
-enum Mail {
-    Cleared,
-    Fires,
-    Resolved(String),
-    Superseded(Id),
 }
 
 /// The incident concerned and the news, if the record has any.
@@ -134,8 +124,8 @@ where
     let streams = [Stream::Plans, Stream::Outcomes, Stream::Decisions];
     let log::Saved { seq, state: mut open } = log::snapshot::<Open>(&log, NAME).await?;
     let mut newest = log::replay(&log, seq, &streams, |record| open.fold(record)).await?;
-    let mut consumer =
-        log.consumer(NAME, &[Stream::Plans, Stream::Decisions], Policy::default()).await?;
+    sweep(&log, &open).await?;
+    let mut consumer = log.consumer(NAME, &streams, Policy::default()).await?;
     let mut desk = Desk {
         log,
         clock,
@@ -144,10 +134,10 @@ where
         tasks: JoinSet::new(),
         held: BTreeMap::new(),
         waiting: vec![],
-        cleared: BTreeSet::new(),
+        open,
     };
-    desk.resume(open);
-    let mut snapshot_at = newest;
+    desk.resume();
+    let mut snapshot_at = seq;
     loop {
         tokio::select! {
             biased;
@@ -165,13 +155,21 @@ where
                 }
             }
         }
-        if desk.held.is_empty() && desk.waiting.is_empty() && newest > snapshot_at + SNAPSHOT_EVERY
-        {
-            let open = Open { plans: BTreeMap::new(), cleared: desk.cleared.clone() };
-            log::save(&desk.log, NAME, newest, &open).await?;
+        if newest > snapshot_at + SNAPSHOT_EVERY {
+            log::save(&desk.log, NAME, newest, &desk.open).await?;
             snapshot_at = newest;
         }
     }
+}
+
+/// Takes away the shown journals of plans that have ended while nobody could.
+async fn sweep<L: Kv>(log: &L, open: &Open) -> Result<(), LogError> {
+    for entry in log.list(bucket::JOURNALS, None, MOST_SHOWN).await? {
+        if !open.plans.keys().any(|plan| plan.as_str() == entry.key) {
+            log.delete(bucket::JOURNALS, &entry.key, Condition::Always).await?;
+        }
+    }
+    Ok(())
 }
 
 /// A plan that is being carried out, as the room knows it.
@@ -192,8 +190,8 @@ struct Desk<L, C, V, K, W, T> {
     tasks: JoinSet<Result<Id, LogError>>,
     held: BTreeMap<Id, Held>,
     waiting: Vec<(Envelope<Plan>, Journal)>,
-    /// Incidents whose alerts have all resolved: a plan that comes later has to know it too.
-    cleared: BTreeSet<String>,
+    /// What the log says, for snapshots; and which incidents' alerts have resolved, for plans that come later.
+    open: Open,
 }
 
 impl<L, C, V, K, W, T> Desk<L, C, V, K, W, T>
@@ -206,9 +204,8 @@ where
     T: Witness,
 {
     /// Takes up what another life had left open, older epochs first.
-    fn resume(&mut self, open: Open) {
-        self.cleared = open.cleared;
-        let mut recovered: Vec<_> = open.plans.into_values().collect();
+    fn resume(&mut self) {
+        let mut recovered: Vec<_> = self.open.plans.values().cloned().collect();
         recovered.sort_by_key(|(envelope, _)| envelope.data.epoch);
         for (envelope, journal) in recovered {
             let plan = &envelope.data;
@@ -218,8 +215,8 @@ where
     }
 
     fn hear(&mut self, record: &Record) {
+        self.open.fold(record);
         if let Some((incident, mail)) = news(record) {
-            note(&mut self.cleared, &incident, &mail);
             for held in self.held.values().filter(|held| held.incident == incident) {
                 post(&held.mail, mail.clone());
             }
@@ -266,7 +263,7 @@ where
             traceparent = envelope.traceparent
         );
         let mut saga = Saga::new(plan, journal);
-        if self.cleared.contains(&saga.plan.incident) {
+        if self.open.cleared.contains(&saga.plan.incident) {
             saga.alerts_cleared();
         }
         let worker = Worker {
@@ -282,159 +279,5 @@ where
         };
         self.held.insert(worker.saga.plan.id.clone(), held);
         self.tasks.spawn(worker.run().instrument(span));
-    }
-}
-
-/// A worker that has just ended needs no mail.
-fn post(to: &mpsc::UnboundedSender<Mail>, mail: Mail) {
-    if to.send(mail).is_err() {
-        tracing::debug!("the remediation has ended already");
-    }
-}
-
-/// One plan being carried out.
-struct Worker<L, C, V, K, W, T> {
-    log: L,
-    clock: C,
-    hands: Hands<V, K, W>,
-    witness: T,
-    envelope: Envelope<Plan>,
-    saga: Saga,
-    inbox: mpsc::UnboundedReceiver<Mail>,
-    calls: JoinSet<(Call, Answer)>,
-    called: bool,
-}
-
-impl<L, C, V, K, W, T> Worker<L, C, V, K, W, T>
-where
-    L: Log + Kv,
-    C: Clock,
-    V: ClusterView,
-    K: ClusterControl,
-    W: Web,
-    T: Witness,
-{
-    async fn run(mut self) -> Result<Id, LogError> {
-        loop {
-            let now = self.clock.now();
-            let version = self.hands.view.version();
-            let look = self.look();
-            let entries = self.saga.advance(&look, now);
-            if !entries.is_empty() {
-                if self.record(&entries, &look).await? {
-                    return Ok(self.saga.plan.id.clone());
-                }
-                continue;
-            }
-            for call in self.saga.calls(&look, now) {
-                self.send(call);
-            }
-            for remark in self.saga.remarks(now) {
-                tracing::warn!(remark, "a pod does not end");
-            }
-            let wake = self.saga.wake_at(now);
-            tokio::select! {
-                biased;
-                Some(mail) = self.inbox.recv() => match mail {
-                    Mail::Cleared => self.saga.alerts_cleared(),
-                    Mail::Fires => self.saga.alerts_fire(),
-                    Mail::Resolved(by) => self.saga.resolved(&by),
-                    Mail::Superseded(by) => self.saga.superseded(by),
-                },
-                Some(done) = self.calls.join_next() => {
-                    let (call, answer) = done.map_err(|error| LogError::Unavailable(error.to_string()))?;
-                    tracing::debug!(step = call.step, ?answer, "answered");
-                    self.saga.answer(&call, answer, self.clock.now());
-                }
-                () = self.hands.view.changed(version) => {}
-                () = self.clock.until(wake) => {}
-            }
-        }
-    }
-
-    /// The node and the workload that the plan is about, as the caches have them.
-    fn look(&self) -> Look {
-        let plan = &self.saga.plan;
-        let mut node = None;
-        let mut workload = None;
-        for step in &plan.steps {
-            match &step.reach {
-                Reach::Node { name } => node = Some(Target::Node(name.clone())),
-                Reach::Workload { kind, namespace, name } => {
-                    let (namespace, name) = (namespace.clone(), name.clone());
-                    workload = Some(Target::Workload { kind: kind.word().into(), namespace, name });
-                }
-                Reach::World => {}
-            }
-        }
-        let mut look =
-            self.hands.view.look(node.as_ref().or(workload.as_ref()).unwrap_or(&plan.target));
-        if let (Some(_), Some(workload)) = (&node, &workload) {
-            look.workload = self.hands.view.look(workload).workload;
-        }
-        look.stale |= !self.hands.view.ready();
-        look
-    }
-
-    /// Makes `entries` durable, then takes them in. True: the plan has ended.
-    async fn record(&mut self, entries: &[Entry], look: &Look) -> Result<bool, LogError> {
-        let now = self.clock.now();
-        let plan = &self.saga.plan;
-        let line = |(at, entry): (u64, &Entry)| {
-            let number = (self.saga.journal.lines + at).to_string();
-            let id = Id::of(&["journal", plan.id.as_str(), &number]);
-            let outcome = Outcome::of(plan, entry.clone());
-            let envelope = self.envelope.follow(kind::OUTCOME, id, REMEDIATION, now, outcome);
-            log::Entry::of(Stream::Outcomes, &envelope)
-        };
-        let lines: Vec<log::Entry> = (0..).zip(entries).map(line).collect();
-        let pause = || self.clock.after(AGAIN);
-        log::insist(&self.log, lines, "nothing is done", pause).await?;
-        for entry in entries {
-            tell(entry);
-            if let Err(error) = self.saga.recorded(entry, look, now) {
-                tracing::error!(%error, "the journal does not allow its own line");
-                return Err(LogError::Unavailable(error.to_string()));
-            }
-        }
-        let Some(how) = &self.saga.journal.ended else { return Ok(false) };
-        let slack = self.saga.plan.deadline.map(|at| at.duration_since(now).as_secs_f64());
-        self.witness.ended(&self.saga.plan, how, slack);
-        Ok(true)
-    }
-
-    fn send(&mut self, call: Call) {
-        if !std::mem::replace(&mut self.called, true) {
-            let waited = self.clock.now().duration_since(self.saga.plan.caused_at);
-            self.witness.first_call(&self.saga.plan, waited.try_into().unwrap_or_default());
-        }
-        let (control, web) = (self.hands.control.clone(), self.hands.web.clone());
-        let view = self.hands.view.clone();
-        self.calls.spawn(async move {
-            let answer = match (&call.work, control) {
-                (Work::Cluster(work), Some(control)) => control.call(work.clone()).await,
-                (Work::Web(work), Some(_)) => web.call(work.clone()).await,
-                (Work::Confirm(node), _) => view.confirm_empty(node).await,
-                // Observe mode has no hands; a plan that got here was made before it was switched on.
-                (_, None) => {
-                    Answer::Refused(Refusal::Invalid("the daemon runs in observe mode".into()))
-                }
-            };
-            (call, answer)
-        });
-    }
-}
-
-/// One line per transition, for whoever reads the log at night.
-fn tell(entry: &Entry) {
-    match entry {
-        Entry::Failed { step, why } | Entry::UndoFailed { step, why } => {
-            tracing::warn!(step, why, "failed")
-        }
-        Entry::Succeeded { step, note, .. } => tracing::info!(step, note, "done"),
-        Entry::Started { step, .. } => tracing::info!(step, "started"),
-        Entry::Skipped { step, why } => tracing::info!(step, why, "skipped"),
-        Entry::Ended { how } => tracing::info!(how = how.word(), "ended"),
-        other => tracing::info!(entry = ?other, "recorded"),
     }
 }

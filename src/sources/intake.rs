@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use crate::cluster::ClusterView;
 use crate::config::Format;
 use crate::log::{DeadLetter, Entry, Log, LogError, Stream};
-use crate::model::{Envelope, Event, Target};
+use crate::model::{Envelope, Event, Id, Target};
 use serde_json::{Map, Value};
 
 /// Of a dead letter, so much is kept, where the log takes it.
@@ -25,6 +25,15 @@ pub struct Tally {
 pub enum Received {
     #[error(transparent)]
     Bad(#[from] BadBody),
+    #[error("not accepted")]
+    NotAccepted(#[from] LogError),
+}
+
+/// Why a dead letter stays one.
+#[derive(Debug, thiserror::Error)]
+pub enum Requeued {
+    #[error("{0}")]
+    StillBad(String),
     #[error("not accepted")]
     NotAccepted(#[from] LogError),
 }
@@ -113,6 +122,40 @@ impl<L: Log, C: Clock, V: ClusterView> Intake<L, C, V> {
             |why: BadBody| (vec![], vec![(String::from_utf8_lossy(body).into_owned(), why.0)]);
         let (events, bad) = read.unwrap_or_else(bad);
         self.accept(source, events, bad).await
+    }
+
+    /// Takes what was set aside once more, as if it came now.
+    ///
+    /// # Errors
+    /// [`Requeued::StillBad`]: it still cannot be used, and stays where it is.
+    pub async fn requeue(&self, letter: &DeadLetter) -> Result<Tally, Requeued> {
+        self.ready()?;
+        let still = |why: String| Requeued::StillBad(why);
+        let now = self.clock.now();
+        // A record that a consumer gave up: under a new name, or it would be known already.
+        if let Ok(mut event) = serde_json::from_str::<Envelope<Event>>(&letter.body) {
+            event.id = Id::of(&["requeue", event.id.as_str(), &now.to_string()]);
+            return Ok(self.accept(&letter.source, vec![event], vec![]).await?);
+        }
+        if letter.source.starts_with("consumer/") {
+            return Err(still("only events can be taken again; this is what came of one".into()));
+        }
+        let (events, mut bad) = if letter.source == "alertmanager" {
+            let body = format!("{{\"version\":\"4\",\"alerts\":[{}]}}", letter.body);
+            let group = alertmanager::read(body.as_bytes(), now).map_err(|bad| still(bad.0))?;
+            let event = |alert| {
+                let target = enrich::target(&alert, &self.view);
+                alertmanager::envelope(alert, target, self.cluster.as_deref(), now)
+            };
+            (group.alerts.into_iter().map(event).collect(), group.bad)
+        } else {
+            cloudevents::read("", Map::new(), letter.body.as_bytes(), now)
+                .map_err(|bad| still(bad.0))?
+        };
+        match bad.pop() {
+            Some((_, why)) => Err(still(why)),
+            None => Ok(self.accept(&letter.source, events, vec![]).await?),
+        }
     }
 
     /// Makes events durable that need no translation: requests of people, news of the daemon itself.

@@ -45,7 +45,7 @@ impl Log for Null {
         4 << 20
     }
 
-    async fn fence(&self, _: &str) -> Result<Self, LogError> {
+    async fn fence(&self, _: &str, _: u64) -> Result<Self, LogError> {
         Ok(self.clone())
     }
 

@@ -165,13 +165,14 @@ async fn a_life_counts_as_a_delivery<L: Log>(log: &L) {
     }
     let seq = log.append(vec![entry(Stream::Outcomes, "kills")]).await.unwrap()[0].seq;
     assert_eq!(first.next(1).await.unwrap()[0].record.seq, seq);
-    drop(first);
+    // As kill -9 does it: nobody tidies up.
+    std::mem::forget(first);
     // Its place is written with the next commit.
     log.append(vec![entry(Stream::Events, "commit 1")]).await.unwrap();
     let mut second = log.consumer("c4", &[Stream::Outcomes], policy).await.unwrap();
     let again = second.next(1).await.unwrap();
     assert_eq!((again[0].record.seq, again[0].deliveries), (seq, 2), "at once, and counted");
-    drop(second);
+    std::mem::forget(second);
     log.append(vec![entry(Stream::Events, "commit 2")]).await.unwrap();
     let fine = log.append(vec![entry(Stream::Outcomes, "harmless")]).await.unwrap()[0].seq;
     let mut third = log.consumer("c4", &[Stream::Outcomes], policy).await.unwrap();
@@ -184,9 +185,9 @@ async fn a_life_counts_as_a_delivery<L: Log>(log: &L) {
 
 /// Every log may be fenced; where several may write, the one before is refused from then on.
 async fn who_is_fenced_off_writes_no_more<L: Log>(log: &L) {
-    let first = log.fence("first").await.unwrap();
+    let first = log.fence("first", 1).await.unwrap();
     first.append(vec![entry(Stream::Decisions, "by the first")]).await.unwrap();
-    let second = log.fence("second").await.unwrap();
+    let second = log.fence("second", 2).await.unwrap();
     let both = vec![entry(Stream::Decisions, "d"), entry(Stream::Outcomes, "o")];
     second.append(both).await.unwrap();
     let late = first.append(vec![entry(Stream::Decisions, "too late")]).await;
@@ -197,6 +198,9 @@ async fn who_is_fenced_off_writes_no_more<L: Log>(log: &L) {
         Err(error) => panic!("{error}"),
     }
     first.append(vec![entry(Stream::Events, "events are everybody's")]).await.unwrap();
+    let back = first.fence("first", 1).await;
+    let alone = std::any::type_name::<L>().contains("mbedded");
+    assert!(alone || matches!(back, Err(LogError::Fenced)), "an older term does not come back");
 }
 
 async fn keys<L: Kv>(kv: &L) {

@@ -12,6 +12,8 @@ mod contract;
 mod embedded;
 mod http;
 mod malformed;
+mod moving;
 mod nats;
+mod operate;
 mod pagers;
 mod reload;

@@ -150,12 +150,7 @@ impl Stage {
             })
             .await;
         }
-        let after = self.end().await;
-        until("decisions are made again", || async {
-            let decided = self.log.read(after, &[Stream::Decisions], 1).await.ok()?;
-            (!decided.is_empty()).then_some(())
-        })
-        .await;
+        self.decided_upto(self.end().await).await;
     }
 
     /// The last position of the log.

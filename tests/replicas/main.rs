@@ -1,7 +1,8 @@
 //! Three replicas on three NATS servers under a steady load, while everything is killed, paused, cut and filled.
 //!
 //! At the end: no accepted event is lost, no effect happened under two keys, no guard was exceeded; how long
-//! take-overs took is printed. `MEDEVAC_ROUNDS` and `MEDEVAC_SEED` repeat a run.
+//! take-overs took is printed. `MEDEVAC_ROUNDS` and `MEDEVAC_SEED` repeat a run,
+//! `MEDEVAC_FAULT=paused` keeps to one kind of fault.
 
 #![expect(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 #![expect(clippy::disallowed_methods, reason = "it measures and waits for real processes")]
@@ -44,10 +45,13 @@ async fn main() {
     let mut stage = Stage::build(&double, AT_ONCE).await;
     let load = Load::start(stage.urls());
     let mut dice = fastdice(seed);
+    let only = std::env::var("MEDEVAC_FAULT").unwrap_or_default();
+    let pool: Vec<Fault> =
+        Fault::ALL.into_iter().filter(|fault| fault.word().contains(&only)).collect();
     let mut takeovers: BTreeMap<&str, Vec<Duration>> = BTreeMap::new();
     let began = Instant::now();
     for round in 1..=rounds {
-        let fault = Fault::ALL[usize::try_from(dice()).unwrap() % Fault::ALL.len()];
+        let fault = pool[usize::try_from(dice()).unwrap() % pool.len()];
         let at = Instant::now();
         let took = stage.suffer(fault, &mut dice).await;
         println!(

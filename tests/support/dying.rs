@@ -95,8 +95,8 @@ impl Log for Dying {
         self.log.max_record()
     }
 
-    async fn fence(&self, holder: &str) -> Result<Self, LogError> {
-        Ok(Dying { log: self.log.fence(holder).await?, ..self.clone() })
+    async fn fence(&self, holder: &str, term: u64) -> Result<Self, LogError> {
+        Ok(Dying { log: self.log.fence(holder, term).await?, ..self.clone() })
     }
 
     async fn trim(&self, covered: Seq) -> Result<(), LogError> {

@@ -1,14 +1,12 @@
-//! A durable pull consumer with explicit acknowledgement.
+//! A pull consumer with explicit acknowledgement, whose place outlives it (`places`).
 //!
-//! Every life makes a new one that starts at the floor of the one before, because what a dead replica had in
-//! hand would otherwise only come again after the acknowledgement wait. How often it was in hand is carried on,
-//! so that a record that kills whoever takes it is known.
+//! A life that ends with records in hand counts as a delivery of each. After one that acknowledged nothing the
+//! next goes one by one, and notes what it takes before it does: the record that kills is found, and only it.
 
 use super::Nats;
-use super::places::{self, Past};
-use super::publish::{Trouble, again, patiently, pause};
+use super::places::{self, Note, Past};
+use super::publish::{again, pause};
 use super::reader;
-use super::streams::LOG;
 use crate::log::{Consumer, DeadLetter, Delivered, Log, LogError, Policy, Seq, Stream};
 use async_nats::jetstream::{
     self, AckKind,
@@ -34,9 +32,15 @@ pub struct NatsConsumer {
     consumer: PullConsumer,
     messages: Option<pull::Stream>,
     past: Past,
+    /// Deliveries so far: the server counts them without a gap.
+    delivered: u64,
+    /// What earlier lives had in hand, and how often.
+    before: (Seq, u32),
+    /// One record at a time, until one is acknowledged.
+    careful: bool,
+    streams: Vec<Stream>,
     ready: VecDeque<Delivered>,
     pending: BTreeMap<Seq, (Acker, u32)>,
-    floor: Seq,
 }
 
 impl NatsConsumer {
@@ -46,7 +50,7 @@ impl NatsConsumer {
         streams: &[Stream],
         policy: Policy,
     ) -> Result<NatsConsumer, LogError> {
-        let (consumer, past) = places::begin(log, name, streams, policy).await?;
+        let (consumer, past, careful) = places::begin(log, name, streams, policy).await?;
         Ok(NatsConsumer {
             log: log.clone(),
             name: name.into(),
@@ -54,9 +58,12 @@ impl NatsConsumer {
             consumer,
             messages: None,
             past,
+            delivered: 0,
+            before: (past.handed_out, past.tries),
+            careful,
+            streams: streams.to_vec(),
             ready: VecDeque::new(),
             pending: BTreeMap::new(),
-            floor: past.floor,
         })
     }
 
@@ -74,12 +81,19 @@ impl NatsConsumer {
         loop {
             match next {
                 Some(Ok(message)) => {
-                    take(message, self.past, &mut self.ready, &mut self.pending, &self.log)
+                    if !self.take(message) {
+                        tracing::info!(
+                            name = self.name,
+                            "a message was lost on its way; it is asked for again"
+                        );
+                        self.messages = None;
+                        return self.begin_again().await;
+                    }
                 }
                 Some(Err(error)) if self.ready.is_empty() => {
                     tracing::debug!(%error, name = self.name, "the reader is made anew");
                     self.messages = None;
-                    return self.still_there().await;
+                    return self.begin_again().await;
                 }
                 Some(Err(_)) | None => {
                     self.messages = None;
@@ -94,20 +108,52 @@ impl NatsConsumer {
         }
     }
 
-    /// A server that is in an election is waited for; a consumer that another life has removed is the end.
-    async fn still_there(&mut self) -> Result<(), LogError> {
-        pause(Duration::from_millis(50)).await;
-        let (link, name) = (&self.log.inner.link, self.consumer.cached_info().name.as_str());
-        let info = patiently(|| async move {
-            match link.stream(LOG).await?.consumer_info(name).await {
-                Ok(_) => Ok(()),
-                Err(error) if error.to_string().contains("not found") => {
-                    Err(Trouble::No("another replica reads now".into()))
-                }
-                Err(error) => Err(again(&error)),
+    /// Takes a message in. False: one before it has not arrived. It would come after others that follow it in the
+    /// log, and whoever folds in order would take it for old.
+    fn take(&mut self, message: jetstream::Message) -> bool {
+        let Ok(info) = message.info() else { return false };
+        let (seq, nth) = (info.stream_sequence, info.consumer_sequence);
+        if nth != self.delivered + 1 {
+            return false;
+        }
+        self.delivered = nth;
+        let (taken, times) = (info.published.unix_timestamp_nanos(), u32::try_from(info.delivered));
+        let before = if seq <= self.before.0 { self.before.1 } else { 0 };
+        let deliveries = times.unwrap_or(u32::MAX).saturating_add(before);
+        let (message, acker) = message.split();
+        self.log.saw(seq);
+        let (headers, body) = (message.headers.unwrap_or_default(), message.payload.to_vec());
+        match reader::record(seq, taken, &message.subject, &headers, body) {
+            Some(record) => {
+                self.pending.insert(seq, (acker, deliveries));
+                self.ready.push_back(Delivered { record, deliveries });
             }
-        });
-        info.await.map_err(Trouble::told)
+            None => {
+                tracing::warn!(seq, subject = %message.subject, "not a record of ours; passed over")
+            }
+        }
+        true
+    }
+
+    /// The server that had the consumer is gone, or another replica reads now: it goes on from the floor. What is
+    /// in hand comes again then, and is known by its position.
+    async fn begin_again(&mut self) -> Result<(), LogError> {
+        pause(Duration::from_millis(50)).await;
+        self.past = self.past.released();
+        self.note();
+        let (consumer, past, careful) =
+            places::begin(&self.log, &self.name, &self.streams, self.policy).await?;
+        (self.consumer, self.past, self.careful) = (consumer, past, careful);
+        self.delivered = 0;
+        self.ready.clear();
+        self.pending.clear();
+        Ok(())
+    }
+
+    /// Notes the place; it is written soon.
+    fn note(&self) {
+        // Without the writer the log itself is gone.
+        drop(self.log.inner.places.send(Note::Write(self.name.clone(), self.past)));
     }
 
     /// Sets aside what was delivered too often. Until that is durable it stays in hand.
@@ -139,43 +185,55 @@ impl NatsConsumer {
         acker.ack_with(word).await.map_err(|error| LogError::Unavailable(error.to_string()))?;
         if !still {
             self.pending.remove(&seq);
-            let first = self.pending.keys().next().map_or(seq, |first| first - 1);
-            self.floor = self.floor.max(first.min(seq));
+            self.acknowledged(seq);
         }
         Ok(())
     }
 }
 
-fn take(
-    message: jetstream::Message,
-    past: Past,
-    ready: &mut VecDeque<Delivered>,
-    pending: &mut BTreeMap<Seq, (Acker, u32)>,
-    log: &Nats,
-) {
-    let Ok(info) = message.info() else { return };
-    let seq = info.stream_sequence;
-    let (taken, times) = (info.published.unix_timestamp_nanos(), u32::try_from(info.delivered));
-    let before = if seq <= past.handed_out { past.tries } else { 0 };
-    let deliveries = times.unwrap_or(u32::MAX).saturating_add(before);
-    let (message, acker) = message.split();
-    log.saw(seq);
-    let headers = message.headers.unwrap_or_default();
-    let record = reader::record(seq, taken, &message.subject, &headers, message.payload.to_vec());
-    let Some(record) = record else {
-        tracing::warn!(seq, subject = %message.subject, "not a record of ours; passed over");
-        return;
-    };
-    pending.insert(seq, (acker, deliveries));
-    ready.push_back(Delivered { record, deliveries });
+impl NatsConsumer {
+    /// Moves the floor up to the first record that is still in hand.
+    fn acknowledged(&mut self, seq: Seq) {
+        let first =
+            self.pending.keys().next().map_or(seq, |first| (first - 1).max(self.past.floor));
+        let floor = if self.pending.is_empty() { self.past.floor.max(seq) } else { first };
+        if floor > self.past.floor {
+            let past = floor >= self.past.handed_out;
+            let tries = if past { 0 } else { self.past.tries };
+            self.past = Past { floor, tries, fresh: false, ..self.past };
+            self.careful = false;
+            self.note();
+        }
+    }
+}
+
+/// A life that ends in order gives back what it had in hand; one that dies of a record does not.
+impl Drop for NatsConsumer {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.past = self.past.released();
+            self.note();
+        }
+    }
 }
 
 impl Consumer for NatsConsumer {
     async fn next(&mut self, max: usize) -> Result<Vec<Delivered>, LogError> {
         loop {
             self.bury().await?;
-            if !self.ready.is_empty() {
-                let upto = max.min(self.ready.len());
+            if let Some(first) = self.ready.front() {
+                let first = first.record.seq;
+                let upto = if self.careful { 1 } else { max.min(self.ready.len()) };
+                let last = self.ready.get(upto - 1).map_or(first, |last| last.record.seq);
+                if last > self.past.handed_out {
+                    self.past.handed_out = last;
+                    self.past.in_hand = self.pending.len() - self.ready.len() + upto;
+                    if self.careful {
+                        places::write(&self.log, &self.name, &self.past).await?;
+                    } else {
+                        self.note();
+                    }
+                }
                 return Ok(self.ready.drain(..upto).collect());
             }
             self.gather().await?;
@@ -200,6 +258,6 @@ impl Consumer for NatsConsumer {
     }
 
     fn floor(&self) -> Seq {
-        self.floor
+        self.past.floor
     }
 }

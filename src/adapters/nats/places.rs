@@ -1,102 +1,93 @@
-//! Where durable consumers stand, over all their lives.
+//! Where consumers stand, kept in keys: floors outlive the server that a consumer happened to be on.
+//!
+//! The consumers themselves have one copy, in memory: an acknowledgement is not worth a round among three
+//! servers, and what is delivered twice is known by its position.
 
-use super::Nats;
-use super::publish::{Trouble, again, patiently};
-use super::streams::{LOG, all_of};
-use crate::log::{LogError, Place, Policy, Seq, Stream};
-use async_nats::jetstream::{
-    self,
-    consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
-};
-use futures_util::TryStreamExt;
-use std::collections::BTreeMap;
+use super::publish::pause;
+use super::reader;
+use super::streams::{FENCE, LOG, all_of};
+use super::{Inner, Nats};
+use crate::log::{Condition, Kv, LogError, Place, Policy, Seq, Stream, bucket::PLACES};
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, sync::Weak, time::Duration};
+use tokio::sync::{mpsc, oneshot};
 
 /// Records that may be in hand.
 const PENDING: i64 = 4096;
+/// The server forgets a consumer that nobody asks.
+const IDLE: Duration = Duration::from_secs(60);
+/// Places are written so far apart: what lies between comes again after a crash.
+const APART: Duration = Duration::from_millis(100);
+/// Consumers that a log has.
+const MOST: usize = 1000;
 
-/// What earlier lives left behind.
-#[derive(Debug, Clone, Copy, Default)]
+/// What the last life left behind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Past {
+    /// Counts the lives: an older one that wakes up has nothing to say any more.
+    pub(super) life: u64,
+    /// Everything up to here is acknowledged.
     pub(super) floor: Seq,
     pub(super) handed_out: Seq,
-    /// How often everything after the floor and up to `handed_out` was handed out.
+    /// Records after the floor and up to `handed_out` that were in hand.
+    pub(super) in_hand: usize,
+    /// How often they were in hand when a life ended without a word.
     pub(super) tries: u32,
+    /// Nothing was acknowledged since the life began.
+    pub(super) fresh: bool,
 }
 
-/// Begins a new life of the consumer, where the last one stopped.
+impl Past {
+    /// The life after this one. Where several records may be the one that kills, counting begins anew.
+    fn next(self) -> Past {
+        let died = self.handed_out > self.floor;
+        let (life, narrow) = (self.life + 1, self.careful() && self.in_hand > 1);
+        let tries = if died && !narrow { self.tries.saturating_add(1) } else { 0 };
+        let handed_out = if narrow { self.floor } else { self.handed_out };
+        Past { life, handed_out, tries, fresh: true, ..self }
+    }
+
+    /// Whether the next life goes one by one: this one died and had done nothing.
+    fn careful(self) -> bool {
+        self.fresh && self.handed_out > self.floor
+    }
+
+    /// Nothing is in hand any more: the life ends in order.
+    pub(super) fn released(self) -> Past {
+        Past { handed_out: self.floor, in_hand: 0, tries: 0, ..self }
+    }
+}
+
+pub(super) enum Note {
+    Write(String, Past),
+    Flush(oneshot::Sender<()>),
+}
+
+/// Begins a new life of the consumer where the last one stopped: the past, and whether to go one by one.
 pub(super) async fn begin(
     log: &Nats,
     name: &str,
     streams: &[Stream],
     policy: Policy,
-) -> Result<(PullConsumer, Past), LogError> {
-    let lives = lives(log, name).await?;
-    let past = lives.last().map(|(_, info)| past(info)).unwrap_or_default();
-    let number = lives.last().map_or(0, |(number, _)| *number) + 1;
-    let config = config(name, number, streams, policy, past);
-    let jetstream = &log.inner.link.jetstream;
-    let consumer = log.inner.link.consumer(&config).await?;
-    for (old, _) in lives {
-        // One that stays is found and removed by the next life.
-        if let Err(error) = jetstream.delete_consumer_from_stream(&life(name, old), LOG).await {
-            tracing::debug!(%error, name, "the consumer of an earlier life stays for now");
-        }
+) -> Result<(PullConsumer, Past, bool), LogError> {
+    let (told, flushed) = oneshot::channel();
+    // What another reader in this process has noted is written first.
+    if log.inner.places.send(Note::Flush(told)).is_ok() {
+        drop(flushed.await);
     }
-    Ok((consumer, past))
-}
-
-fn life(name: &str, number: u64) -> String {
-    format!("{name}-{number}")
-}
-
-/// The consumers that lives before this one have left, oldest first.
-async fn lives(log: &Nats, name: &str) -> Result<Vec<(u64, jetstream::consumer::Info)>, LogError> {
-    let link = &log.inner.link;
-    let found = patiently(|| async move {
-        let stream = link.stream(LOG).await?;
-        let mut names = stream.consumer_names();
-        let mut found = vec![];
-        while let Some(one) = names.try_next().await.map_err(|error| again(&error))? {
-            let number =
-                one.strip_prefix(name).and_then(|rest| rest.strip_prefix('-')?.parse().ok());
-            let Some(number) = number else { continue };
-            match stream.consumer_info(&one).await {
-                Ok(info) => found.push((number, info)),
-                // It went between the list and the question.
-                Err(error) if error.to_string().contains("not found") => {}
-                Err(error) => return Err(again(&error)),
-            }
+    still_ours(log).await?;
+    let (past, careful) = loop {
+        let (last, condition) = stored(log, name).await?;
+        let past = last.next();
+        match store(log, name, &past, condition).await {
+            // Another life begins at the same moment: the fence tells which of them may go on.
+            Err(LogError::Conflict) => {}
+            Err(error) => return Err(error),
+            Ok(()) => break (past, last.careful()),
         }
-        Ok(found)
-    });
-    let mut found: Vec<(u64, _)> = found.await.map_err(Trouble::told)?;
-    found.sort_by_key(|(number, _)| *number);
-    Ok(found)
-}
-
-fn past(info: &jetstream::consumer::Info) -> Past {
-    let number =
-        |key: &str| info.config.metadata.get(key).and_then(|text| text.parse::<u64>().ok());
-    let start = match info.config.deliver_policy {
-        DeliverPolicy::ByStartSequence { start_sequence } => start_sequence.saturating_sub(1),
-        _ => 0,
     };
-    let floor = info.ack_floor.stream_sequence.max(start);
-    let before = number("medevac-handed-out").unwrap_or_default();
-    let tries = number("medevac-tries").filter(|_| before > floor).unwrap_or_default();
-    let handed_out = info.delivered.stream_sequence;
-    let died = handed_out > floor;
-    Past {
-        floor,
-        handed_out: handed_out.max(before),
-        tries: u32::try_from(tries).unwrap_or(u32::MAX).saturating_add(u32::from(died)),
-    }
-}
-
-fn config(name: &str, number: u64, streams: &[Stream], policy: Policy, past: Past) -> pull::Config {
-    let note = |key: &str, value: String| (key.to_owned(), value);
-    pull::Config {
-        durable_name: Some(life(name, number)),
+    let config = pull::Config {
         description: Some(format!("medevac: {name}")),
         deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: past.floor + 1 },
         ack_policy: AckPolicy::Explicit,
@@ -105,46 +96,115 @@ fn config(name: &str, number: u64, streams: &[Stream], policy: Policy, past: Pas
         max_deliver: -1,
         filter_subjects: streams.iter().map(|stream| all_of(*stream)).collect(),
         max_ack_pending: PENDING,
-        metadata: [
-            note("medevac-handed-out", past.handed_out.to_string()),
-            note("medevac-tries", past.tries.to_string()),
-        ]
-        .into(),
+        inactive_threshold: IDLE,
+        memory_storage: true,
+        num_replicas: 1,
         ..pull::Config::default()
+    };
+    Ok((log.inner.link.consumer(&config).await?, past, careful))
+}
+
+/// A replica that was fenced off while it slept begins no new life: it would end that of the one that reads now.
+async fn still_ours(log: &Nats) -> Result<(), LogError> {
+    let Some(own) = log.fence else { return Ok(()) };
+    let last = reader::last(&log.inner.link, LOG, FENCE).await?;
+    match last.is_some_and(|message| message.sequence > own) {
+        true => Err(LogError::Fenced),
+        false => Ok(()),
     }
 }
 
-/// Where the durable consumers stand.
-pub(super) async fn all(log: &Nats) -> Result<Vec<Place>, LogError> {
-    let link = &log.inner.link;
-    let found = patiently(|| async move {
-        let stream = link.stream(LOG).await?;
-        let mut consumers = stream.consumers();
-        let mut newest: BTreeMap<String, (u64, Seq)> = BTreeMap::new();
-        while let Some(info) = consumers.try_next().await.map_err(|error| again(&error))? {
-            let Some((name, number)) = info.name.rsplit_once('-') else { continue };
-            let Ok(number) = number.parse::<u64>() else { continue };
-            if info.config.durable_name.is_none()
-                || !info.config.metadata.contains_key("medevac-tries")
-            {
-                continue;
+async fn stored(log: &Nats, name: &str) -> Result<(Past, Condition), LogError> {
+    let Some(entry) = Kv::get(log, PLACES, name).await? else {
+        return Ok((Past::default(), Condition::Absent));
+    };
+    let past = serde_json::from_slice(&entry.value).unwrap_or_default();
+    Ok((past, Condition::Is(entry.revision)))
+}
+
+async fn store(log: &Nats, name: &str, past: &Past, condition: Condition) -> Result<(), LogError> {
+    let value = serde_json::to_vec(past).unwrap_or_default();
+    log.put(PLACES, name, value, condition, None).await.map(|_| ())
+}
+
+/// Writes the place, unless a later life has begun.
+pub(super) async fn write(log: &Nats, name: &str, past: &Past) -> Result<(), LogError> {
+    let (last, condition) = stored(log, name).await?;
+    if last.life > past.life {
+        return Err(LogError::Fenced);
+    }
+    store(log, name, past, condition).await
+}
+
+/// Writes the newest of what is noted, now and then.
+pub(super) async fn run(log: Weak<Inner>, mut notes: mpsc::UnboundedReceiver<Note>) {
+    let mut newest: BTreeMap<String, Past> = BTreeMap::new();
+    loop {
+        let mut waiting = vec![];
+        let Some(first) = notes.recv().await else { return };
+        let mut next = Some(first);
+        while let Some(note) = next {
+            match note {
+                Note::Write(name, past) => drop(newest.insert(name, past)),
+                Note::Flush(told) => waiting.push(told),
             }
-            let place = newest.entry(name.to_owned()).or_default();
-            if number >= place.0 {
-                *place = (number, past(&info).floor);
+            next = notes.try_recv().ok();
+        }
+        let Some(inner) = log.upgrade() else { return };
+        let log = Nats { inner, fence: None };
+        for (name, past) in std::mem::take(&mut newest) {
+            if let Err(error) = write(&log, &name, &past).await {
+                tracing::debug!(%error, name, "its place was not saved; records will come again");
             }
         }
-        Ok(newest)
-    });
-    let newest = found.await.map_err(Trouble::told)?;
-    Ok(newest.into_iter().map(|(consumer, (_, floor))| Place { consumer, floor }).collect())
+        drop(log);
+        match waiting.is_empty() {
+            true => pause(APART).await,
+            // Who waits may have gone.
+            false => {
+                for told in waiting {
+                    if told.send(()).is_err() {
+                        tracing::trace!("nobody waits for it any more");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Where the consumers stand.
+pub(super) async fn all(log: &Nats) -> Result<Vec<Place>, LogError> {
+    log.saw(log.state().await?.last_sequence);
+    let entries = log.list(PLACES, None, MOST).await?;
+    let place = |entry: &crate::log::KvEntry| {
+        let past: Past = serde_json::from_slice(&entry.value).ok()?;
+        Some(Place { consumer: entry.key.clone(), floor: past.floor })
+    };
+    Ok(entries.iter().rev().filter_map(place).collect())
 }
 
 /// Puts a consumer that nobody reads at `place`.
 pub(super) async fn put(log: &Nats, place: &Place) -> Result<(), LogError> {
-    let lives = lives(log, &place.consumer).await?;
-    let number = lives.last().map_or(0, |(number, _)| *number) + 1;
-    let past = Past { floor: place.floor, ..Past::default() };
-    let config = config(&place.consumer, number, &[Stream::Events], Policy::default(), past);
-    log.inner.link.consumer(&config).await.map(|_| ())
+    let (last, condition) = stored(log, &place.consumer).await?;
+    let floor = place.floor;
+    let past = Past { life: last.life + 1, floor, handed_out: floor, ..Past::default() };
+    store(log, &place.consumer, &past, condition).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_that_kills_is_found_and_only_it() {
+        let many =
+            Past { floor: 10, handed_out: 200, in_hand: 190, fresh: false, ..Past::default() };
+        let second = many.next();
+        assert_eq!((second.tries, many.careful()), (1, false), "it had done something before");
+        let third = second.next();
+        assert!(second.careful() && third.tries == 0 && third.handed_out == 10, "one by one now");
+        let one = Past { handed_out: 11, in_hand: 1, ..third };
+        assert_eq!((one.next().tries, one.next().next().tries), (1, 2));
+        assert_eq!(one.released().next().tries, 0, "an orderly end says nothing against a record");
+    }
 }

@@ -28,6 +28,8 @@ struct Reader {
     filters: Vec<String>,
     /// What it gives next comes after this.
     after: Seq,
+    /// Deliveries so far: the server counts them without a gap.
+    delivered: u64,
     consumer: PullConsumer,
 }
 
@@ -58,7 +60,7 @@ impl Readers {
                 Some(reader) => reader,
                 None => open(link, from, filters).await?,
             };
-            let Ok(page) = fetch(&one, limit - all.len()).await else {
+            let Ok(page) = fetch(&mut one, limit - all.len()).await else {
                 continue;
             };
             let short = page.len() < limit - all.len();
@@ -168,17 +170,21 @@ async fn open(link: &Link, after: Seq, filters: &[String]) -> Result<Reader, Log
         ..pull::Config::default()
     };
     let consumer = link.consumer(&config).await?;
-    Ok(Reader { filters: filters.to_vec(), after, consumer })
+    Ok(Reader { filters: filters.to_vec(), after, delivered: 0, consumer })
 }
 
 /// What the reader has at once, and no more.
-async fn fetch(reader: &Reader, limit: usize) -> Result<Vec<Record>, Trouble> {
+async fn fetch(reader: &mut Reader, limit: usize) -> Result<Vec<Record>, Trouble> {
     let batch = reader.consumer.fetch().max_messages(limit).expires(PATIENCE / 2).messages();
     let mut batch = batch.await.map_err(|error| again(&error))?;
     let mut all = vec![];
     while let Some(message) = batch.next().await {
         let message = message.map_err(|error| again(&error))?;
         let info = message.info().map_err(|error| Trouble::No(error.to_string()))?;
+        reader.delivered += 1;
+        if info.consumer_sequence != reader.delivered {
+            return Err(Trouble::Again("a message was lost on its way".into()));
+        }
         let (seq, at) = (info.stream_sequence, info.published.unix_timestamp_nanos());
         let headers = message.headers.clone().unwrap_or_default();
         all.extend(record(seq, at, &message.subject, &headers, message.payload.to_vec()));

@@ -1,0 +1,3 @@
+//! The half of remediation that carries out one plan.
+
+pub(super) mod run;

@@ -1,0 +1,200 @@
+//! One plan being carried out: it waits, records and calls; the saga decides.
+
+use super::super::run::{Hands, Witness};
+use super::super::{Call, Saga, Shown, Web, Work};
+use crate::clock::Clock;
+use crate::cluster::{ClusterControl, ClusterView};
+use crate::log::{self, Condition, Kv, Log, LogError, Stream, bucket};
+use crate::model::{
+    Answer, Entry, Envelope, Id, Look, Outcome, Plan, Reach, Refusal, Target, kind,
+};
+use jiff::Timestamp;
+use std::time::Duration;
+use tokio::{sync::mpsc, task::JoinSet};
+
+const REMEDIATION: &str = "medevac/remediation";
+/// Before a full log is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What happened to an incident that its plan has to know.
+#[derive(Clone)]
+pub(in crate::remediation) enum Mail {
+    Cleared,
+    Fires,
+    Resolved(String),
+    Superseded(Id),
+}
+
+/// A worker that has just ended needs no mail.
+pub(in crate::remediation) fn post(to: &mpsc::UnboundedSender<Mail>, mail: Mail) {
+    if to.send(mail).is_err() {
+        tracing::debug!("the remediation has ended already");
+    }
+}
+
+/// One plan being carried out.
+pub(in crate::remediation) struct Worker<L, C, V, K, W, T> {
+    pub(in crate::remediation) log: L,
+    pub(in crate::remediation) clock: C,
+    pub(in crate::remediation) hands: Hands<V, K, W>,
+    pub(in crate::remediation) witness: T,
+    pub(in crate::remediation) envelope: Envelope<Plan>,
+    pub(in crate::remediation) saga: Saga,
+    pub(in crate::remediation) inbox: mpsc::UnboundedReceiver<Mail>,
+    pub(in crate::remediation) calls: JoinSet<(Call, Answer)>,
+    pub(in crate::remediation) called: bool,
+}
+
+impl<L, C, V, K, W, T> Worker<L, C, V, K, W, T>
+where
+    L: Log + Kv,
+    C: Clock,
+    V: ClusterView,
+    K: ClusterControl,
+    W: Web,
+    T: Witness,
+{
+    pub(in crate::remediation) async fn run(mut self) -> Result<Id, LogError> {
+        loop {
+            let now = self.clock.now();
+            let version = self.hands.view.version();
+            let look = self.look();
+            let entries = self.saga.advance(&look, now);
+            if !entries.is_empty() {
+                if self.record(&entries, &look).await? {
+                    return Ok(self.saga.plan.id.clone());
+                }
+                continue;
+            }
+            for call in self.saga.calls(&look, now) {
+                self.send(call);
+            }
+            for remark in self.saga.remarks(now) {
+                tracing::warn!(remark, "a pod does not end");
+            }
+            let wake = self.saga.wake_at(now);
+            tokio::select! {
+                biased;
+                Some(mail) = self.inbox.recv() => match mail {
+                    Mail::Cleared => self.saga.alerts_cleared(),
+                    Mail::Fires => self.saga.alerts_fire(),
+                    Mail::Resolved(by) => self.saga.resolved(&by),
+                    Mail::Superseded(by) => self.saga.superseded(by),
+                },
+                Some(done) = self.calls.join_next() => {
+                    let (call, answer) = done.map_err(|error| LogError::Unavailable(error.to_string()))?;
+                    tracing::debug!(step = call.step, ?answer, "answered");
+                    self.saga.answer(&call, answer, self.clock.now());
+                }
+                () = self.hands.view.changed(version) => {}
+                () = self.clock.until(wake) => {}
+            }
+        }
+    }
+
+    /// The node and the workload that the plan is about, as the caches have them.
+    fn look(&self) -> Look {
+        let plan = &self.saga.plan;
+        let mut node = None;
+        let mut workload = None;
+        for step in &plan.steps {
+            match &step.reach {
+                Reach::Node { name } => node = Some(Target::Node(name.clone())),
+                Reach::Workload { kind, namespace, name } => {
+                    let (namespace, name) = (namespace.clone(), name.clone());
+                    workload = Some(Target::Workload { kind: kind.word().into(), namespace, name });
+                }
+                Reach::World => {}
+            }
+        }
+        let mut look =
+            self.hands.view.look(node.as_ref().or(workload.as_ref()).unwrap_or(&plan.target));
+        if let (Some(_), Some(workload)) = (&node, &workload) {
+            look.workload = self.hands.view.look(workload).workload;
+        }
+        look.stale |= !self.hands.view.ready();
+        look
+    }
+
+    /// Makes `entries` durable, then takes them in. True: the plan has ended.
+    async fn record(&mut self, entries: &[Entry], look: &Look) -> Result<bool, LogError> {
+        let now = self.clock.now();
+        let plan = &self.saga.plan;
+        let line = |(at, entry): (u64, &Entry)| {
+            let number = (self.saga.journal.lines + at).to_string();
+            let id = Id::of(&["journal", plan.id.as_str(), &number]);
+            let outcome = Outcome::of(plan, entry.clone());
+            let envelope = self.envelope.follow(kind::OUTCOME, id, REMEDIATION, now, outcome);
+            log::Entry::of(Stream::Outcomes, &envelope)
+        };
+        let lines: Vec<log::Entry> = (0..).zip(entries).map(line).collect();
+        let pause = || self.clock.after(AGAIN);
+        log::insist(&self.log, lines, "nothing is done", pause).await?;
+        for entry in entries {
+            tell(entry);
+            if let Err(error) = self.saga.recorded(entry, look, now) {
+                tracing::error!(%error, "the journal does not allow its own line");
+                return Err(LogError::Unavailable(error.to_string()));
+            }
+        }
+        self.show(now).await;
+        let Some(how) = &self.saga.journal.ended else { return Ok(false) };
+        let slack = self.saga.plan.deadline.map(|at| at.duration_since(now).as_secs_f64());
+        self.witness.ended(&self.saga.plan, how, slack);
+        Ok(true)
+    }
+
+    /// Shows where the plan stands to every replica. The log is the truth: what is not shown is only not seen.
+    async fn show(&self, now: Timestamp) {
+        let key = self.saga.plan.id.as_str();
+        let shown = match self.saga.journal.ended {
+            Some(_) => self.log.delete(bucket::JOURNALS, key, Condition::Always).await,
+            None => {
+                let shown = Shown::of(&self.saga.plan, &self.saga.journal, now);
+                let value = serde_json::to_vec(&shown).unwrap_or_default();
+                self.log
+                    .put(bucket::JOURNALS, key, value, Condition::Always, None)
+                    .await
+                    .map(|_| ())
+            }
+        };
+        if let Err(error) = shown {
+            tracing::debug!(%error, "the journal is not shown");
+        }
+    }
+
+    fn send(&mut self, call: Call) {
+        if !std::mem::replace(&mut self.called, true) {
+            let waited = self.clock.now().duration_since(self.saga.plan.caused_at);
+            self.witness.first_call(&self.saga.plan, waited.try_into().unwrap_or_default());
+        }
+        let (control, web) = (self.hands.control.clone(), self.hands.web.clone());
+        let view = self.hands.view.clone();
+        self.calls.spawn(async move {
+            let answer = match (&call.work, control) {
+                (Work::Cluster(work), Some(control)) => control.call(work.clone()).await,
+                (Work::Web(work), Some(_)) => web.call(work.clone()).await,
+                (Work::Confirm(node), _) => view.confirm_empty(node).await,
+                // Observe mode has no hands; a plan that got here was made before it was switched on.
+                (_, None) => {
+                    Answer::Refused(Refusal::Invalid("the daemon runs in observe mode".into()))
+                }
+            };
+            (call, answer)
+        });
+    }
+}
+
+/// One line per transition, for whoever reads the log at night.
+fn tell(entry: &Entry) {
+    match entry {
+        Entry::Failed { step, why } | Entry::UndoFailed { step, why } => {
+            tracing::warn!(step, why, "failed")
+        }
+        Entry::Succeeded { step, note, .. } => tracing::info!(step, note, "done"),
+        Entry::Started { step, .. } => tracing::info!(step, "started"),
+        Entry::Skipped { step, why } => tracing::info!(step, why, "skipped"),
+        Entry::Ended { how } => tracing::info!(how = how.word(), "ended"),
+        other => tracing::info!(entry = ?other, "recorded"),
+    }
+}
