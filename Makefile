@@ -20,6 +20,7 @@ test-cluster:
 
 # Ratios, measured side by side on this machine. Builds the release profile first.
 bench:
+	tests/tools/nats.sh "$(MEDEVAC_CACHE)"
 	cargo bench --locked --bench webhook
 
 lint:

@@ -27,9 +27,10 @@
 //! | [`escalation`] | people called, level by level, through an outbox |
 //! | [`sources`] | translate, enrich, make durable; never judge |
 //! | [`api`] | the HTTP port |
-//! | [`adapters`] | ports implemented: the embedded log, Kubernetes, pagers, files |
+//! | [`adapters`] | ports implemented: the embedded log, the log on NATS, Kubernetes, pagers, files |
+//! | [`config`] | flags and the configuration file, parsed and bounded |
 //! | [`simulation`] | a world of plain data behind the same ports |
-//! | [`daemon`] | starts every room on whatever ports it is given |
+//! | [`daemon`] | the lease that makes one replica active; starts every room on whatever ports it is given |
 //! | [`cli`] | one file per command; the only place that prints |
 //!
 //! **The law of imports** is a table in `tests/tidy.rs`, enforced with sizes and purity. What is absent on purpose:

@@ -1,8 +1,9 @@
 //! Sources: what arrives is translated, enriched and made durable. Never judged.
 //!
 //! `alertmanager` and `cloudevents` translate; `enrich` finds what an event is about; `intake` makes it
-//! durable before anybody is told so; `reconcile` asks Alertmanager about what a truncated body hid.
-//! May import: `model`, `log`, `clock`, `cluster`.
+//! durable before anybody is told so; `reconcile` asks Alertmanager about what a truncated body hid; `subjects` reads
+//! other people's events on NATS.
+//! May import: `model`, `log`, `clock`, `cluster`, `config`.
 
 pub mod alertmanager;
 pub mod cloudevents;

@@ -15,6 +15,7 @@ mod options;
 mod places;
 mod publish;
 mod reader;
+mod room;
 mod streams;
 mod writer;
 
@@ -31,6 +32,7 @@ use link::Link;
 use places::Note;
 use publish::{Trouble, patiently};
 use reader::Readers;
+use room::Room;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
@@ -59,6 +61,7 @@ struct Inner {
     last: Arc<AtomicU64>,
     differences: Vec<Difference>,
     max_bytes: u64,
+    room: Room,
 }
 
 /// Messages of one append that are on their way together.
@@ -94,8 +97,10 @@ impl Nats {
             last,
             differences,
             max_bytes: options.max_bytes,
+            room: Room::default(),
         };
         let log = Nats { inner: Arc::new(inner), fence: None };
+        tokio::spawn(room::run(Arc::downgrade(&log.inner)));
         tokio::spawn(places::run(Arc::downgrade(&log.inner), notes));
         Ok(log)
     }
@@ -110,8 +115,9 @@ impl Nats {
         self.inner.link.client.clone()
     }
 
-    pub fn connected(&self) -> bool {
-        self.inner.link.health.connected()
+    /// What is waited for, in words: the connection, room, a right. Nothing: all is well.
+    pub fn trouble(&self) -> Vec<String> {
+        self.inner.link.health.trouble()
     }
 
     fn saw(&self, seq: Seq) {
@@ -146,7 +152,12 @@ impl Nats {
         let (link, message) = (&self.inner.link, writer::message(entry));
         let message = &message;
         let ack = patiently(|| publish::one(link, message)).await;
-        let ack = ack.map_err(|trouble| self.told(trouble))?;
+        let ack = ack.map_err(|trouble| self.told(trouble));
+        link.health.refused(match &ack {
+            Err(error @ (LogError::Full(_) | LogError::Denied(_))) => Some(error.to_string()),
+            Ok(_) | Err(_) => None,
+        });
+        let ack = ack?;
         self.saw(ack.seq);
         Ok(Appended { seq: ack.seq, duplicate: ack.duplicate })
     }
@@ -180,6 +191,11 @@ impl Log for Nats {
         }
         let many = |entry: &Entry| matches!(entry.subject.stream, Stream::Events | Stream::Dead);
         if entries.iter().all(many) {
+            if self.inner.room.is_short() {
+                let why = "what is left is kept for decisions and journals";
+                self.inner.link.health.refused(Some(why.into()));
+                return Err(LogError::Full(why.into()));
+            }
             return self.accept(&entries).await;
         }
         let gone = || LogError::Unavailable("the writer has stopped".into());
@@ -231,23 +247,7 @@ impl Log for Nats {
     }
 
     async fn trim(&self, covered: Seq) -> Result<(), LogError> {
-        let most = self.inner.max_bytes;
-        let state = self.state().await?;
-        self.saw(state.last_sequence);
-        // What is full refuses: so it is made room before it is.
-        if most == 0 || state.bytes < most / 10 * 8 {
-            return Ok(());
-        }
-        let quarter = (state.last_sequence - state.first_sequence) / 4;
-        let upto = (state.first_sequence + quarter).min(covered);
-        let link = &self.inner.link;
-        let purged = patiently(|| async move {
-            let stream = link.stream(LOG).await?;
-            stream.purge().sequence(upto + 1).await.map_err(|error| publish::again(&error))
-        });
-        let purged = purged.await.map_err(Trouble::told)?.purged;
-        tracing::info!(purged, upto, "the oldest records made room; they are in snapshots");
-        Ok(())
+        room::trim(self, covered).await
     }
 
     async fn places(&self) -> Result<Vec<Place>, LogError> {

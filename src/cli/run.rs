@@ -6,6 +6,7 @@ pub(super) use args::Args;
 
 use super::{Exit, client, logs, words};
 use crate::adapters::kubernetes::{self, KubernetesControl, KubernetesLease, KubernetesView};
+use crate::adapters::nats::Nats;
 use crate::adapters::{pagers::Pagers, rulefiles, rulefiles::RuleFiles, web::WebClient};
 use crate::api::{Gate, Readiness, Server, Site, router};
 use crate::clock::{Clock, System};
@@ -22,7 +23,7 @@ use std::{io::IsTerminal, path::PathBuf, sync::Arc};
 use tokio::sync::{mpsc, watch};
 
 pub(super) async fn run(args: Args) -> Exit {
-    telemetry::log(std::io::stderr().is_terminal(), "info");
+    telemetry::log(std::io::stderr().is_terminal(), "info,async_nats=warn");
     let served = match args::configure(&args) {
         Ok(config) => serve(config).await,
         Err(exit) => Err(exit),
@@ -56,26 +57,22 @@ async fn serve(config: Config) -> Result<(), Exit> {
     client::http()?;
     let Some(nats) = &config.settings.nats else {
         let log = logs::open(&config.data_dir)?;
-        return work(config, ruleset, log, None::<Nobody>).await;
+        return work(config, ruleset, log, Alone, None).await;
     };
     let log = logs::connect(nats).await?;
-    let reader = log.client();
     match config.settings.lease {
         LeaseKind::Nats => {
             let lease = KvLease(log.clone());
-            work(config, ruleset, log, Some((lease, reader))).await
+            work(config, ruleset, log.clone(), lease, Some(log)).await
         }
         LeaseKind::Kubernetes => {
             let kube = connect(&config).await?;
             let namespace = own_pod().map_or_else(|| "default".into(), |(namespace, _)| namespace);
             let lease = KubernetesLease::new(kube, &namespace);
-            work(config, ruleset, log, Some((lease, reader))).await
+            work(config, ruleset, log.clone(), lease, Some(log)).await
         }
     }
 }
-
-/// No lease and no subjects: the embedded log has one reader.
-type Nobody = (Alone, async_nats::Client);
 
 async fn connect(config: &Config) -> Result<kube::Client, Exit> {
     kubernetes::connect(config.kubeconfig.as_deref())
@@ -87,7 +84,8 @@ async fn work<L: Log + Kv, S: LeaseStore>(
     config: Config,
     ruleset: Ruleset,
     log: L,
-    shared: Option<(S, async_nats::Client)>,
+    lease: S,
+    nats: Option<Nats>,
 ) -> Result<(), Exit> {
     let client = client::http()?;
     let failed = |error: &dyn std::error::Error| Exit::from_error(error);
@@ -106,7 +104,7 @@ async fn work<L: Log + Kv, S: LeaseStore>(
     greet(&config, &server, ruleset.rules.len());
     let (rules, in_force) = watch::channel(Arc::new(ruleset));
     let (stop, stopped) = watch::channel(false);
-    let (gate, readiness) = (Gate::new(&config.auth), Ready(view));
+    let (gate, readiness) = (Gate::new(&config.auth), Ready { view, nats: nats.clone() });
     let site = Site { intake: intake.clone(), gate, metrics: metrics.clone(), readiness };
     let files = Bounded { files: RuleFiles::watch(&config.rules), mode: config.mode };
     let peers = config.alertmanagers.clone();
@@ -115,19 +113,13 @@ async fn work<L: Log + Kv, S: LeaseStore>(
     let (dispatch, me) = (Pagers::new(client, System), identity());
     let witness = Witness(metrics);
     let http = tokio::spawn(server.run(router(site), stopped.clone()));
-    let rooms = match shared {
-        Some((lease, reader)) => {
-            for source in config.settings.sources {
-                tokio::spawn(subjects::run(reader.clone(), source, intake.clone()));
-            }
-            let ports = Ports { log, clock: System, hands, dispatch, lease, me };
-            tokio::spawn(daemon::run(ports, in_force, witness, stopped))
+    for source in config.settings.sources {
+        if let Some(nats) = &nats {
+            tokio::spawn(subjects::run(nats.client(), source, intake.clone()));
         }
-        None => {
-            let ports = Ports { log, clock: System, hands, dispatch, lease: Alone, me };
-            tokio::spawn(daemon::run(ports, in_force, witness, stopped))
-        }
-    };
+    }
+    let ports = Ports { log, clock: System, hands, dispatch, lease, me };
+    let rooms = tokio::spawn(daemon::run(ports, in_force, witness, stopped));
     signal().await;
     tracing::info!("stopping: no new requests, then the rooms");
     if stop.send(true).is_err() {
@@ -179,11 +171,15 @@ async fn signal() {
 }
 
 #[derive(Clone)]
-struct Ready(KubernetesView);
+struct Ready {
+    view: KubernetesView,
+    nats: Option<Nats>,
+}
 
 impl Readiness for Ready {
     fn not_ready(&self) -> Vec<String> {
-        if self.0.ready() { vec![] } else { self.0.waiting_for() }
+        let caches = if self.view.ready() { vec![] } else { self.view.waiting_for() };
+        caches.into_iter().chain(self.nats.iter().flat_map(Nats::trouble)).collect()
     }
 }
 

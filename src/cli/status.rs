@@ -65,7 +65,7 @@ fn show(body: &Value) {
                 )
             }
             Some(_) => "none".into(),
-            None => "this one alone (embedded log)".into(),
+            None => "this one alone, or as the Kubernetes Lease says".into(),
         },
     );
     line("log", format!("last position {}", body["last"]));

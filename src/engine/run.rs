@@ -25,6 +25,8 @@ const BATCH: usize = 256;
 /// Records between two snapshots: what a start has to read again.
 const SNAPSHOT_EVERY: u64 = 10_000;
 /// Before a full log is tried again.
+/// Records appended together, if one answer has not more.
+const TOGETHER: usize = 500;
 /// Incidents indexed at the same time.
 const ABREAST: usize = 32;
 const AGAIN: Duration = Duration::from_secs(1);
@@ -175,13 +177,19 @@ async fn record(
         Said::Decision(envelope) => log::Entry::of(Stream::Decisions, envelope),
         Said::Event(envelope) => log::Entry::of(Stream::Events, envelope),
     };
-    if said.is_empty() {
-        return Ok(());
+    // What answers one input is appended together: after a crash it is all there or none of it.
+    let mut answers = said.chunk_by(|one, next| one.cause() == next.cause()).peekable();
+    while answers.peek().is_some() {
+        let mut entries: Vec<log::Entry> = vec![];
+        while entries.len() < TOGETHER
+            && let Some(answer) = answers.next()
+        {
+            entries.extend(answer.iter().map(entry));
+        }
+        let appended = log::insist(log, entries, "decisions wait", || clock.after(AGAIN)).await?;
+        let last = appended.iter().map(|one| one.seq).max().unwrap_or_default();
+        state.said_upto = state.said_upto.max(last);
     }
-    let entries = said.iter().map(entry).collect();
-    let appended = log::insist(log, entries, "decisions wait", || clock.after(AGAIN)).await?;
-    let last = appended.iter().map(|one| one.seq).max().unwrap_or_default();
-    state.said_upto = state.said_upto.max(last);
     Ok(())
 }
 

@@ -3,7 +3,11 @@
 //! - webhook bodies of ten alerts made durable per second, between a ceiling (the same server without the log)
 //!   and a floor (a plain loop of append and fdatasync on the same disk);
 //! - from a posted event to the first request that changes the cluster;
-//! - resident memory of the daemon, idle and after a million events.
+//! - resident memory of the daemon, idle and after a million events, and with 100,000 alerts that fire;
+//! - events made durable on JetStream, beside raw publishing on the same servers;
+//! - from the death of the active replica to the first decision of another one.
+//!
+//! `MEDEVAC_BENCH=nats` or `embedded` runs a half of it.
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a benchmark")]
 #![expect(clippy::print_stdout, reason = "a benchmark")]
@@ -11,6 +15,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../replicas/double.rs"]
+#[allow(dead_code, reason = "nobody judges here")]
+mod double;
+#[path = "../replicas/faults.rs"]
+#[allow(dead_code, reason = "the benchmark uses one of the faults")]
+mod faults;
+mod jetstream;
 mod load;
 mod null;
 
@@ -46,9 +57,17 @@ fn main() {
         return runtime.block_on(daemon::child());
     }
     runtime.block_on(async {
-        webhooks().await;
-        first_call().await;
-        memory().await;
+        let only = std::env::var("MEDEVAC_BENCH").unwrap_or_default();
+        if only != "nats" {
+            webhooks().await;
+            first_call().await;
+            memory().await;
+        }
+        if only != "embedded" {
+            jetstream::rates().await;
+            jetstream::takeover().await;
+            jetstream::keys().await;
+        }
     });
 }
 
@@ -166,11 +185,7 @@ async fn memory() {
     let directory = tempfile::tempdir_in(".").unwrap();
     let orders = Orders::new(Path::new(directory.path()), support::free_port(), rules);
     let daemon = daemon::spawn("", &orders).await;
-    let resident = || {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap().to_owned();
-        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
-    };
+    let resident = || resident(daemon.pid());
     println!("resident memory of the daemon: {:.1} MiB idle", resident());
     let address = format!("127.0.0.1:{}", orders.port);
     let began = Instant::now();
@@ -187,4 +202,11 @@ async fn memory() {
             began.elapsed().as_secs_f64()
         );
     }
+}
+
+/// MiB of a process.
+fn resident(pid: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap().to_owned();
+    line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
 }

@@ -10,6 +10,7 @@ mod support;
 
 mod crashes;
 mod drains;
+mod leases;
 mod plane;
 mod rights;
 
@@ -42,6 +43,8 @@ async fn main() -> ExitCode {
     case!(drains::observe_mode_writes_nothing);
     case!(drains::restart_and_scale_change_the_workload_once);
     case!(rights::a_missing_right_is_named);
+    case!(leases::a_write_over_what_has_changed_is_refused);
+    case!(leases::of_two_daemons_one_is_active_and_the_other_follows);
     case!(crashes::killed_at_every_journal_line_the_end_is_the_same);
     drop(plane);
     println!("\n{passed} passed, {failed} failed");

@@ -171,8 +171,13 @@ async fn what_is_full_refuses_and_takes_again_when_there_is_room() {
     let decision = log.append(vec![decision]).await;
     assert!(matches!(decision, Err(LogError::Full(_))), "{decision:?}");
     let jetstream = async_nats::jetstream::new(log.client());
+    assert!(log.trouble()[0].contains("the log is full"), "{:?}", log.trouble());
     jetstream.get_stream("MEDEVAC").await.unwrap().purge().await.unwrap();
-    log.append(vec![entry(Stream::Events, "again")]).await.unwrap();
+    until("there is room again", || async {
+        log.append(vec![entry(Stream::Events, "again")]).await.ok()
+    })
+    .await;
+    assert!(log.trouble().is_empty(), "{:?}", log.trouble());
 }
 
 #[tokio::test]

@@ -45,6 +45,8 @@ pub(crate) struct Orders {
     pub(crate) nats: Vec<String>,
     /// Hosts that `http` steps may call, besides this one without a port.
     pub(crate) hosts: Vec<String>,
+    /// Of this replica; its process tells it where it is empty.
+    pub(crate) name: String,
 }
 
 impl Orders {
@@ -59,6 +61,7 @@ impl Orders {
             observe: false,
             nats: vec![],
             hosts: vec![],
+            name: String::new(),
         }
     }
 }
@@ -147,7 +150,7 @@ async fn replica(orders: &Orders) -> Running<Nats> {
     serve(orders, Door::default(), log, lease, practice.clone(), practice).await
 }
 
-async fn serve<L: Log + Kv, S: LeaseStore, V: ClusterView, K: ClusterControl>(
+pub(crate) async fn serve<L: Log + Kv, S: LeaseStore, V: ClusterView, K: ClusterControl>(
     orders: &Orders,
     door: Door,
     log: L,
@@ -191,7 +194,10 @@ async fn serve<L: Log + Kv, S: LeaseStore, V: ClusterView, K: ClusterControl>(
         },
         dispatch: Pagers::new(http.clone(), System),
         lease,
-        me: format!("replica-{}", std::process::id()),
+        me: match orders.name.as_str() {
+            "" => format!("replica-{}", std::process::id()),
+            name => name.to_owned(),
+        },
     };
     let peers = orders.alertmanager.iter().cloned().collect();
     tokio::spawn(reconcile::run(groups, intake, http, peers));

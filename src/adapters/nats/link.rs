@@ -43,6 +43,8 @@ struct Said {
     /// The last refusal for want of a right.
     violation: Option<String>,
     connected: bool,
+    /// Why the last message was not taken, where it was refused.
+    refused: Option<String>,
     /// Since when no request was answered.
     silent_since: Option<Timestamp>,
 }
@@ -81,8 +83,18 @@ impl Health {
         })
     }
 
-    pub(super) fn connected(&self) -> bool {
-        self.with(|said| said.connected)
+    /// Notes what became of a message: refused with a reason, or taken.
+    pub(super) fn refused(&self, why: Option<String>) {
+        self.with(|said| said.refused = why);
+    }
+
+    /// What is wrong, in words. Nothing: all is well.
+    pub(super) fn trouble(&self) -> Vec<String> {
+        self.with(|said| {
+            let lost = (!said.connected).then(|| "the connection to NATS".to_owned());
+            let refused = said.refused.as_ref().map(|why| format!("the log to take events: {why}"));
+            lost.into_iter().chain(refused).collect()
+        })
     }
 
     /// Each event in the daemon's log, in words that say what it means for us.
