@@ -3,13 +3,14 @@
 //! [`step`] is the whole of it: state and one input in, what is to be said out. State is a fold over the
 //! log: events make episodes, what the engine said makes incidents, throttles and reservations, outcomes
 //! give them back. So recovery is replay, and needs no rules.
-//! Pure but for `run`. May import: `model`, `rules`.
+//! Pure but for `run` and `shelf`. May import: `model`, `rules`.
 
 mod correlate;
 mod decide;
 mod episode;
 mod guard;
 pub mod run;
+pub mod shelf;
 mod state;
 
 pub use decide::Miscount;

@@ -11,7 +11,7 @@ mod moving;
 mod record;
 mod subject;
 
-pub use fold::{Saved, covered, replay, save, snapshot};
+pub use fold::{Pace, Saved, covered, replay, save, snapshot};
 pub use insist::insist;
 pub use kv::{Condition, Kv, KvEntry, Revision, bucket};
 pub use moving::{Moving, Restored};

@@ -79,7 +79,7 @@ impl Nats {
     pub async fn connect(options: &Options, clock: impl Clock) -> Result<Nats, ConnectError> {
         let link = Link::make(options, clock).await?;
         let differences = streams::reconcile(&link, options).await?;
-        let bad = |why: String| ConnectError::Stream { stream: LOG.into(), why };
+        let bad = |why: String| ConnectError::Stream { stream: LOG.into(), why, passes: true };
         let info = link.jetstream.get_stream(LOG).await.map_err(|error| bad(error.to_string()))?;
         let last = Arc::new(AtomicU64::new(info.cached_info().state.last_sequence));
         let (places, notes) = mpsc::unbounded_channel();

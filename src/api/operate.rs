@@ -6,7 +6,7 @@ use super::letters;
 use super::routes::{Here, Readiness, Shared, problem, unavailable};
 use crate::clock::Clock;
 use crate::cluster::ClusterView;
-use crate::engine::{Shown as Guard, run::PAUSES};
+use crate::engine::{Shown as Guard, shelf::run::PAUSES};
 use crate::log::{Kv, Log, LogError, Stream, bucket};
 use crate::model::{Envelope, Event, Id, Pause, Scope, Span, Target, kind};
 use crate::remediation::Shown;

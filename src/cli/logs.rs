@@ -2,13 +2,14 @@
 
 use super::{Exit, words};
 use crate::adapters::{embedded::Embedded, nats, rulefiles};
-use crate::clock::System;
+use crate::clock::{Clock, System};
 use crate::config::{self, NatsIdentity, Settings};
 use crate::model::chain;
 use crate::rules::{SecretRef, Source};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 /// Where the log is.
@@ -66,8 +67,34 @@ fn read(path: &Path) -> Result<Settings, Exit> {
     })
 }
 
+/// Before servers that are not there yet are tried again.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// Connects to the log on NATS, and waits for servers that are not there yet, as a daemon has to.
+pub(super) async fn wait_for(settings: &config::Nats) -> Result<nats::Nats, Exit> {
+    let options = options(settings)?;
+    loop {
+        match nats::Nats::connect(&options, System).await {
+            Ok(log) => return Ok(log),
+            Err(error) if error.passes() => {
+                tracing::warn!(error = chain(&error), "waiting for NATS");
+                System.after(AGAIN).await;
+            }
+            Err(error) => return Err(Exit::Usage(chain(&error))),
+        }
+    }
+}
+
 /// Connects to the log on NATS.
 pub(super) async fn connect(settings: &config::Nats) -> Result<nats::Nats, Exit> {
+    let options = options(settings)?;
+    nats::Nats::connect(&options, System).await.map_err(|error| match error.passes() {
+        true => Exit::Failed(chain(&error)),
+        false => Exit::Usage(chain(&error)),
+    })
+}
+
+fn options(settings: &config::Nats) -> Result<nats::Options, Exit> {
     let secret = |path: &PathBuf| {
         rulefiles::secret(&SecretRef::File(path.display().to_string())).map_err(Exit::Usage)
     };
@@ -78,7 +105,7 @@ pub(super) async fn connect(settings: &config::Nats) -> Result<nats::Nats, Exit>
         NatsIdentity::Credentials(file) => nats::Identity::Credentials(file.clone()),
         NatsIdentity::User(user, file) => nats::Identity::User(user.clone(), secret(file)?),
     };
-    let options = nats::Options {
+    Ok(nats::Options {
         servers: settings.servers.clone(),
         identity,
         certificates: nats::Certificates {
@@ -90,8 +117,18 @@ pub(super) async fn connect(settings: &config::Nats) -> Result<nats::Nats, Exit>
         max_bytes: settings.max_bytes,
         duplicates: settings.duplicates,
         views: settings.copies,
-    };
-    nats::Nats::connect(&options, System).await.map_err(|error| Exit::Usage(chain(&error)))
+    })
+}
+
+/// Opens the embedded log that must be there.
+pub(super) fn open_existing(directory: &Path) -> Result<Embedded, Exit> {
+    match directory.join("medevac.db").exists() {
+        true => open(directory),
+        false => Err(Exit::Usage(format!(
+            "there is no log in {}; give --data-dir or --nats",
+            directory.display()
+        ))),
+    }
 }
 
 /// Opens the embedded log, and says what a crash had left.

@@ -49,7 +49,7 @@ pub(super) async fn run(args: Args) -> Exit {
                     Ok(log) => export(&log, &file).await,
                     Err(exit) => Err(exit),
                 },
-                None => match logs::open(&log.directory()) {
+                None => match logs::open_existing(&log.directory()) {
                     Ok(log) => export(&log, &file).await,
                     Err(exit) => Err(exit),
                 },

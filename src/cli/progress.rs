@@ -9,7 +9,7 @@ pub(super) struct Progress {
     total: u64,
     done: u64,
     terminal: bool,
-    /// Tenths that have been told.
+    /// Quarters that have been told.
     told: u64,
 }
 
@@ -26,8 +26,8 @@ impl Progress {
             let full = self.done * WIDTH / self.total;
             let bar: String = (0..WIDTH).map(|at| if at < full { '█' } else { '░' }).collect();
             self.say(&format!("\r{} {bar} {share:3} %  {}/{}", self.what, self.done, self.total));
-        } else if share / 10 > self.told {
-            self.told = share / 10;
+        } else if share / 25 > self.told {
+            self.told = share / 25;
             self.say(&format!("{}: {share} % ({}/{})\n", self.what, self.done, self.total));
         }
     }

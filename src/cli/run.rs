@@ -59,7 +59,7 @@ async fn serve(config: Config) -> Result<(), Exit> {
         let log = logs::open(&config.data_dir)?;
         return work(config, ruleset, log, Alone, None).await;
     };
-    let log = logs::connect(nats).await?;
+    let log = logs::wait_for(nats).await?;
     match config.settings.lease {
         LeaseKind::Nats => {
             let lease = KvLease(log.clone());

@@ -123,12 +123,13 @@ fn nats(node: &Node, faults: &mut Faults) -> Option<Nats> {
     let path = |key: &str, faults: &mut Faults| entries.text(key, faults).map(PathBuf::from);
     let servers: Vec<String> =
         entries.texts("servers", faults).into_iter().map(|(server, _)| server).collect();
-    if servers.is_empty() {
+    if servers.is_empty() && entries.get("servers").is_some() {
         faults.add(Code::MissingKey, entries.place(), "`servers` names at least one");
     }
     let replicas = entries.number("replicas", faults).unwrap_or(1);
     if ![1, 3, 5].contains(&replicas) {
-        faults.add(Code::BadValue, entries.place(), "`replicas` is 1, 3 or 5");
+        let place = entries.get("replicas").map_or(entries.place(), |node| &node.place);
+        faults.add(Code::BadValue, place, "`replicas` is 1, 3 or 5");
     }
     let own = (path("cert_file", faults), path("key_file", faults));
     let certificate = match own {

@@ -1,29 +1,24 @@
 //! The engine's shell: it reads, lets `step` decide, records, and only then acknowledges.
 
+use super::shelf::run::Shelf;
 use super::{Input, Miscount, Said, State, step};
 use crate::clock::Clock;
 use crate::log::{
-    self, Condition, Consumer, Delivered, Kv, Log, LogError, Policy, Record, Revision, Seq, Stream,
-    bucket,
+    self, Condition, Consumer, Delivered, Kv, Log, LogError, Policy, Record, Seq, Stream, bucket,
 };
 use crate::model::{Decision, Event, Incident, IncidentChange, Outcome, kind};
 use crate::rules::Ruleset;
 use futures_util::{StreamExt, TryStreamExt};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
 /// Of its consumer and of its snapshot.
 pub const NAME: &str = "engine";
 const INPUTS: [Stream; 2] = [Stream::Events, Stream::Outcomes];
-const ALL: [Stream; 3] = [Stream::Events, Stream::Decisions, Stream::Outcomes];
+/// What the state is a fold of.
+pub const FOLDED: [Stream; 3] = [Stream::Events, Stream::Decisions, Stream::Outcomes];
 /// Events decided between two commits. More would make the first of them wait.
 const BATCH: usize = 256;
-/// Records between two snapshots: what a start has to read again.
-const SNAPSHOT_EVERY: u64 = 10_000;
 /// Before a full log is tried again.
 /// Records appended together, if one answer has not more.
 const TOGETHER: usize = 500;
@@ -81,13 +76,17 @@ pub async fn run<L: Log + Kv>(
 ) -> Result<(), LogError> {
     let mut consumer = log.consumer(NAME, &INPUTS, Policy::default()).await?;
     let (mut state, answered) = recover(&log, consumer.floor()).await?;
-    let mut saved = state.inputs_upto;
+    let mut pace = log::Pace::new(state.inputs_upto, clock.now());
     let mut shown = Shelf::find(&log).await?;
     state.guards.touch_all();
     shown.show(&log, &mut state).await?;
     index(&log, &mut state).await?;
     loop {
-        let batch = consumer.next(BATCH).await?;
+        let batch = tokio::select! {
+            biased;
+            batch = consumer.next(BATCH) => batch?,
+            () = clock.after(log::Pace::TICK) => vec![],
+        };
         let rules = Arc::clone(&rules.borrow());
         let said = decide(&rules, &mut state, &batch, &answered, &clock, &witness);
         shown.show(&log, &mut state).await?;
@@ -97,9 +96,8 @@ pub async fn run<L: Log + Kv>(
             consumer.ack(delivered.record.seq).await?;
         }
         witness.state(&state, log.last().saturating_sub(state.inputs_upto));
-        if state.inputs_upto >= saved + SNAPSHOT_EVERY {
+        if pace.due(state.inputs_upto, clock.now()) {
             log::save(&log, NAME, state.inputs_upto, &state).await?;
-            saved = state.inputs_upto;
         }
     }
 }
@@ -127,7 +125,7 @@ async fn recover<L: Log + Kv>(log: &L, floor: Seq) -> Result<(State, BTreeSet<St
             state.take_touched();
         }
     };
-    log::replay(log, seq, &ALL, take).await?;
+    log::replay(log, seq, &FOLDED, take).await?;
     Ok((state, answered))
 }
 
@@ -191,79 +189,6 @@ async fn record(
         state.said_upto = state.said_upto.max(last);
     }
     Ok(())
-}
-
-/// Guards and pauses as every replica can show them. Leave is written here, by compare-and-set, before the
-/// decision that rests on it is recorded: who finds another's write is not the active replica any more.
-struct Shelf {
-    revisions: BTreeMap<String, Revision>,
-    /// Ids of the pauses that were written last.
-    pauses: Option<Vec<String>>,
-}
-
-/// The key of the pauses among the guards; a guard's own key begins with `/`.
-pub const PAUSES: &str = "pauses";
-
-impl Shelf {
-    /// What another life has left on it. Leave of decisions that were never recorded goes.
-    async fn find<L: Log + Kv>(log: &L) -> Result<Shelf, LogError> {
-        let mut revisions = BTreeMap::new();
-        for entry in log.list(bucket::GUARDS, None, MOST_SHOWN).await? {
-            if entry.key == PAUSES {
-                revisions.insert(entry.key, entry.revision);
-            } else {
-                log.delete(bucket::GUARDS, &entry.key, Condition::Is(entry.revision)).await?;
-            }
-        }
-        Ok(Shelf { revisions, pauses: None })
-    }
-
-    async fn show<L: Log + Kv>(&mut self, log: &L, state: &mut State) -> Result<(), LogError> {
-        for (slot, shown) in state.guards.take_touched() {
-            let key = format!("/{slot}");
-            match shown {
-                Some(shown) => {
-                    let value = serde_json::to_vec(&shown).unwrap_or_default();
-                    self.put(log, &key, value).await?;
-                }
-                None => {
-                    let known = self.revisions.remove(&key).map(Condition::Is);
-                    if let Some(condition) = known {
-                        log.delete(bucket::GUARDS, &key, condition).await.map_err(fenced)?;
-                    }
-                }
-            }
-        }
-        let pauses: Vec<String> = state.pauses.keys().cloned().collect();
-        if self.pauses.as_ref() != Some(&pauses) {
-            self.pauses = Some(pauses);
-            let value = serde_json::to_vec(&state.pauses).unwrap_or_default();
-            self.put(log, PAUSES, value).await?;
-        }
-        Ok(())
-    }
-
-    async fn put<L: Log + Kv>(
-        &mut self,
-        log: &L,
-        key: &str,
-        value: Vec<u8>,
-    ) -> Result<(), LogError> {
-        let condition = self.revisions.get(key).map_or(Condition::Absent, |at| Condition::Is(*at));
-        let written = log.put(bucket::GUARDS, key, value, condition, None).await;
-        self.revisions.insert(key.to_owned(), written.map_err(fenced)?);
-        Ok(())
-    }
-}
-
-/// Guards with a holder that are shown; more are not held at once.
-const MOST_SHOWN: usize = 100_000;
-
-fn fenced(error: LogError) -> LogError {
-    match error {
-        LogError::Conflict => LogError::Fenced,
-        other => other,
-    }
 }
 
 /// Brings the index of incidents up to date.

@@ -13,8 +13,8 @@ use tokio::{sync::watch, task::JoinSet};
 /// Of its consumer and of its snapshot.
 pub const NAME: &str = "escalation";
 const ESCALATION: &str = "medevac/escalation";
-const STREAMS: [Stream; 2] = [Stream::Decisions, Stream::Outcomes];
-const SNAPSHOT_EVERY: u64 = 10_000;
+/// What the state is a fold of.
+pub const FOLDED: [Stream; 2] = [Stream::Decisions, Stream::Outcomes];
 /// Before a full log is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -71,9 +71,9 @@ pub async fn run<L: Log + Kv>(
     dispatch: impl Dispatch,
     witness: impl Witness,
 ) -> Result<(), LogError> {
-    let mut consumer = log.consumer(NAME, &STREAMS, Policy::default()).await?;
+    let mut consumer = log.consumer(NAME, &FOLDED, Policy::default()).await?;
     let state = recover(&log, consumer.floor()).await?;
-    let mut saved = state.upto;
+    let mut pace = log::Pace::new(state.upto, clock.now());
     let mut room = Room { log, clock, witness, state };
     let mut sending = JoinSet::new();
     let mut busy: Vec<PageKey> = vec![];
@@ -100,12 +100,12 @@ pub async fn run<L: Log + Kv>(
                     room.hear(&people, &one.record).await?;
                     consumer.ack(one.record.seq).await?;
                 }
-                if room.state.upto >= saved + SNAPSHOT_EVERY {
-                    log::save(&room.log, NAME, room.state.upto, &room.state).await?;
-                    saved = room.state.upto;
-                }
             }
             () = room.clock.until(wake) => room.step(&people, &Input::Woke).await?,
+            () = room.clock.after(log::Pace::TICK) => {}
+        }
+        if pace.due(room.state.upto, room.clock.now()) {
+            log::save(&room.log, NAME, room.state.upto, &room.state).await?;
         }
     }
 }
@@ -137,7 +137,7 @@ async fn recover<L: Log + Kv>(log: &L, floor: u64) -> Result<State, LogError> {
         _ if record.seq <= floor => drop(take(&mut state, &Directory::default(), record)),
         _ => {}
     };
-    log::replay(log, from, &STREAMS, fold).await?;
+    log::replay(log, from, &FOLDED, fold).await?;
     state.upto = state.upto.max(floor);
     Ok(state)
 }

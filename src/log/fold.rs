@@ -1,7 +1,9 @@
 //! State is a fold over the log. A snapshot only makes the start faster.
 
 use super::{Condition, Kv, Log, LogError, Record, Seq, Stream, bucket::SNAPSHOTS};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::time::Duration;
 
 /// A snapshot: the state after every record up to `seq`.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -104,16 +106,66 @@ pub async fn save<S: Serialize>(
     Ok(())
 }
 
-/// Up to where every snapshot of `names` has the log: what is older is needed by no start.
+/// When the next snapshot is due: so many records after the last one, or so long. What retention takes is then
+/// in a snapshot, on a busy log and on a quiet one.
+#[derive(Debug)]
+pub struct Pace {
+    seq: Seq,
+    at: Timestamp,
+}
+
+/// Records between two snapshots: what a start has to read again.
+const RECORDS: u64 = 10_000;
+const TIME: Duration = Duration::from_secs(300);
+
+impl Pace {
+    /// So often it is asked where nothing is heard: a log that is full has nothing new to say.
+    pub const TICK: Duration = TIME;
+
+    pub fn new(seq: Seq, now: Timestamp) -> Pace {
+        Pace { seq, at: now }
+    }
+
+    /// Whether one is due at `seq`; then it counts as taken.
+    pub fn due(&mut self, seq: Seq, now: Timestamp) -> bool {
+        let late = now.duration_since(self.at) >= TIME.try_into().unwrap_or_default();
+        let due = seq >= self.seq + RECORDS || (late && seq > self.seq);
+        if due {
+            *self = Pace { seq, at: now };
+        }
+        due
+    }
+}
+
+/// Up to where no start needs the log any more, given the names of the snapshots and the streams that each folds.
 ///
 /// # Errors
 /// Where the log cannot be read.
-pub async fn covered(kv: &impl Kv, names: &[&str]) -> Result<Seq, LogError> {
-    let mut least = Seq::MAX;
-    for name in names {
-        let entry = kv.get(SNAPSHOTS, name).await?;
+pub async fn covered<L: Log + Kv>(log: &L, folds: &[(&str, &[Stream])]) -> Result<Seq, LogError> {
+    let mut least = log.last();
+    for (name, streams) in folds {
+        let entry = Kv::get(log, SNAPSHOTS, name).await?;
         let head = entry.and_then(|entry| serde_json::from_slice::<Head>(&entry.value).ok());
-        least = least.min(head.map_or(0, |head| head.seq));
+        // What is no business of a fold is covered up to the first record that is.
+        let next = log.read(head.map_or(0, |head| head.seq), streams, 1).await?;
+        if let Some(next) = next.first() {
+            least = least.min(next.seq - 1);
+        }
     }
     Ok(least)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_is_due_after_many_records_or_after_a_while_with_some() {
+        let at = |seconds: u64| Timestamp::UNIX_EPOCH + Duration::from_secs(seconds);
+        let mut pace = Pace::new(5, at(0));
+        assert!(!pace.due(10_004, at(299)));
+        assert!(pace.due(10_005, at(299)) && !pace.due(10_006, at(299)));
+        assert!(!pace.due(10_005, at(9000)), "nothing has happened since");
+        assert!(pace.due(10_006, at(9000)));
+    }
 }

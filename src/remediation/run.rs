@@ -16,10 +16,10 @@ use std::{
 use tokio::{sync::mpsc, task::JoinSet};
 use tracing::Instrument;
 
+/// What is folded: plans, their journals, and what happened to their incidents.
+pub const FOLDED: [Stream; 3] = [Stream::Plans, Stream::Outcomes, Stream::Decisions];
 /// Of its consumer and of its snapshot.
 pub const NAME: &str = "remediation";
-/// Records between two snapshots.
-const SNAPSHOT_EVERY: u64 = 10_000;
 /// Journals that are shown; more remediations do not run at once.
 const MOST_SHOWN: usize = 100_000;
 
@@ -121,11 +121,10 @@ where
     K: ClusterControl,
     W: Web,
 {
-    let streams = [Stream::Plans, Stream::Outcomes, Stream::Decisions];
     let log::Saved { seq, state: mut open } = log::snapshot::<Open>(&log, NAME).await?;
-    let mut newest = log::replay(&log, seq, &streams, |record| open.fold(record)).await?;
+    let mut newest = log::replay(&log, seq, &FOLDED, |record| open.fold(record)).await?;
     sweep(&log, &open).await?;
-    let mut consumer = log.consumer(NAME, &streams, Policy::default()).await?;
+    let mut consumer = log.consumer(NAME, &FOLDED, Policy::default()).await?;
     let mut desk = Desk {
         log,
         clock,
@@ -137,7 +136,7 @@ where
         open,
     };
     desk.resume();
-    let mut snapshot_at = seq;
+    let mut pace = log::Pace::new(seq, desk.clock.now());
     loop {
         tokio::select! {
             biased;
@@ -154,10 +153,10 @@ where
                     consumer.ack(record.seq).await?;
                 }
             }
+            () = desk.clock.after(log::Pace::TICK) => {}
         }
-        if newest > snapshot_at + SNAPSHOT_EVERY {
+        if pace.due(newest, desk.clock.now()) {
             log::save(&desk.log, NAME, newest, &desk.open).await?;
-            snapshot_at = newest;
         }
     }
 }

@@ -31,7 +31,26 @@ pub enum ConnectError {
     )]
     TooOld { found: String },
     #[error("cannot use the stream {stream}: {why}")]
-    Stream { stream: String, why: String },
+    Stream {
+        stream: String,
+        why: String,
+        /// No leader, no answer: it may go well in a moment.
+        passes: bool,
+    },
+}
+
+impl ConnectError {
+    /// Whether waiting may help: servers that are not there yet, or are still electing.
+    pub fn passes(&self) -> bool {
+        use async_nats::ConnectErrorKind::{Dns, Io, TimedOut};
+        match self {
+            ConnectError::Connect { source, .. } => matches!(source.kind(), Dns | Io | TimedOut),
+            ConnectError::Stream { passes, .. } => *passes,
+            ConnectError::Credentials { .. }
+            | ConnectError::Address { .. }
+            | ConnectError::TooOld { .. } => false,
+        }
+    }
 }
 
 /// What the server said about us, unasked.

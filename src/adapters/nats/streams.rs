@@ -163,7 +163,8 @@ pub(super) async fn reconcile(
 ) -> Result<Vec<Difference>, ConnectError> {
     let mut all = vec![];
     for want in wanted(options) {
-        let bad = |why: String| ConnectError::Stream { stream: want.name.clone(), why };
+        let bad =
+            |why: String, passes| ConnectError::Stream { stream: want.name.clone(), why, passes };
         let known = match link.jetstream.get_stream(&want.name).await {
             Ok(stream) => Some(stream.cached_info().config.clone()),
             Err(error) => match error.kind() {
@@ -172,7 +173,10 @@ pub(super) async fn reconcile(
                 {
                     None
                 }
-                _ => return Err(bad(error.to_string())),
+                GetStreamErrorKind::JetStream(fault) => {
+                    return Err(bad(error.to_string(), fault.code() >= 500));
+                }
+                _ => return Err(bad(error.to_string(), true)),
             },
         };
         let is = match known {
@@ -183,14 +187,14 @@ pub(super) async fn reconcile(
                 .create_stream(want.clone())
                 .await
                 .map(|stream| stream.cached_info().config.clone())
-                .map_err(|error| bad(error.to_string()))?,
+                .map_err(|error| bad(error.to_string(), error.to_string().contains("timed out")))?,
         };
         all.extend(differences(&is, &want));
     }
     if let Some(fatal) = all.iter().find(|difference| difference.fatal) {
         let Difference { setting, is, wanted, .. } = fatal;
         let why = format!("its {setting} is {is}, and has to be {wanted}; nothing was changed");
-        return Err(ConnectError::Stream { stream: fatal.stream.clone(), why });
+        return Err(ConnectError::Stream { stream: fatal.stream.clone(), why, passes: false });
     }
     for Difference { stream, setting, is, wanted, .. } in &all {
         tracing::warn!(

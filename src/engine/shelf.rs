@@ -1,0 +1,3 @@
+//! Guards and pauses as every replica can show them.
+
+pub mod run;
