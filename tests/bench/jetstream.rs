@@ -167,7 +167,16 @@ pub(crate) async fn keys() {
     orders.nats = vec![server.url()];
     let daemon = daemon::spawn("", &orders).await;
     let idle = super::resident(daemon.pid());
-    load::run(&format!("127.0.0.1:{}", orders.port), 16, KEYS / 10, 77).await;
+    let url = format!("{}/api/v1/alertmanager", daemon.url);
+    let client = support::client();
+    let post = async |n: usize| {
+        let text = String::from_utf8(load::body(0, n)).unwrap();
+        // The ten alerts of every body are alerts of their own.
+        let own = text.replace("\"job\":\"node\"", &format!("\"job\":\"node-{n}\""));
+        let sent = client.post(&url).body(own).send().await.unwrap();
+        assert!(sent.status().is_success());
+    };
+    stream::iter(0..KEYS / 10).map(post).buffer_unordered(16).count().await;
     support::until("the engine has caught up", || async {
         let known = support::metric(&daemon.url, "medevac_alert_episodes", &[]).await;
         let lag = support::metric(&daemon.url, "medevac_log_lag_records", &[]).await;

@@ -7,7 +7,7 @@
 //! - events made durable on JetStream, beside raw publishing on the same servers;
 //! - from the death of the active replica to the first decision of another one.
 //!
-//! `MEDEVAC_BENCH=nats` or `embedded` runs a half of it.
+//! `MEDEVAC_BENCH=embedded`, `nats` or `keys` runs a part of it.
 
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a benchmark")]
 #![expect(clippy::print_stdout, reason = "a benchmark")]
@@ -58,14 +58,16 @@ fn main() {
     }
     runtime.block_on(async {
         let only = std::env::var("MEDEVAC_BENCH").unwrap_or_default();
-        if only != "nats" {
+        if only.is_empty() || only == "embedded" {
             webhooks().await;
             first_call().await;
             memory().await;
         }
-        if only != "embedded" {
+        if only.is_empty() || only == "nats" {
             jetstream::rates().await;
             jetstream::takeover().await;
+        }
+        if only.is_empty() || only == "keys" {
             jetstream::keys().await;
         }
     });

@@ -333,3 +333,26 @@ async fn other_peoples_subjects_are_sources() {
     let letter = dead[0].open::<medevac::log::DeadLetter>().unwrap().data;
     assert_eq!((letter.source.as_str(), letter.body.as_str()), ("nats/dcgm", "no json"));
 }
+
+#[tokio::test]
+async fn what_a_foreign_hand_writes_to_our_subjects_stops_nobody() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = single(directory.path(), "");
+    let log = connect(&options(&[&server])).await;
+    let mut consumer = log.consumer("c", &[Stream::Events], Policy::default()).await.unwrap();
+    log.append(vec![entry(Stream::Events, "before")]).await.unwrap();
+    let jetstream = async_nats::jetstream::new(log.client());
+    for subject in ["medevac.events.short", "medevac.events.a.b.c.d.e"] {
+        jetstream.publish(subject, "garbage".into()).await.unwrap().await.unwrap();
+    }
+    let after = log.append(vec![entry(Stream::Events, "after")]).await.unwrap();
+    assert_eq!(log.read(0, &[Stream::Events], 10).await.unwrap().len(), 2);
+    let mut seen = vec![];
+    while seen.len() < 2 {
+        for one in consumer.next(10).await.unwrap() {
+            consumer.ack(one.record.seq).await.unwrap();
+            seen.push(one.record.seq);
+        }
+    }
+    assert_eq!(seen[1], after[0].seq);
+}

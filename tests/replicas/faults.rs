@@ -186,7 +186,7 @@ impl Stage {
                 None
             }
             Fault::RestartAll => {
-                self.restart_all(any).await;
+                self.restart_all(dice).await;
                 None
             }
         };
@@ -276,15 +276,17 @@ impl Stage {
         self.limit(Some(-1)).await;
     }
 
-    /// Daemons and servers, one after the other, beginning anywhere; the servers keep their majority.
-    async fn restart_all(&mut self, first: usize) {
-        for step in 0..3 {
-            let at = (first + step) % 3;
-            self.replicas[at].process = None;
-            self.servers[at].kill();
-            self.servers[at].start();
+    /// Daemons and servers, each in an order of its own; the servers keep their majority.
+    async fn restart_all(&mut self, dice: &mut impl FnMut() -> u64) {
+        const ORDERS: [[usize; 3]; 6] =
+            [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+        let mut draw = || ORDERS[usize::try_from(dice()).unwrap() % ORDERS.len()];
+        for (daemon, server) in draw().into_iter().zip(draw()) {
+            self.replicas[daemon].process = None;
+            self.servers[server].kill();
+            self.servers[server].start();
             self.whole().await;
-            self.start(at).await;
+            self.start(daemon).await;
         }
     }
 

@@ -36,7 +36,9 @@ fn number(name: &str, default: u64) -> u64 {
 async fn main() {
     // The same program is the replica, where it is told so.
     support::daemon::child().await;
-    if std::env::args().any(|arg| arg == "--list") {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let other = |arg: &String| !arg.starts_with('-') && !"replicas".contains(arg.as_str());
+    if args.iter().any(|arg| arg == "--list" || other(arg)) {
         return;
     }
     let (rounds, seed) = (number("MEDEVAC_ROUNDS", 50), number("MEDEVAC_SEED", 20_261_122));

@@ -39,6 +39,8 @@ pub struct NatsConsumer {
     /// One record at a time, until one is acknowledged.
     careful: bool,
     streams: Vec<Stream>,
+    /// What a foreign hand wrote to our subjects: it is not delivered again.
+    foreign: Vec<Acker>,
     ready: VecDeque<Delivered>,
     pending: BTreeMap<Seq, (Acker, u32)>,
 }
@@ -62,6 +64,7 @@ impl NatsConsumer {
             before: (past.handed_out, past.tries),
             careful,
             streams: streams.to_vec(),
+            foreign: vec![],
             ready: VecDeque::new(),
             pending: BTreeMap::new(),
         })
@@ -129,7 +132,8 @@ impl NatsConsumer {
                 self.ready.push_back(Delivered { record, deliveries });
             }
             None => {
-                tracing::warn!(seq, subject = %message.subject, "not a record of ours; passed over")
+                tracing::warn!(seq, subject = %message.subject, "not a record of ours; passed over");
+                self.foreign.push(acker);
             }
         }
         true
@@ -221,6 +225,10 @@ impl Consumer for NatsConsumer {
     async fn next(&mut self, max: usize) -> Result<Vec<Delivered>, LogError> {
         loop {
             self.bury().await?;
+            while let Some(acker) = self.foreign.pop() {
+                let told = acker.ack_with(AckKind::Term).await;
+                told.map_err(|error| LogError::Unavailable(error.to_string()))?;
+            }
             if let Some(first) = self.ready.front() {
                 let first = first.record.seq;
                 let upto = if self.careful { 1 } else { max.min(self.ready.len()) };

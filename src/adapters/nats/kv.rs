@@ -67,8 +67,8 @@ async fn last(log: &Nats, bucket: &str, key: &str) -> Result<Option<StreamMessag
 }
 
 impl Nats {
-    /// Writes a message for the key where `condition` holds. A lost answer to a conditional write is a
-    /// conflict with ourselves: `same` tells it from a foreign one.
+    /// Writes a message for the key where `condition` holds. Where the answer to a conditional write is lost and it
+    /// is sent again, it may conflict with itself: who cares looks at what is there.
     async fn set(
         &self,
         bucket: &str,

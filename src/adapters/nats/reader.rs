@@ -48,10 +48,9 @@ impl Readers {
         if filters.is_empty() || limit == 0 {
             return Ok(vec![]);
         }
-        let mut all = vec![];
+        let (mut all, mut from) = (vec![], after);
         let mut reader = self.take(after, filters);
         loop {
-            let from = all.last().map_or(after, |record: &Record| record.seq);
             // A replica that lags tells an end that is none: only the stream's leader knows.
             if reader.is_none() && !more(link, from, filters).await? {
                 break;
@@ -60,17 +59,13 @@ impl Readers {
                 Some(reader) => reader,
                 None => open(link, from, filters).await?,
             };
+            // What was taken before it broke off is asked for again.
             let Ok(page) = fetch(&mut one, limit - all.len()).await else {
                 continue;
             };
-            let short = page.len() < limit - all.len();
             all.extend(page);
-            one.after = all.last().map_or(after, |record| record.seq);
-            if !short {
-                self.keep(one);
-                break;
-            }
-            if !more(link, one.after, filters).await? {
+            from = one.after;
+            if all.len() == limit || !more(link, from, filters).await? {
                 self.keep(one);
                 break;
             }
@@ -186,6 +181,8 @@ async fn fetch(reader: &mut Reader, limit: usize) -> Result<Vec<Record>, Trouble
             return Err(Trouble::Again("a message was lost on its way".into()));
         }
         let (seq, at) = (info.stream_sequence, info.published.unix_timestamp_nanos());
+        // Also past what is no record: a foreign hand may have written to our subjects.
+        reader.after = seq;
         let headers = message.headers.clone().unwrap_or_default();
         all.extend(record(seq, at, &message.subject, &headers, message.payload.to_vec()));
     }
