@@ -190,7 +190,8 @@ impl Log for Nats {
             return Err(LogError::TooLarge { size, limit });
         }
         let many = |entry: &Entry| matches!(entry.subject.stream, Stream::Events | Stream::Dead);
-        if entries.iter().all(many) {
+        // What the active replica itself says goes behind its fence, and into the room that is kept.
+        if self.fence.is_none() && entries.iter().all(many) {
             if self.inner.room.is_short() {
                 let why = "what is left is kept for decisions and journals";
                 self.inner.link.health.refused(Some(why.into()));

@@ -60,6 +60,13 @@ pub(super) async fn newest<L: Log + Kv>(
     Ok(found.into())
 }
 
+/// How many wait for a person.
+pub(super) async fn count<L: Log + Kv>(log: &L) -> Result<usize, LogError> {
+    let mut count = 0_usize;
+    crate::log::replay(log, 0, &[Stream::Dead], |_| count += 1).await?;
+    Ok(count.saturating_sub(log.list(bucket::DEAD, None, MOST).await?.len()))
+}
+
 fn letter(record: &Record, fate: Option<&Fate>, whole: bool) -> Value {
     let letter = record.open::<DeadLetter>().map(|envelope| envelope.data).ok();
     let (source, reason, body) = match &letter {
@@ -141,7 +148,7 @@ pub(super) async fn answer_letter<L: Log + Kv, C: Clock, V: ClusterView, R: Read
         let Ok(letter) = record.open::<DeadLetter>() else {
             return bad("the letter itself cannot be read");
         };
-        match intake.requeue(&letter.data).await {
+        match intake.requeue(&letter.data, seq).await {
             Ok(_) => {}
             Err(Requeued::StillBad(why)) => {
                 return problem(

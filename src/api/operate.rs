@@ -23,6 +23,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 /// A pause is no way to switch a rule off: longer than this belongs into the rule files.
 const LONGEST_PAUSE: Duration = Duration::from_secs(14 * 86_400);
+/// More are no pauses but another way to write rules.
+const MOST_PAUSES: usize = 100;
 /// Where nothing else is said.
 const PAUSE: Duration = Duration::from_secs(3600);
 /// Shown at most.
@@ -85,6 +87,10 @@ pub(super) async fn pause<L: Log + Kv, C: Clock, V: ClusterView, R: Readiness>(
     if by.trim().is_empty() || reason.trim().is_empty() {
         return bad("a pause needs `by` and `reason`: who is called at night has to know");
     }
+    if matches!(&asked.scope, Scope::Tenant(name) | Scope::Pool(name) | Scope::Rule(name) if name.len() > 253)
+    {
+        return bad("a name has at most 253 bytes");
+    }
     let lasts = asked.lasts.map_or(PAUSE, |span| span.0);
     if lasts.is_zero() || lasts > LONGEST_PAUSE {
         return bad(
@@ -92,6 +98,13 @@ pub(super) async fn pause<L: Log + Kv, C: Clock, V: ClusterView, R: Readiness>(
         );
     }
     let now = shared.site.intake.clock.now();
+    match shown_guards(&shared.site.intake.log, now).await {
+        Ok((_, pauses)) if pauses.len() < MOST_PAUSES => {}
+        Ok(_) => {
+            return problem(StatusCode::CONFLICT, "too many pauses; end some, or pause everything");
+        }
+        Err(error) => return unavailable(&error),
+    }
     let id = format!("pause-{}", Id::of(&["pause", &by, &reason, &now.to_string()]).short(8));
     let until = now.checked_add(lasts).unwrap_or(Timestamp::MAX);
     let pause = Pause { id, scope: asked.scope, by, reason, since: now, until };
@@ -139,6 +152,7 @@ pub(super) async fn request<L: Log + Kv, C: Clock, V: ClusterView, R: Readiness>
     let data = Event { payload, ..Event::default() };
     let event = Envelope::new(kind, id, "medevac/api", target, now, data);
     match intake.own(vec![event]).await {
+        Ok(tally) if tally.dead_letters > 0 => bad("it cannot be recorded: it is too long"),
         Ok(_) => (StatusCode::ACCEPTED, Json(answer)).into_response(),
         Err(error) => unavailable(&error),
     }
@@ -184,7 +198,7 @@ async fn whole<L: Log + Kv>(
         })
         .collect();
     let (guards, pauses) = shown_guards(log, now).await?;
-    let dead = letters::newest(log, MOST, false).await?.len();
+    let dead = letters::count(log).await?;
     Ok(json!({
         "at": now, "waiting_for": waiting_for, "last": last, "rooms": rooms, "lease": lease,
         "oldest_undecided": oldest, "remediations": remediations, "guards": guards,

@@ -81,6 +81,8 @@ async fn export<L: Log + Kv + Moving>(log: &L, path: &std::path::Path) -> Result
     // Asks the log itself, where another replica may have written the end of it.
     log.places().await.map_err(|error| failed(&error))?;
     let last = log.last();
+    // Before the records: what they reach is then no less than what keys and places know of.
+    let (keys, places) = (keys(log).await?, log.places().await.map_err(|error| failed(&error))?);
     let (mut writer, mut after) = Writer::open(path)?;
     if after > 0 {
         words::complain(&format!("going on after position {after}"));
@@ -98,20 +100,25 @@ async fn export<L: Log + Kv + Moving>(log: &L, path: &std::path::Path) -> Result
         }
     }
     progress.end();
-    for bucket in bucket::ALL
-        .into_iter()
-        .filter(|bucket| *bucket != bucket::LEASES && *bucket != bucket::PLACES)
-    {
-        for entry in log.list(bucket, None, KEYS).await.map_err(|error| failed(&error))? {
-            writer.write(&Line::key(bucket, &entry))?;
-        }
-    }
-    for place in log.places().await.map_err(|error| failed(&error))? {
-        writer.write(&Line::Place(place))?;
+    for line in keys.into_iter().chain(places.into_iter().map(Line::Place)) {
+        writer.write(&line)?;
     }
     let count = writer.finish(path)?;
     words::say(&format!("{}: {count}", path.display()));
     Ok(())
+}
+
+/// All keys but those that belong to the log's own place: the lease, where consumers stand.
+async fn keys<L: Kv>(log: &L) -> Result<Vec<Line>, Exit> {
+    let mut all = vec![];
+    for bucket in bucket::ALL {
+        if [bucket::LEASES, bucket::PLACES].contains(&bucket) {
+            continue;
+        }
+        let entries = log.list(bucket, None, KEYS).await.map_err(|error| failed(&error))?;
+        all.extend(entries.iter().map(|entry| Line::key(bucket, entry)));
+    }
+    Ok(all)
 }
 
 /// Reads the file to its end: the first and last position.

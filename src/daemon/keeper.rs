@@ -2,7 +2,7 @@
 
 use crate::clock::Clock;
 use crate::log::{self, Kv, Log, LogError, Stream};
-use crate::{engine, escalation, remediation};
+use crate::{engine, escalation, plan, remediation};
 use std::time::Duration;
 
 const EVERY: Duration = Duration::from_secs(30);
@@ -16,7 +16,12 @@ pub(super) async fn run<L: Log + Kv>(log: L, clock: impl Clock) -> Result<(), Lo
     ];
     loop {
         clock.after(EVERY).await;
-        let covered = log::covered(&log, &folds).await?;
+        let mut covered = log::covered(&log, &folds).await?;
+        // The planner folds nothing: what it has not read yet is needed.
+        for place in log.places().await?.iter().filter(|place| place.consumer == plan::run::NAME) {
+            let next = log.read(place.floor, &[Stream::Decisions], 1).await?;
+            covered = covered.min(next.first().map_or(covered, |next| next.seq - 1));
+        }
         log.trim(covered).await?;
     }
 }

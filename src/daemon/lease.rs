@@ -37,9 +37,9 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Whether the other is the same write: a store may keep times less exactly.
+    /// Whether the other is a write of the same term: its answer may have been lost.
     fn is(&self, other: &Claim) -> bool {
-        (&self.holder, self.term, self.beat) == (&other.holder, other.term, other.beat)
+        (&self.holder, self.term) == (&other.holder, other.term)
     }
 }
 
@@ -186,7 +186,10 @@ impl<S: LeaseStore, C: Clock> Election<S, C> {
             return Ok(None);
         }
         let (now, began) = (self.clock.now(), self.clock.steady());
-        let number = found.as_ref().map_or(0, |(claim, _)| claim.term) + 1;
+        let last = found.as_ref().map_or(0, |(claim, _)| claim.term);
+        // Above every term before it, even where the lease was taken away or is kept elsewhere now.
+        let minutes = u64::try_from(now.as_second() / 60).unwrap_or_default();
+        let number = (last + 1).max(minutes);
         let claim = Claim { holder: self.me.clone(), term: number, since: now, beat: 0 };
         let version = self.store.write(&claim, found.as_ref().map(|(_, version)| version)).await?;
         let term = Term::new(number, began, self.clock.clone());
@@ -199,7 +202,7 @@ impl<S: LeaseStore, C: Clock> Election<S, C> {
             self.clock.after(RENEW).await;
             let began = self.clock.steady();
             held.claim.beat += 1;
-            let mut why = match self.store.write(&held.claim, Some(&held.version)).await {
+            let mut why = match self.write(&held.claim, &held.version).await {
                 Ok(version) => {
                     held.version = version;
                     held.term.extend(began);
@@ -228,11 +231,22 @@ impl<S: LeaseStore, C: Clock> Election<S, C> {
         }
     }
 
+    /// A store that does not answer is no reason to hang.
+    async fn write(&self, claim: &Claim, over: &Version) -> Result<Version, LogError> {
+        tokio::select! {
+            biased;
+            written = self.store.write(claim, Some(over)) => written,
+            () = self.clock.after(GIVE_UP) => {
+                Err(LogError::Unavailable("the lease's store does not answer".into()))
+            }
+        }
+    }
+
     /// Gives the lease back, so that the next one need not wait.
     pub(super) async fn give_back(&self, mut held: Held<C>) {
         held.term.end();
         held.claim.holder = String::new();
-        if let Err(error) = self.store.write(&held.claim, Some(&held.version)).await {
+        if let Err(error) = self.write(&held.claim, &held.version).await {
             tracing::debug!(%error, "the lease was not given back; it runs out by itself");
         }
     }

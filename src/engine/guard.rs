@@ -121,7 +121,9 @@ impl Guards {
             let since = ask.now.checked_sub(rate.within.0).unwrap_or(Timestamp::MIN);
             let counted = |starts: &Vec<Timestamp>| starts.iter().filter(|at| **at > since).count();
             let starts = self.started.get(&slot).map_or(0, counted);
-            if starts >= rate.count as usize && ask.but.is_none() {
+            // What takes over the leave of another one starts nothing new.
+            let inherits = |held: &BTreeSet<Id>| ask.but.is_some_and(|but| held.contains(but));
+            if starts >= rate.count as usize && !self.held.get(&slot).is_some_and(inherits) {
                 return deny(format!("rate: {}/{}", rate.count, rate.within), calm_at);
             }
         }
@@ -213,6 +215,8 @@ impl Guards {
             starts.retain(|at| *at > horizon);
             !starts.is_empty()
         });
+        // Nobody has asked for very long: whoever does finds the guard whole.
+        self.trips.retain(|_, trip| trip.probe.is_some() || trip.calm_at > horizon);
     }
 
     /// Guard, key and number of holders, for status and metrics.

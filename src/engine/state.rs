@@ -116,6 +116,10 @@ impl State {
             return;
         };
         self.guards.ended(plan, how, now);
+        if !self.incidents.contains_key(incident) {
+            // Nobody will resolve it again: what is stuck is somebody's already.
+            self.guards.release(plan);
+        }
         self.deadlines.remove(plan);
         if let Some(known) = self.incidents.get_mut(incident) {
             if known.running.as_ref() == Some(plan) {

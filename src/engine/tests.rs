@@ -209,6 +209,21 @@ fn what_is_paused_waits_and_a_person_is_told_until_the_pause_ends() {
 }
 
 #[test]
+fn leave_of_a_plan_that_gets_stuck_after_its_incident_is_resolved_is_given_back() {
+    let mut room = Room::default();
+    room.alert("Ill", "a", Firing, 1, 1);
+    let incident = room.only();
+    let payload = serde_json::json!({ "incident": incident.id, "by": "ada", "note": "" });
+    let data = Event { payload, ..Event::default() };
+    let resolve = room.event(kind::INCIDENT_RESOLVE, Id::of(&["resolve"]), "a", 2, data);
+    room.hear(&Input::Event(Box::new(resolve)), 2);
+    assert!(room.state.incidents.is_empty());
+    assert_eq!(room.state.guards.holders().count(), 1, "its plan still undoes");
+    room.ended(&incident, PlanEnd::Stuck { step: "s".into(), why: "w".into() }, 3);
+    assert_eq!(room.state.guards.holders().count(), 0);
+}
+
+#[test]
 fn a_guard_that_trips_and_is_whole_again_is_news_for_rules() {
     let mut room = Room { rules: storm(), ..Room::default() };
     let news = |said: &[Said]| -> Vec<String> {

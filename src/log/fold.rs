@@ -88,6 +88,12 @@ pub async fn save<S: Serialize>(
     seq: Seq,
     state: &S,
 ) -> Result<(), LogError> {
+    let before = kv.get(SNAPSHOTS, name).await?;
+    let condition = before.as_ref().map_or(Condition::Absent, |it| Condition::Is(it.revision));
+    let newer = before.and_then(|it| serde_json::from_slice::<Head>(&it.value).ok());
+    if newer.is_some_and(|head| head.seq > seq) {
+        return Ok(());
+    }
     let text = serde_json::to_vec(state).unwrap_or_default();
     for (number, bytes) in text.chunks(PART).enumerate() {
         let key = part(name, seq, number);
@@ -95,7 +101,12 @@ pub async fn save<S: Serialize>(
     }
     let head = Head { seq, parts: text.chunks(PART).count() };
     let head = serde_json::to_vec(&head).unwrap_or_default();
-    kv.put(SNAPSHOTS, name, head, Condition::Always, None).await?;
+    match kv.put(SNAPSHOTS, name, head, condition, None).await {
+        Ok(_) => {}
+        // Another replica has saved meanwhile: its snapshot is the one.
+        Err(LogError::Conflict) => return Ok(()),
+        Err(error) => return Err(error),
+    }
     let older = part(name, seq, 0);
     let prefix = format!("{name}/");
     for entry in kv.list(SNAPSHOTS, Some(&older), OLDER).await? {

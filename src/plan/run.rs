@@ -7,7 +7,8 @@ use crate::log::{self, Condition, Consumer, Kv, Log, LogError, Policy, Record, S
 use crate::model::{Decision, Entry, Envelope, Id, Mode, Outcome, Plan, PlanEnd, kind};
 use std::time::Duration;
 
-const NAME: &str = "plan";
+/// Of its consumer.
+pub const NAME: &str = "plan";
 const PLANNER: &str = "medevac/plan";
 /// A plan stays in the index for so long.
 const KEEP: Duration = Duration::from_secs(14 * 86_400);

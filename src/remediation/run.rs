@@ -20,6 +20,8 @@ use tracing::Instrument;
 pub const FOLDED: [Stream; 3] = [Stream::Plans, Stream::Outcomes, Stream::Decisions];
 /// Of its consumer and of its snapshot.
 pub const NAME: &str = "remediation";
+/// Resolved incidents that are remembered for plans that are on their way.
+const MOST_RESOLVED: usize = 10_000;
 /// Journals that are shown; more remediations do not run at once.
 const MOST_SHOWN: usize = 100_000;
 
@@ -44,6 +46,9 @@ pub struct Open {
     plans: BTreeMap<Id, (Envelope<Plan>, Journal)>,
     /// Incidents whose alerts have all resolved while a plan was open.
     cleared: BTreeSet<String>,
+    /// Incidents that a person or the engine has resolved, and who: a plan that comes later ends at once.
+    #[serde(default)]
+    resolved: BTreeMap<String, String>,
 }
 
 impl Open {
@@ -72,6 +77,12 @@ impl Open {
             Stream::Decisions => {
                 if let Some((incident, mail)) = news(record) {
                     note(&mut self.cleared, &incident, &mail);
+                    if let Mail::Resolved(by) = mail {
+                        self.resolved.insert(incident, by);
+                    }
+                    while self.resolved.len() > MOST_RESOLVED {
+                        self.resolved.pop_first();
+                    }
                 }
             }
             Stream::Events | Stream::Dead => {}
@@ -205,7 +216,7 @@ where
     /// Takes up what another life had left open, older epochs first.
     fn resume(&mut self) {
         let mut recovered: Vec<_> = self.open.plans.values().cloned().collect();
-        recovered.sort_by_key(|(envelope, _)| envelope.data.epoch);
+        recovered.sort_by_key(|(envelope, _)| (envelope.data.made_at, envelope.data.epoch));
         for (envelope, journal) in recovered {
             let plan = &envelope.data;
             tracing::info!(plan = plan.id.short(10), incident = plan.incident, "taken up again");
@@ -264,6 +275,9 @@ where
         let mut saga = Saga::new(plan, journal);
         if self.open.cleared.contains(&saga.plan.incident) {
             saga.alerts_cleared();
+        }
+        if let Some(by) = self.open.resolved.get(&saga.plan.incident) {
+            saga.resolved(by);
         }
         let worker = Worker {
             log: self.log.clone(),

@@ -5,12 +5,15 @@ use super::{alertmanager, cloudevents, enrich, reconcile};
 use crate::clock::Clock;
 use crate::cluster::ClusterView;
 use crate::config::Format;
-use crate::log::{DeadLetter, Entry, Log, LogError, Stream};
+use crate::log::{DeadLetter, Entry, Log, LogError, Seq, Stream};
 use crate::model::{Envelope, Event, Id, Target};
 use serde_json::{Map, Value};
 
 /// Of a dead letter, so much is kept, where the log takes it.
 const KEPT: usize = 1 << 20;
+
+/// Bytes of a subject of the log. nats-server takes lines of 4096.
+const LONGEST_SUBJECT: usize = 2000;
 
 /// What became of a body.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
@@ -128,14 +131,20 @@ impl<L: Log, C: Clock, V: ClusterView> Intake<L, C, V> {
     ///
     /// # Errors
     /// [`Requeued::StillBad`]: it still cannot be used, and stays where it is.
-    pub async fn requeue(&self, letter: &DeadLetter) -> Result<Tally, Requeued> {
+    pub async fn requeue(&self, letter: &DeadLetter, seq: Seq) -> Result<Tally, Requeued> {
         self.ready()?;
         let still = |why: String| Requeued::StillBad(why);
         let now = self.clock.now();
         // A record that a consumer gave up: under a new name, or it would be known already.
         if let Ok(mut event) = serde_json::from_str::<Envelope<Event>>(&letter.body) {
-            event.id = Id::of(&["requeue", event.id.as_str(), &now.to_string()]);
+            if event.kind.starts_with("medevac.") && !letter.source.starts_with("consumer/") {
+                return Err(still("types that start with `medevac.` are the daemon's own".into()));
+            }
+            event.id = Id::of(&["requeue", event.id.as_str(), &seq.to_string()]);
             return Ok(self.accept(&letter.source, vec![event], vec![]).await?);
+        }
+        if letter.source.starts_with("nats/") {
+            return Err(still("its subject's mapping is needed: publish it there again".into()));
         }
         if letter.source.starts_with("consumer/") {
             return Err(still("only events can be taken again; this is what came of one".into()));
@@ -220,6 +229,13 @@ fn usable(event: &Envelope<Event>, entry: &Entry, most: usize) -> Result<(), Str
         return Err(format!(
             "with its context it has {} bytes; {most} is the limit",
             entry.body.len()
+        ));
+    }
+    // Where it would stand in the log: a server breaks off with whoever sends a longer line.
+    let subject = entry.subject.to_string().len();
+    if subject > LONGEST_SUBJECT {
+        return Err(format!(
+            "its type, tenant and target have {subject} bytes together; {LONGEST_SUBJECT} is the limit"
         ));
     }
     match event.subject.to_string().parse::<Target>() {

@@ -197,7 +197,7 @@ async fn who_is_fenced_off_writes_no_more<L: Log>(log: &L) {
         Ok(_) => assert!(log.last() > 0 && std::any::type_name::<L>().contains("mbedded")),
         Err(error) => panic!("{error}"),
     }
-    first.append(vec![entry(Stream::Events, "events are everybody's")]).await.unwrap();
+    log.append(vec![entry(Stream::Events, "events are everybody's")]).await.unwrap();
     let back = first.fence("first", 1).await;
     let alone = std::any::type_name::<L>().contains("mbedded");
     assert!(alone || matches!(back, Err(LogError::Fenced)), "an older term does not come back");

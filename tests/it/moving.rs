@@ -159,26 +159,44 @@ async fn what_is_broken_off_goes_on_and_what_is_damaged_is_told() {
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus/logs/v1.jsonl");
 
+/// One log of each version, written by the daemon of that version: `v1.jsonl`, `v2.jsonl`, and so on.
 #[tokio::test(flavor = "multi_thread")]
-async fn every_record_of_every_released_version_is_read() {
-    let directory = tempfile::tempdir().unwrap();
-    good(&["log", "import", GOLDEN, "--data-dir", &directory.path().display().to_string()]);
-    let log = open(directory.path());
-    let records = log.read(0, &Stream::ALL, 1000).await.unwrap();
-    assert_eq!(records.len(), 52);
-    for record in &records {
-        let version = match record.stream {
-            Stream::Events => record.open::<Event>().unwrap().record_version,
-            Stream::Plans => record.open::<Plan>().unwrap().record_version,
-            Stream::Outcomes => record.open::<Outcome>().unwrap().record_version,
-            Stream::Decisions => match record.open::<serde_json::Value>().unwrap().kind.as_str() {
-                kind::INCIDENT => record.open::<IncidentChange>().unwrap().record_version,
-                _ => record.open::<Decision>().unwrap().record_version,
-            },
-            Stream::Dead => unreachable!("there is none in it"),
-        };
-        assert_eq!(version, 1, "record {}", record.seq);
+async fn every_record_of_every_version_is_read() {
+    for version in 1..=medevac::model::RECORD_VERSION {
+        let golden = format!("{}/tests/corpus/logs/v{version}.jsonl", env!("CARGO_MANIFEST_DIR"));
+        let directory = tempfile::tempdir().unwrap();
+        good(&["log", "import", &golden, "--data-dir", &directory.path().display().to_string()]);
+        let records = open(directory.path()).read(0, &Stream::ALL, 1000).await.unwrap();
+        assert!(records.len() > 50, "{golden}: {} records", records.len());
+        for record in &records {
+            assert_eq!(version_of(record), version, "{golden}: record {}", record.seq);
+        }
     }
+}
+
+/// Reads the record as what it is.
+fn version_of(record: &Record) -> u32 {
+    match record.stream {
+        Stream::Events => record.open::<Event>().unwrap().record_version,
+        Stream::Plans => record.open::<Plan>().unwrap().record_version,
+        Stream::Outcomes => record.open::<Outcome>().unwrap().record_version,
+        Stream::Decisions => match record.open::<serde_json::Value>().unwrap().kind.as_str() {
+            kind::INCIDENT => record.open::<IncidentChange>().unwrap().record_version,
+            _ => record.open::<Decision>().unwrap().record_version,
+        },
+        Stream::Dead => unreachable!("there is none in it"),
+    }
+}
+
+#[test]
+fn a_record_of_a_newer_version_is_not_taken_for_one_of_ours() {
+    let newer = medevac::model::RECORD_VERSION + 1;
+    let text = String::from_utf8(envelope(1)).unwrap();
+    let current = format!("\"recordversion\":{}", medevac::model::RECORD_VERSION);
+    let body = text.replace(&current, &format!("\"recordversion\":{newer}")).into_bytes();
+    let at = jiff::Timestamp::UNIX_EPOCH;
+    let error = Record { seq: 7, at, stream: Stream::Events, body }.open::<Event>().unwrap_err();
+    assert!(error.to_string().contains(&format!("record 7 is of version {newer}")), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -356,3 +356,19 @@ async fn what_a_foreign_hand_writes_to_our_subjects_stops_nobody() {
     }
     assert_eq!(seen[1], after[0].seq);
 }
+
+#[tokio::test]
+async fn a_log_that_is_moved_keeps_repeated_ids_and_empty_positions() {
+    use medevac::log::{Moving, Restored};
+    let directory = tempfile::tempdir().unwrap();
+    let server = single(directory.path(), "");
+    let log = connect(&options(&[&server])).await;
+    let at = jiff::Timestamp::UNIX_EPOCH;
+    let one = |seq: u64| Restored { seq, at, entry: entry(Stream::Events, "the same") };
+    log.restore(vec![one(1), one(2), one(5)]).await.unwrap();
+    log.restore(vec![one(6)]).await.unwrap();
+    let records = log.read(0, &[Stream::Events], 10).await.unwrap();
+    let seen: Vec<_> = records.iter().map(|record| (record.seq, record.at)).collect();
+    assert_eq!(seen, [(1, at), (2, at), (5, at), (6, at)]);
+    assert!(matches!(log.restore(vec![one(6)]).await, Err(LogError::Conflict)));
+}

@@ -189,3 +189,21 @@ async fn status_shows_what_runs_and_says_no_where_a_person_should_look() {
     let status: Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(status["remediations"][0]["stuck"], Value::Null);
 }
+
+#[tokio::test]
+async fn names_that_are_too_long_for_a_subject_are_set_aside() {
+    let directory = tempfile::tempdir().unwrap();
+    let daemon = daemon(&directory).await;
+    let event = json!({
+        "specversion": "1.0", "id": "long", "source": "t", "type": "t", "tenant": "x".repeat(5000),
+    });
+    let sent = client()
+        .post(format!("{}/api/v1/events", daemon.url))
+        .header("content-type", "application/cloudevents+json")
+        .body(event.to_string())
+        .send();
+    let tally: Value = serde_json::from_str(&sent.await.unwrap().text().await.unwrap()).unwrap();
+    assert_eq!((&tally["accepted"], &tally["dead_letters"]), (&json!(0), &json!(1)), "{tally}");
+    let listed = text(&medevac(&daemon, &["dead-letters", "list"]).await);
+    assert!(listed.contains("2000 is the limit"), "{listed}");
+}

@@ -32,6 +32,8 @@ pub struct NatsConsumer {
     consumer: PullConsumer,
     messages: Option<pull::Stream>,
     past: Past,
+    /// A new life has to begin before anything is read.
+    broken: bool,
     /// Deliveries so far: the server counts them without a gap.
     delivered: u64,
     /// What earlier lives had in hand, and how often.
@@ -60,6 +62,7 @@ impl NatsConsumer {
             consumer,
             messages: None,
             past,
+            broken: false,
             delivered: 0,
             before: (past.handed_out, past.tries),
             careful,
@@ -73,6 +76,9 @@ impl NatsConsumer {
     /// Waits for one message and takes what else has come. Nothing is awaited between a message and its place
     /// in `ready`, so that a caller who gives up loses nothing.
     async fn gather(&mut self) -> Result<(), LogError> {
+        if self.broken {
+            return self.begin_again().await;
+        }
         let messages = match &mut self.messages {
             Some(messages) => messages,
             none => {
@@ -142,6 +148,8 @@ impl NatsConsumer {
     /// The server that had the consumer is gone, or another replica reads now: it goes on from the floor. What is
     /// in hand comes again then, and is known by its position.
     async fn begin_again(&mut self) -> Result<(), LogError> {
+        // A caller who gives up half-way finds it so the next time.
+        self.broken = true;
         pause(Duration::from_millis(50)).await;
         self.past = self.past.released();
         self.note();
@@ -151,6 +159,7 @@ impl NatsConsumer {
         self.delivered = 0;
         self.ready.clear();
         self.pending.clear();
+        self.broken = false;
         Ok(())
     }
 

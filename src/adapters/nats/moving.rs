@@ -24,6 +24,8 @@ impl Moving for Nats {
                 });
             }
             let mut message = writer::message(&entry);
+            // The same id may stand in a log several times, further apart than the window in which it is known.
+            message.headers.insert("Nats-Msg-Id", format!("{seq} {}", entry.id.as_str()));
             message.headers.insert(reader::TAKEN_AT, at.to_string());
             messages.push(message);
             last = seq;

@@ -46,7 +46,7 @@ pub(super) async fn run(link: Link, told: impl Fn(Seq), mut inbox: mpsc::Receive
         while gathered < GATHER
             && let Ok(next) = inbox.try_recv()
         {
-            if next.fence != fence {
+            if next.fence != fence || gathered + next.entries.len() > LARGEST {
                 waiting = Some(next);
                 break;
             }

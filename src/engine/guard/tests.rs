@@ -74,6 +74,16 @@ fn what_is_released_may_be_held_again_but_still_counts_for_the_rate() {
 }
 
 #[test]
+fn only_who_takes_over_leave_is_spared_the_rate() {
+    let rate = Rate { count: 1, within: Span::seconds(60) };
+    let limits = Limits { rate: Some(rate), ..Limits::default() };
+    let mut book = Book { guards: Guards::default(), guard: guard(limits) };
+    assert!(book.act("p", 0));
+    assert!(book.ask("k", Some(&Id::of(&["p"])), 1).is_ok(), "it takes over what p holds");
+    assert!(book.ask("k", Some(&Id::of(&["elsewhere"])), 1).is_err(), "that one held nothing here");
+}
+
+#[test]
 fn what_is_stuck_keeps_its_leave_until_somebody_resolves_it() {
     let limits = Limits { at_once: Some(1), ..Limits::default() };
     let mut book = Book { guards: Guards::default(), guard: guard(limits) };
