@@ -6,7 +6,7 @@ use super::{Exit, logs, progress::Progress, words};
 use crate::log::{Kv, KvEntry, Log, LogError, Moving, Seq, Stream, bucket};
 use crate::model::chain;
 use file::{Line, Reader, Writer};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -41,40 +41,33 @@ fn failed(error: &LogError) -> Exit {
     Exit::Failed(chain(error))
 }
 
+#[derive(Clone, Copy)]
+enum Way {
+    Out,
+    In,
+}
+
 pub(super) async fn run(args: Args) -> Exit {
     let done = match args.command {
-        Command::Export { file, log } => match log.settings() {
-            Ok(settings) => match &settings.nats {
-                Some(nats) => match logs::connect(nats).await {
-                    Ok(log) => export(&log, &file).await,
-                    Err(exit) => Err(exit),
-                },
-                None => match logs::open_existing(&log.directory()) {
-                    Ok(log) => export(&log, &file).await,
-                    Err(exit) => Err(exit),
-                },
-            },
-            Err(exit) => Err(exit),
-        },
-        Command::Import { file, log } => match log.settings() {
-            Ok(settings) => match &settings.nats {
-                Some(nats) => match logs::connect(nats).await {
-                    Ok(log) => import(&log, &file).await,
-                    Err(exit) => Err(exit),
-                },
-                None => match logs::open(&log.directory()) {
-                    Ok(log) => import(&log, &file).await,
-                    Err(exit) => Err(exit),
-                },
-            },
-            Err(exit) => Err(exit),
-        },
+        Command::Export { file, log } => carry(&log, &file, Way::Out).await,
+        Command::Import { file, log } => carry(&log, &file, Way::In).await,
         Command::Verify { file } => verify(&file).map(|_| ()),
     };
     done.err().unwrap_or(Exit::Good)
 }
 
-async fn export<L: Log + Kv + Moving>(log: &L, path: &std::path::Path) -> Result<(), Exit> {
+async fn carry(place: &logs::Where, file: &Path, way: Way) -> Result<(), Exit> {
+    let settings = place.settings()?;
+    let directory = place.directory();
+    match (&settings.nats, way) {
+        (Some(nats), Way::Out) => export(&logs::connect(nats).await?, file).await,
+        (Some(nats), Way::In) => import(&logs::connect(nats).await?, file).await,
+        (None, Way::Out) => export(&logs::open_existing(&directory)?, file).await,
+        (None, Way::In) => import(&logs::open(&directory)?, file).await,
+    }
+}
+
+async fn export<L: Log + Kv + Moving>(log: &L, path: &Path) -> Result<(), Exit> {
     if path.exists() {
         return Err(Exit::Usage(format!("{} is there already", path.display())));
     }
@@ -122,7 +115,7 @@ async fn keys<L: Kv>(log: &L) -> Result<Vec<Line>, Exit> {
 }
 
 /// Reads the file to its end: the first and last position.
-fn verify(path: &std::path::Path) -> Result<(Seq, Seq), Exit> {
+fn verify(path: &Path) -> Result<(Seq, Seq), Exit> {
     let (mut records, mut keys, mut places, mut first, mut last) = (0u64, 0u64, 0u64, 0, 0);
     let mut reader = Reader::open(path)?;
     let mut progress = Progress::new("verify", reader.bytes());
@@ -146,7 +139,7 @@ fn verify(path: &std::path::Path) -> Result<(Seq, Seq), Exit> {
     Ok((first, last))
 }
 
-async fn import<L: Log + Kv + Moving>(log: &L, path: &std::path::Path) -> Result<(), Exit> {
+async fn import<L: Log + Kv + Moving>(log: &L, path: &Path) -> Result<(), Exit> {
     let (first, last) = verify(path)?;
     if let Some(entry) =
         Kv::get(log, bucket::LEASES, "active").await.map_err(|error| failed(&error))?
@@ -206,12 +199,7 @@ async fn restore<L: Moving>(log: &L, page: &mut Vec<crate::log::Restored>) -> Re
 }
 
 /// What is there already must be the beginning of the file: then the import goes on.
-async fn same_beginning<L: Log>(
-    log: &L,
-    path: &std::path::Path,
-    first: Seq,
-    there: Seq,
-) -> Result<(), Exit> {
+async fn same_beginning<L: Log>(log: &L, path: &Path, first: Seq, there: Seq) -> Result<(), Exit> {
     if there < first {
         return Ok(());
     }
