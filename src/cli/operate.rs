@@ -29,9 +29,13 @@ pub(super) async fn guards(args: Args) -> Exit {
         return Exit::Good;
     }
     let rows: Vec<Vec<String>> = guards.iter().flat_map(rows_of).collect();
-    table(&["GUARD", "KEY", "STATE", "HOLDER", "TARGET", "RULE", "SINCE"], &rows);
+    if !rows.is_empty() {
+        table(&["GUARD", "KEY", "STATE", "HOLDER", "TARGET", "RULE", "SINCE"], &rows);
+    }
     if !pauses.is_empty() {
-        words::say("");
+        if !rows.is_empty() {
+            words::say("");
+        }
         let rows: Vec<Vec<String>> = pauses.iter().map(pause_row).collect();
         table(&["PAUSE", "SCOPE", "UNTIL", "BY", "REASON"], &rows);
     }

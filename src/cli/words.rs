@@ -43,10 +43,10 @@ pub(super) fn text(value: &Value) -> String {
     plain(value.as_str().unwrap_or_default())
 }
 
-/// A time to the second, without its zone: all times are UTC.
+/// A time to the second, in UTC.
 pub(super) fn moment(value: &Value) -> String {
     match value.as_str() {
-        Some(at) => plain(at).chars().take(19).collect::<String>().replace('T', " "),
+        Some(at) => plain(at).chars().take(19).collect::<String>().replace('T', " ") + "Z",
         None => "-".into(),
     }
 }
