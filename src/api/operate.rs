@@ -169,6 +169,16 @@ pub(super) async fn status<L: Log + Kv, C: Clock, V: ClusterView, R: Readiness>(
     }
 }
 
+/// What the room reads: where nothing of that waits, it is not behind, however long the log is.
+fn read_by(room: &str) -> &'static [Stream] {
+    match room {
+        "engine" => &[Stream::Events, Stream::Outcomes],
+        "plan" => &[Stream::Decisions],
+        "escalation" => &[Stream::Decisions, Stream::Outcomes],
+        _ => &[Stream::Plans, Stream::Decisions, Stream::Outcomes],
+    }
+}
+
 async fn whole<L: Log + Kv>(
     log: &L,
     now: Timestamp,
@@ -179,10 +189,12 @@ async fn whole<L: Log + Kv>(
     let floor = places.iter().find(|place| place.consumer == "engine").map_or(0, |it| it.floor);
     let next = log.read(floor, &[Stream::Events, Stream::Outcomes], 1).await?;
     let oldest = next.first().map(|record| record.at);
-    let rooms: Vec<Value> = places
-        .iter()
-        .map(|place| json!({ "room": place.consumer, "floor": place.floor, "behind": last.saturating_sub(place.floor) }))
-        .collect();
+    let mut rooms = vec![];
+    for place in &places {
+        let waits = log.read(place.floor, read_by(&place.consumer), 1).await?;
+        let behind = waits.first().map_or(0, |_| last.saturating_sub(place.floor));
+        rooms.push(json!({ "room": place.consumer, "floor": place.floor, "behind": behind }));
+    }
     let lease = Kv::get(log, bucket::LEASES, "active").await?;
     let lease = lease.and_then(|entry| serde_json::from_slice::<Value>(&entry.value).ok());
     let journals = log.list(bucket::JOURNALS, None, MOST).await?;
