@@ -33,7 +33,7 @@ pub struct Appended {
     pub duplicate: bool,
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum LogError {
     /// Nothing was accepted, and nothing is lost that was.
     #[error("the log is full: {0}")]
@@ -124,8 +124,15 @@ pub trait Log: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::Consumer, LogError>> + Send;
 
     /// Sets aside what cannot be used, with the reason. Nothing is lost.
-    fn dead_letter(&self, letter: DeadLetter)
-    -> impl Future<Output = Result<Seq, LogError>> + Send;
+    fn dead_letter(
+        &self,
+        letter: DeadLetter,
+    ) -> impl Future<Output = Result<Seq, LogError>> + Send {
+        async move {
+            let entry = letter.entry().map_err(|e| LogError::Unavailable(e.to_string()))?;
+            Ok(self.append(vec![entry]).await?.first().map_or(0, |appended| appended.seq))
+        }
+    }
 }
 
 /// Where a durable consumer stands.

@@ -21,6 +21,7 @@ mod secret;
 mod span;
 mod step;
 mod target;
+mod token;
 
 pub use alert::{Alert, AlertStatus};
 pub use call::{Answer, ClusterCall, NodePatch, Refusal};
@@ -40,3 +41,4 @@ pub use secret::Secret;
 pub use span::{BadSpan, Span};
 pub use step::{Action, Expect, Mode, StepSpec};
 pub use target::{BadTarget, Target};
+pub use token::{escape, unescape};

@@ -20,7 +20,7 @@ pub use lock::{Held, LockError};
 pub use wal::Healed;
 
 use crate::clock::Clock;
-use crate::log::{Appended, DeadLetter, Entry, Log, LogError, Place, Policy, Record, Seq, Stream};
+use crate::log::{Appended, Entry, Log, LogError, Place, Policy, Record, Seq, Stream};
 use crate::model::Target;
 use jiff::Timestamp;
 use reader::Readers;
@@ -249,10 +249,5 @@ impl Log for Embedded {
     ) -> Result<EmbeddedConsumer, LogError> {
         let place = self.ask(|reply| Command::OpenConsumer { name: name.into(), reply }).await?;
         Ok(EmbeddedConsumer::new(self.clone(), name, streams, policy, place))
-    }
-
-    async fn dead_letter(&self, letter: DeadLetter) -> Result<Seq, LogError> {
-        let entry = letter.entry().map_err(|e| LogError::Unavailable(e.to_string()))?;
-        Ok(self.append(vec![entry]).await?.first().map_or(0, |appended| appended.seq))
     }
 }

@@ -25,7 +25,7 @@ pub use options::{Certificates, Identity, Options};
 pub use streams::Difference;
 
 use crate::clock::Clock;
-use crate::log::{Appended, DeadLetter, Entry, Log, LogError, Place, Policy, Record, Seq, Stream};
+use crate::log::{Appended, Entry, Log, LogError, Place, Policy, Record, Seq, Stream};
 use crate::model::Target;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use link::Link;
@@ -122,11 +122,6 @@ impl Nats {
 
     fn saw(&self, seq: Seq) {
         self.inner.last.fetch_max(seq, Ordering::SeqCst);
-    }
-
-    async fn get_record(&self, seq: Seq) -> Result<Option<Record>, LogError> {
-        let found = reader::at(&self.inner.link, seq).await?;
-        Ok(found.and_then(reader::record_of))
     }
 
     /// Events and dead letters: each for itself, each once.
@@ -232,7 +227,10 @@ impl Log for Nats {
     }
 
     async fn get(&self, seq: Seq) -> Result<Option<Record>, LogError> {
-        if seq == 0 { Ok(None) } else { self.get_record(seq).await }
+        if seq == 0 {
+            return Ok(None);
+        }
+        Ok(reader::at(&self.inner.link, seq).await?.and_then(reader::record_of))
     }
 
     fn last(&self) -> Seq {
@@ -262,10 +260,5 @@ impl Log for Nats {
         policy: Policy,
     ) -> Result<NatsConsumer, LogError> {
         NatsConsumer::open(self, name, streams, policy).await
-    }
-
-    async fn dead_letter(&self, letter: DeadLetter) -> Result<Seq, LogError> {
-        let entry = letter.entry().map_err(|e| LogError::Unavailable(e.to_string()))?;
-        Ok(self.append(vec![entry]).await?.first().map_or(0, |appended| appended.seq))
     }
 }

@@ -53,10 +53,7 @@ pub(super) fn moment(value: &Value) -> String {
 
 /// One segment of a path, or one value of a query.
 pub(super) fn escape(text: &str) -> String {
-    let keep = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    text.bytes()
-        .map(|byte| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
+    crate::model::escape(text, '%', "-_.")
 }
 
 /// Columns as wide as their widest cell; the last one is not filled up.

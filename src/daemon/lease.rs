@@ -202,7 +202,19 @@ impl<S: LeaseStore, C: Clock> Election<S, C> {
             self.clock.after(RENEW).await;
             let began = self.clock.steady();
             held.claim.beat += 1;
-            let mut why = match self.write(&held.claim, &held.version).await {
+            let mut written = self.write(&held.claim, &held.version).await;
+            if matches!(written, Err(LogError::Conflict)) {
+                // An answer of ours that was lost looks like a stranger's write.
+                written = match self.store.read().await {
+                    Ok(Some((claim, version))) if held.claim.is(&claim) => Ok(version),
+                    Ok(Some((claim, _))) if claim.term != held.claim.term => {
+                        return format!("{} has it", claim.holder);
+                    }
+                    Ok(_) => written,
+                    Err(error) => Err(error),
+                };
+            }
+            let why = match written {
                 Ok(version) => {
                     held.version = version;
                     held.term.extend(began);
@@ -210,21 +222,6 @@ impl<S: LeaseStore, C: Clock> Election<S, C> {
                 }
                 Err(error) => error.to_string(),
             };
-            if why == LogError::Conflict.to_string() {
-                // An answer of ours that was lost looks like a stranger's write.
-                why = match self.store.read().await {
-                    Ok(Some((claim, version))) if held.claim.is(&claim) => {
-                        held.version = version;
-                        held.term.extend(began);
-                        String::new()
-                    }
-                    Ok(Some((claim, _))) if claim.term != held.claim.term => {
-                        return format!("{} has it", claim.holder);
-                    }
-                    Ok(_) => why,
-                    Err(error) => error.to_string(),
-                };
-            }
             if !held.term.holds() {
                 return format!("it could not be renewed in time {why}");
             }

@@ -19,11 +19,11 @@ const INPUTS: [Stream; 2] = [Stream::Events, Stream::Outcomes];
 pub const FOLDED: [Stream; 3] = [Stream::Events, Stream::Decisions, Stream::Outcomes];
 /// Events decided between two commits. More would make the first of them wait.
 const BATCH: usize = 256;
-/// Before a full log is tried again.
 /// Records appended together, if one answer has not more.
 const TOGETHER: usize = 500;
 /// Incidents indexed at the same time.
 const ABREAST: usize = 32;
+/// Before a full log is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 /// A resolved incident stays in the index for so long.
 const KEEP_RESOLVED: Duration = Duration::from_secs(14 * 86_400);

@@ -1,6 +1,6 @@
 //! The grammar of subjects: `medevac.<stream>.<type>.<tenant>.<target>`, so that others can subscribe to a part.
 
-use crate::model::Target;
+use crate::model::{Target, escape, unescape};
 use std::{fmt, str::FromStr};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,42 +67,15 @@ impl Subject {
     }
 }
 
-fn escape(token: &str, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-    for byte in token.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'/' | b':' => {
-                write!(out, "{}", char::from(byte))?;
-            }
-            other => write!(out, "%{other:02X}")?,
-        }
-    }
-    Ok(())
-}
-
-fn unescape(token: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(token.len());
-    let mut rest = token.as_bytes();
-    while let [first, tail @ ..] = rest {
-        if *first == b'%' {
-            let digits = std::str::from_utf8(tail.get(..2)?).ok()?;
-            bytes.push(u8::from_str_radix(digits, 16).ok()?);
-            rest = &tail[2..];
-        } else {
-            bytes.push(*first);
-            rest = tail;
-        }
-    }
-    String::from_utf8(bytes).ok()
-}
+/// Other clients read subjects, and `%XX` there.
+const MARK: char = '%';
+const KEEP: &str = "-_/:";
 
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "medevac.{}.", self.stream.word())?;
-        escape(&self.kind, f)?;
-        f.write_str(".")?;
-        escape(&self.tenant, f)?;
-        f.write_str(".")?;
-        escape(&self.target, f)
+        let token = |text: &str| escape(text, MARK, KEEP);
+        let (kind, tenant, target) = (token(&self.kind), token(&self.tenant), token(&self.target));
+        write!(f, "medevac.{}.{kind}.{tenant}.{target}", self.stream.word())
     }
 }
 
@@ -118,9 +91,9 @@ impl FromStr for Subject {
                 .into_iter()
                 .find(|known| known.word() == *stream)
                 .ok_or_else(bad)?,
-            kind: unescape(kind).ok_or_else(bad)?,
-            tenant: unescape(tenant).ok_or_else(bad)?,
-            target: unescape(target).ok_or_else(bad)?,
+            kind: unescape(kind, MARK).ok_or_else(bad)?,
+            tenant: unescape(tenant, MARK).ok_or_else(bad)?,
+            target: unescape(target, MARK).ok_or_else(bad)?,
         })
     }
 }

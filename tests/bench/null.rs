@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use medevac::log::{
-    Appended, Condition, Consumer, DeadLetter, Delivered, Entry, Kv, KvEntry, Log, LogError, Place,
-    Policy, Record, Revision, Seq, Stream,
+    Appended, Condition, Consumer, Delivered, Entry, Kv, KvEntry, Log, LogError, Place, Policy,
+    Record, Revision, Seq, Stream,
 };
 use medevac::model::Target;
 use std::{
@@ -59,10 +59,6 @@ impl Log for Null {
 
     async fn consumer(&self, _: &str, _: &[Stream], _: Policy) -> Result<Nobody, LogError> {
         Ok(Nobody)
-    }
-
-    async fn dead_letter(&self, _: DeadLetter) -> Result<Seq, LogError> {
-        Ok(0)
     }
 }
 

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use medevac::adapters::embedded::{Embedded, EmbeddedConsumer};
 use medevac::log::{
-    Appended, Condition, DeadLetter, Entry, Kv, KvEntry, Log, LogError, Place, Policy, Record,
-    Revision, Seq, Stream,
+    Appended, Condition, Entry, Kv, KvEntry, Log, LogError, Place, Policy, Record, Revision, Seq,
+    Stream,
 };
 use medevac::model::Target;
 use std::sync::{
@@ -114,10 +114,6 @@ impl Log for Dying {
         policy: Policy,
     ) -> Result<EmbeddedConsumer, LogError> {
         self.log.consumer(name, streams, policy).await
-    }
-
-    async fn dead_letter(&self, letter: DeadLetter) -> Result<Seq, LogError> {
-        self.log.dead_letter(letter).await
     }
 }
 

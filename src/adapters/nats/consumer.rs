@@ -264,7 +264,7 @@ impl Consumer for NatsConsumer {
     async fn nak(&mut self, seq: Seq, delay: Duration) -> Result<(), LogError> {
         let last =
             self.pending.get(&seq).is_some_and(|(_, times)| *times >= self.policy.max_deliver);
-        if last && let Some(record) = self.log.get_record(seq).await? {
+        if last && let Some(record) = Log::get(&self.log, seq).await? {
             return self.set_aside(seq, &record.body).await;
         }
         self.say(seq, AckKind::Nak(Some(delay))).await

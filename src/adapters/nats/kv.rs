@@ -5,11 +5,12 @@ use super::publish::{self, Message, Trouble, again, patiently};
 use super::reader;
 use super::streams::kv_stream;
 use crate::log::{Condition, Kv, KvEntry, LogError, Revision};
+use crate::model::{escape, unescape};
 use async_nats::{HeaderMap, jetstream::message::StreamMessage};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
-use std::fmt::Write;
 
+const MARK: char = '=';
 const OPERATION: &str = "KV-Operation";
 const EXPIRES: &str = "Medevac-Expires";
 const TTL: &str = "Nats-TTL";
@@ -22,34 +23,9 @@ fn prefix(bucket: &str) -> String {
     format!("$KV.MEDEVAC_{bucket}.")
 }
 
-/// A key as one token that every NATS client takes: other characters are written `=XX`.
-fn escape(key: &str) -> String {
-    let mut out = String::with_capacity(key.len());
-    for byte in key.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'/' => out.push(byte.into()),
-            // Writing to a string goes well.
-            other => write!(out, "={other:02X}").unwrap_or_default(),
-        }
-    }
-    out
-}
-
-fn unescape(token: &str) -> Option<String> {
-    let mut bytes = vec![];
-    let mut rest = token.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let (byte, left) = match first {
-            b'=' => (
-                u8::from_str_radix(std::str::from_utf8(tail.get(..2)?).ok()?, 16).ok()?,
-                &tail[2..],
-            ),
-            other => (*other, tail),
-        };
-        bytes.push(byte);
-        rest = left;
-    }
-    String::from_utf8(bytes).ok()
+/// A key as one token that every NATS client takes.
+fn token(key: &str) -> String {
+    escape(key, MARK, "-_/")
 }
 
 fn gone(message: &StreamMessage, now: Timestamp) -> bool {
@@ -62,7 +38,7 @@ fn expires(message: &StreamMessage) -> Option<Timestamp> {
 }
 
 async fn last(log: &Nats, bucket: &str, key: &str) -> Result<Option<StreamMessage>, LogError> {
-    let subject = format!("{}{}", prefix(bucket), escape(key));
+    let subject = format!("{}{}", prefix(bucket), token(key));
     reader::last(&log.inner.link, &kv_stream(bucket), &subject).await
 }
 
@@ -80,12 +56,7 @@ impl Nats {
         let link = &self.inner.link;
         let expected = match condition {
             Condition::Always => None,
-            Condition::Is(revision) => match last(self, bucket, key).await? {
-                Some(found) if found.sequence == revision && !gone(&found, self.now()) => {
-                    Some(revision)
-                }
-                _ => return Err(LogError::Conflict),
-            },
+            Condition::Is(revision) => Some(revision),
             // What is deleted or has run out may still have its last message.
             Condition::Absent => match last(self, bucket, key).await? {
                 Some(found) if gone(&found, self.now()) => Some(found.sequence),
@@ -98,7 +69,7 @@ impl Nats {
         }
         let id = link.client.new_inbox();
         headers.insert("Nats-Msg-Id", id);
-        let subject = format!("{}{}", prefix(bucket), escape(key));
+        let subject = format!("{}{}", prefix(bucket), token(key));
         let message = Message { subject, headers, body: value };
         let sent = patiently(|| publish::one(link, &message)).await;
         sent.map(|ack| ack.seq).map_err(Trouble::told)
@@ -123,7 +94,7 @@ impl Nats {
         let subjects = asked.await.map_err(Trouble::told)?;
         Ok(subjects
             .iter()
-            .filter_map(|subject| unescape(subject.strip_prefix(prefix.as_str())?))
+            .filter_map(|subject| unescape(subject.strip_prefix(prefix.as_str())?, MARK))
             .collect())
     }
 }
@@ -194,9 +165,9 @@ mod tests {
     #[test]
     fn every_key_is_one_token_and_comes_back() {
         for key in ["inc-1", "gpu nodes\u{1f}pool.a", "=", "ä>*", ""] {
-            let token = escape(key);
+            let token = token(key);
             assert!(!token.contains(['.', '*', '>', ' ']), "{token}");
-            assert_eq!(unescape(&token).as_deref(), Some(key));
+            assert_eq!(unescape(&token, MARK).as_deref(), Some(key));
         }
     }
 }

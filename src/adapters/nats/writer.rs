@@ -8,10 +8,7 @@ use super::publish::{self, Ack, Message, Trouble, patiently};
 use super::streams::{FENCE, LOG};
 use crate::log::{Appended, Entry, LogError, Seq};
 use async_nats::HeaderMap;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::{mpsc, oneshot};
 
 pub(super) struct Append {
@@ -25,6 +22,7 @@ pub(super) struct Append {
 const LARGEST: usize = 1000;
 /// Entries that are gathered while a batch is on its way.
 const GATHER: usize = 500;
+
 pub(super) fn message(entry: &Entry) -> Message {
     let mut headers = HeaderMap::new();
     headers.insert("Nats-Msg-Id", entry.id.as_str());
@@ -65,19 +63,10 @@ pub(super) async fn run(link: Link, told: impl Fn(Seq), mut inbox: mpsc::Receive
 /// To each what is his. A caller who went away needs no answer.
 fn answer(group: Vec<Append>, written: Result<Vec<Appended>, LogError>) {
     let mut from = 0;
-    let failed = written.as_ref().err().map(|error| Arc::new(error.to_string()));
     for append in group {
         let upto = from + append.entries.len();
-        let result = match (&written, &failed) {
-            (Ok(all), _) => Ok(all[from..upto].to_vec()),
-            (Err(LogError::Fenced), _) => Err(LogError::Fenced),
-            (Err(LogError::Full(why)), _) => Err(LogError::Full(why.clone())),
-            (Err(LogError::Denied(why)), _) => Err(LogError::Denied(why.clone())),
-            (Err(_), why) => Err(LogError::Unavailable(
-                why.as_ref().map(|why| why.to_string()).unwrap_or_default(),
-            )),
-        };
-        drop(append.reply.send(result));
+        let own = written.as_ref().map(|all| all[from..upto].to_vec()).map_err(Clone::clone);
+        drop(append.reply.send(own));
         from = upto;
     }
 }
