@@ -13,6 +13,7 @@ mod operate;
 mod progress;
 mod run;
 mod send;
+mod simulate;
 mod status;
 mod words;
 
@@ -37,6 +38,8 @@ enum Command {
     Check(check::Args),
     /// Print the JSON Schema of rule files, for editors.
     Schema,
+    /// Play scenarios: the whole daemon in a simulated cluster, on virtual time, with faults.
+    Simulate(simulate::Args),
     /// Post an event or an Alertmanager body, and print what became of it.
     Send(send::Args),
     /// List incidents, or show one with its whole causal chain.
@@ -115,6 +118,11 @@ impl Cli {
                     &serde_json::to_string_pretty(&crate::rules::json_schema()).unwrap_or_default(),
                 );
                 Exit::Good
+            }
+            // A run is a runtime of its own: not within this one.
+            Command::Simulate(args) => {
+                let run = tokio::task::spawn_blocking(move || simulate::run(&args));
+                run.await.unwrap_or_else(|error| Exit::from_error(&error))
             }
             Command::Send(args) => send::run(args).await,
             Command::Incidents(args) => incidents::run(args).await,

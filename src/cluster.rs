@@ -1,19 +1,41 @@
 //! The cluster as the rooms need it: a view to read from and a hand to change it with.
 //!
 //! A room of its own because planning looks, remediation looks and acts, and sources enrich. Reading and
-//! writing are two traits: observe mode is the daemon without [`ClusterControl`].
+//! writing are two traits: observe mode is the daemon without [`ClusterControl`]. `news` keeps account of
+//! which change concerns whom, so that a storm on a thousand nodes does not wake everybody for everything.
 //! May import: `model`.
+
+mod news;
+
+pub use news::News;
 
 use crate::model::{Answer, ClusterCall, Context, Look, Target};
 use std::future::Future;
+
+/// What somebody looks at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sight {
+    /// The thing itself; for a node, with the pods on it. None: the cluster as a whole.
+    pub target: Option<Target>,
+    /// A workload beside it.
+    pub workload: Option<Target>,
+    /// Controllers whose pods on the way are waited for, as [`crate::model::Pod::controller`] names them.
+    pub controllers: Vec<String>,
+}
+
+impl Sight {
+    pub fn of(target: &Target) -> Sight {
+        Sight { target: Some(target.clone()), ..Sight::default() }
+    }
+}
 
 /// The watch caches. Every read is answered at once, from memory.
 pub trait ClusterView: Clone + Send + Sync + 'static {
     /// Whether the caches have been complete once: before that nothing may be concluded from an absence.
     fn ready(&self) -> bool;
 
-    /// What is known about `target` now.
-    fn look(&self, target: &Target) -> Look;
+    /// What is known about it now.
+    fn look(&self, sight: &Sight) -> Look;
 
     /// What an event about `target` should carry.
     fn context(&self, target: &Target) -> Context;
@@ -25,11 +47,11 @@ pub trait ClusterView: Clone + Send + Sync + 'static {
     /// a moment behind. [`Answer::Done`]: nothing is.
     fn confirm_empty(&self, node: &str) -> impl Future<Output = Answer> + Send;
 
-    /// Grows with every change of any object. Taken before a look, it tells what the look may have missed.
-    fn version(&self) -> u64;
+    /// Grows with every change of what `sight` shows. Taken before a look, it tells what the look may have missed.
+    fn version(&self, sight: &Sight) -> u64;
 
     /// Resolves once the version is another than `since`. Bursts are told once.
-    fn changed(&self, since: u64) -> impl Future<Output = ()> + Send;
+    fn changed(&self, sight: &Sight, since: u64) -> impl Future<Output = ()> + Send;
 }
 
 /// The only way to change anything in the cluster.

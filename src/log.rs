@@ -4,6 +4,7 @@
 //! implement it (`adapters/embedded`, `adapters/nats`), and one contract test suite holds for each of them.
 //! May import: `model`.
 
+mod deliveries;
 mod fold;
 mod insist;
 mod kv;
@@ -11,6 +12,7 @@ mod moving;
 mod record;
 mod subject;
 
+pub use deliveries::{Deliveries, Stand};
 pub use fold::{Pace, Saved, covered, replay, save, snapshot};
 pub use insist::insist;
 pub use kv::{Condition, Kv, KvEntry, Revision, bucket};

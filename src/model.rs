@@ -22,6 +22,7 @@ mod span;
 mod step;
 mod target;
 mod token;
+mod told;
 
 pub use alert::{Alert, AlertStatus};
 pub use call::{Answer, ClusterCall, NodePatch, Refusal};
@@ -42,3 +43,4 @@ pub use span::{BadSpan, Span};
 pub use step::{Action, Expect, Mode, StepSpec};
 pub use target::{BadTarget, Target};
 pub use token::{escape, unescape};
+pub use told::{describe, plain};

@@ -17,6 +17,7 @@ pub use drain::{Drain, Limits};
 pub use journal::{Illegal, Journal, StepState};
 pub use saga::{Call, Saga, Work};
 pub use shown::Shown;
+pub use steps::RESTART_KEY;
 
 use crate::model::Answer;
 use std::{future::Future, time::Duration};

@@ -27,8 +27,8 @@ pub use shape::json_schema;
 /// Reading YAML with places and tables of keys: what the configuration file is read with, too.
 pub(crate) mod reading {
     pub(crate) use super::shape::{Of, Shape, key, must};
-    pub(crate) use super::walk::{Entries, Faults, text};
-    pub(crate) use super::yaml::{Node, parse};
+    pub(crate) use super::walk::{Entries, Faults, pairs, text};
+    pub(crate) use super::yaml::{Key, Node, parse};
 }
 
 use crate::model::{Directory, Id};

@@ -1,11 +1,46 @@
-//! The simulated world: a cluster as plain data, and the ports by which the daemon's rooms reach it.
+//! The simulator: the shipped daemon in a world of plain data, on virtual time, with seeded faults.
 //!
-//! `world` is pure: what a scheduler, kubelets, controllers and disruption budgets do as time passes.
-//! `practice` puts it behind [`crate::cluster`]'s traits for `medevac demo`. Faults, scenarios and the
-//! checking of invariants will have files of their own beside these.
+//! `world` is pure: nodes, pods, budgets, a scheduler, kubelets, a cloud. `stage` is what everybody shares and the
+//! one road from a daemon to the outside, where `faults` are. `memory` is the log, `hands` the other ports;
+//! `crew` starts, kills and stops the daemons, each of them [`crate::daemon::run`] itself. `alertmanager`, `queue`,
+//! `people` and `script` are everybody else. `invariants` looks on, `judge` compares with what was expected,
+//! `tape` writes it down; `play` is one run of a `scenario`, `explore` many. `practice` is the world on real
+//! time, for the demonstration.
+//!
+//! A run is one runtime of one thread whose clock is paused: it jumps from one thing to the next. Whatever a
+//! process asks of the outside passes its `gate`; a gate that is shut is a kill -9.
+//! May import: every room. Never `adapters`.
 
+mod alertmanager;
+mod crew;
+mod dice;
+mod faults;
+mod gate;
+mod hands;
+mod invariants;
+mod judge;
+mod ledger;
+mod memory;
+mod people;
+mod play;
 mod practice;
-mod world;
+mod queue;
+pub mod scenario;
+mod script;
+mod service;
+mod stage;
+mod store;
+mod tape;
+mod time;
+pub mod world;
 
+pub use dice::Dice;
+pub use faults::{Mishap, Rates, Source};
+pub use invariants::Violation;
+pub use judge::Verdict;
+pub use ledger::Ledger;
+pub use play::{Orders, Report, play};
 pub use practice::Practice;
-pub use world::{App, World};
+pub use scenario::Scenario;
+pub use tape::Line;
+pub use world::World;

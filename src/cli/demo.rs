@@ -102,13 +102,13 @@ async fn acts(stage: &Stage, client: &reqwest::Client) -> Result<(), Exit> {
         stage.state_of(client, node).await.is_some_and(|state| state == "resolved")
     };
     until(async || resolved(&doomed).await).await;
-    world().reclaim(&doomed, System.now());
+    world().reclaim_at(&doomed, System.now());
     until(async || stage.remediated(client, &ill).await).await;
     let over = alert("GpuXidCritical", &ill, "Xid 79: the GPU has fallen off the bus", "resolved");
     stage.post(client, "/api/v1/alertmanager", "application/json", &over).await?;
     until(async || resolved(&ill).await).await;
     let calm = "both nodes are empty, what ran there runs elsewhere, and nobody was paged";
-    world().tell(System.now(), calm.into());
+    world().tell(calm.into());
     stage.announce(
         "3",
         &format!("a slow node, {slow}, runs a pod that its disruption budget does not let go"),

@@ -33,10 +33,7 @@ pub(super) fn paint(text: &str, style: Style, colour: bool) -> String {
     if colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
 }
 
-/// Outside text for a terminal: no control characters, so no escape sequences.
-pub(super) fn plain(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).collect()
-}
+pub(super) use crate::model::plain;
 
 /// A value's text, safe for a terminal.
 pub(super) fn text(value: &Value) -> String {

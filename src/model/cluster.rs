@@ -218,6 +218,16 @@ pub struct Workload {
     pub updated: u32,
 }
 
+impl Workload {
+    pub fn target(&self) -> super::Target {
+        super::Target::Workload {
+            kind: self.kind.word().into(),
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+        }
+    }
+}
+
 /// One look at a target: the node, what runs on it, and the workload concerned.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Look {
@@ -226,6 +236,6 @@ pub struct Look {
     pub node: Option<Node>,
     pub pods: Vec<Pod>,
     pub workload: Option<Workload>,
-    /// Pods with a controller that are not ready, wherever they are: those that replace others among them.
+    /// Pods that are not ready of the controllers looked at, wherever they are: those that replace others.
     pub waiting: Vec<Pod>,
 }

@@ -2,7 +2,7 @@
 
 use super::build;
 use crate::clock::Clock;
-use crate::cluster::ClusterView;
+use crate::cluster::{ClusterView, Sight};
 use crate::log::{self, Condition, Consumer, Kv, Log, LogError, Policy, Record, Stream, bucket};
 use crate::model::{Decision, Entry, Envelope, Id, Mode, Outcome, Plan, PlanEnd, kind};
 use std::time::Duration;
@@ -26,10 +26,11 @@ pub async fn run<L: Log + Kv>(
     loop {
         // Before the caches are complete a plan would be built on absences.
         while !view.ready() {
-            let version = view.version();
+            let all = Sight::default();
+            let version = view.version(&all);
             tokio::select! {
                 biased;
-                () = view.changed(version) => {}
+                () = view.changed(&all, version) => {}
                 () = clock.after(Duration::from_secs(1)) => {}
             }
         }
@@ -64,7 +65,7 @@ async fn plan<L: Log + Kv>(
     decision: &Envelope<Decision>,
 ) -> Result<(), LogError> {
     let now = clock.now();
-    match build(decision, &view.look(&decision.subject), now) {
+    match build(decision, &view.look(&Sight::of(&decision.subject)), now) {
         Some(Ok(plan)) => {
             let (id, deadline) = (plan.id.clone(), plan.deadline);
             // One plan per decision: a second delivery finds the first one's.

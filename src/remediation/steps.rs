@@ -16,7 +16,7 @@ use once::Once;
 use verify::Verify;
 
 /// The mark of a rolling restart: a second one with the same key changes nothing.
-pub(super) const RESTART_KEY: &str = "medevac.dev/restart-key";
+pub const RESTART_KEY: &str = "medevac.dev/restart-key";
 
 /// What became of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]

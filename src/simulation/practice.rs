@@ -2,7 +2,7 @@
 
 use super::World;
 use crate::clock::Clock;
-use crate::cluster::{ClusterControl, ClusterView};
+use crate::cluster::{ClusterControl, ClusterView, Sight};
 use crate::model::{Answer, ClusterCall, Context, Look, Target};
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -16,13 +16,13 @@ const TICK: Duration = Duration::from_millis(100);
 #[derive(Clone)]
 pub struct Practice<C> {
     world: Arc<Mutex<World>>,
-    news: Arc<watch::Sender<u64>>,
+    news: Arc<watch::Sender<()>>,
     clock: C,
 }
 
 impl<C: Clock> Practice<C> {
     pub fn new(world: World, clock: C) -> Practice<C> {
-        Practice { world: Arc::new(Mutex::new(world)), news: Arc::new(watch::channel(0).0), clock }
+        Practice { world: Arc::new(Mutex::new(world)), news: Arc::new(watch::channel(()).0), clock }
     }
 
     pub fn world(&self) -> MutexGuard<'_, World> {
@@ -32,15 +32,10 @@ impl<C: Clock> Practice<C> {
     /// Moves the world on for as long as it is polled.
     pub async fn run(self) {
         loop {
-            if self.world().pass(self.clock.now()) {
-                self.tell();
-            }
+            self.world().pass(self.clock.now());
+            self.news.send_replace(());
             self.clock.after(TICK).await;
         }
-    }
-
-    fn tell(&self) {
-        self.news.send_modify(|news| *news = news.wrapping_add(1));
     }
 }
 
@@ -49,8 +44,8 @@ impl<C: Clock> ClusterView for Practice<C> {
         true
     }
 
-    fn look(&self, target: &Target) -> Look {
-        self.world().look(target)
+    fn look(&self, sight: &Sight) -> Look {
+        self.world().look(sight)
     }
 
     fn context(&self, target: &Target) -> Context {
@@ -61,18 +56,17 @@ impl<C: Clock> ClusterView for Practice<C> {
         self.world().node_named(alias)
     }
 
-    async fn confirm_empty(&self, _: &str) -> Answer {
-        // This view is the world itself, never behind it.
-        Answer::Done
+    async fn confirm_empty(&self, node: &str) -> Answer {
+        self.world().is_empty(node)
     }
 
-    fn version(&self) -> u64 {
-        *self.news.borrow()
+    fn version(&self, sight: &Sight) -> u64 {
+        self.world().version(sight)
     }
 
-    async fn changed(&self, since: u64) {
+    async fn changed(&self, sight: &Sight, since: u64) {
         let mut news = self.news.subscribe();
-        if news.wait_for(|version| *version != since).await.is_err() {
+        if news.wait_for(|()| self.version(sight) != since).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
@@ -80,8 +74,12 @@ impl<C: Clock> ClusterView for Practice<C> {
 
 impl<C: Clock> ClusterControl for Practice<C> {
     async fn call(&self, call: ClusterCall) -> Answer {
-        let answer = self.world().call(&call, self.clock.now());
-        self.tell();
+        let answer = {
+            let mut world = self.world();
+            world.pass(self.clock.now());
+            world.call(&call)
+        };
+        self.news.send_replace(());
         answer
     }
 }

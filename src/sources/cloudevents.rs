@@ -111,8 +111,11 @@ fn one(mut event: Map<String, Value>, now: Timestamp) -> Result<Envelope<Event>,
         None => about(&payload)
             .unwrap_or_else(|| Target::Other { kind: "event".into(), name: id.clone() }),
     };
-    let spot = (kind == kind::SPOT_INTERRUPTION)
-        .then(|| moment(at(&payload, &["time"]), "time").ok().flatten());
+    // Instance metadata says when the machine goes; EventBridge's own `time` is when the notice was given.
+    let given = payload.get("detail-type").is_some();
+    let own = || moment(at(&payload, &["time"]), "time").ok().flatten();
+    let notice = || own()?.checked_add(SPOT_NOTICE).ok();
+    let spot = (kind == kind::SPOT_INTERRUPTION).then(|| if given { notice() } else { own() });
     let deadline =
         deadline.or_else(|| spot.map(|own| own.or(time.checked_add(SPOT_NOTICE).ok()))?);
     let data = Event { payload, ..Event::default() };
@@ -162,6 +165,16 @@ mod tests {
         let event = event.unwrap();
         assert_eq!(event.subject, Target::Instance("i-0b66".into()));
         assert_eq!(event.deadline, Some("2026-09-18T08:22:00Z".parse().unwrap()));
+        let spot = |data: Value| {
+            let event = structured(&json!({ "specversion": "1.0", "id": "1", "source": "s",
+                "type": "aws.ec2.spot.interruption", "time": "2026-09-18T08:20:09Z", "data": data }));
+            event.unwrap().deadline.unwrap().to_string()
+        };
+        let eventbridge = json!({ "detail-type": "EC2 Spot Instance Interruption Warning",
+            "time": "2026-09-18T08:20:00Z", "detail": { "instance-id": "i-0b66" } });
+        assert_eq!(spot(eventbridge), "2026-09-18T08:22:00Z", "notice and two minutes");
+        let metadata = json!({ "action": "terminate", "time": "2026-09-18T08:21:58Z" });
+        assert_eq!(spot(metadata), "2026-09-18T08:21:58Z", "the moment itself");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use medevac::adapters::kubernetes::{self, KubernetesControl, KubernetesView};
 use medevac::adapters::nats::{self, Nats};
 use medevac::adapters::{pagers::Pagers, web::WebClient};
 use medevac::api::{Gate, Readiness, Server, Site, router};
-use medevac::clock::System;
+use medevac::clock::{Clock, System};
 use medevac::cluster::{ClusterControl, ClusterView};
 use medevac::config::{Auth, Tls};
 use medevac::daemon::{self, Alone, KvLease, LeaseStore, Ports, Witness};
@@ -18,7 +18,8 @@ use medevac::log::{Kv, Log};
 use medevac::model::{Mode, Secret};
 use medevac::remediation::run::Hands;
 use medevac::rules::{self, Ruleset, Source};
-use medevac::simulation::{App, Practice, World};
+use medevac::simulation::world::{App, Budget, Market, Pool};
+use medevac::simulation::{Practice, World};
 use medevac::sources::{Intake, reconcile};
 use medevac::telemetry::Metrics;
 use serde::{Deserialize, Serialize};
@@ -75,18 +76,27 @@ pub(crate) fn ruleset(text: &str) -> Ruleset {
 
 /// Four nodes, `n1` to `n4`, with six pods.
 pub(crate) fn world() -> World {
-    let mut world = World::default();
-    for name in ["n1", "n2", "n3", "n4"] {
-        world.add_node(name, "training", "z", "spot");
-    }
+    let mut world = World::new(System.now());
+    world.add_pool(Pool {
+        name: "training".into(),
+        prefix: "n".into(),
+        nodes: 4,
+        zones: vec!["z".into()],
+        market: Market::Spot,
+        slots: 6,
+        labels: [("workload".to_owned(), "training".to_owned())].into(),
+        ..Pool::default()
+    });
     world.add_app(App {
         namespace: "ns".into(),
         name: "app".into(),
         replicas: 6,
         pools: vec!["training".into()],
-        min_available: 3,
-        stops_in: 1,
+        budgets: vec![Budget::MinAvailable(3)],
+        starts_in: Duration::from_millis(900),
+        stops_in: Duration::from_secs(1),
         grace: 5,
+        ..App::default()
     });
     world
 }

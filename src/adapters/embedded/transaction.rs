@@ -1,8 +1,8 @@
 //! One command inside the writer's transaction.
 
 use super::window::{self, Window};
-use super::writer::{Answer, Command, Place, log_error, not_run};
-use crate::log::{Appended, Condition, Entry, LogError, Restored, Revision, Seq};
+use super::writer::{Answer, Command, log_error, not_run};
+use crate::log::{Appended, Condition, Entry, LogError, Restored, Revision, Seq, Stand};
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, ToSql, Transaction, params};
 use std::{collections::BTreeMap, sync::LazyLock};
@@ -55,7 +55,7 @@ impl Tx<'_> {
             }
             Command::Restore { records, reply } => Answer::Done(reply, self.restore(&records)),
             Command::PutPlace { name, floor, reply } => {
-                let place = Place { floor, handed_out: floor, tries: 0 };
+                let place = Stand { floor, handed_out: floor, tries: 0 };
                 let done = self.open_consumer(&name).and_then(|_| self.place(&name, place));
                 Answer::Done(reply, done.map_err(down))
             }
@@ -176,17 +176,17 @@ impl Tx<'_> {
         Ok(())
     }
 
-    fn open_consumer(&self, name: &str) -> Result<Place, rusqlite::Error> {
+    fn open_consumer(&self, name: &str) -> Result<Stand, rusqlite::Error> {
         let new = "INSERT INTO consumers (name, floor, handed_out, tries) VALUES (?1, 0, 0, 0)
                    ON CONFLICT (name) DO UPDATE SET tries = tries + (handed_out > floor)";
         self.tx.execute(new, [name])?;
         let row = "SELECT floor, handed_out, tries FROM consumers WHERE name = ?1";
         self.tx.query_row(row, [name], |row| {
-            Ok(Place { floor: row.get(0)?, handed_out: row.get(1)?, tries: row.get(2)? })
+            Ok(Stand { floor: row.get(0)?, handed_out: row.get(1)?, tries: row.get(2)? })
         })
     }
 
-    fn place(&self, name: &str, place: Place) -> Result<(), rusqlite::Error> {
+    fn place(&self, name: &str, place: Stand) -> Result<(), rusqlite::Error> {
         let sql = "UPDATE consumers SET floor = ?2, handed_out = ?3, tries = ?4 WHERE name = ?1";
         self.tx.prepare_cached(sql)?.execute(params![
             name,

@@ -6,7 +6,7 @@ use super::{
     transaction::Tx,
     window::{self, Window},
 };
-use crate::log::{Appended, Condition, Entry, LogError, Restored, Revision, Seq};
+use crate::log::{Appended, Condition, Entry, LogError, Restored, Revision, Seq, Stand};
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, ffi, params};
 use std::{
@@ -16,15 +16,6 @@ use std::{
 use tokio::sync::{oneshot, watch};
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, LogError>>;
-
-/// Where a consumer stands.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
-    pub(super) floor: Seq,
-    pub(super) handed_out: Seq,
-    /// How often everything up to `handed_out` was handed out before.
-    pub(super) tries: u32,
-}
 
 pub(super) enum Command {
     Append {
@@ -47,12 +38,12 @@ pub(super) enum Command {
     },
     OpenConsumer {
         name: String,
-        reply: Reply<Place>,
+        reply: Reply<Stand>,
     },
     /// Rides along with the next commit; a lost one costs a redelivery.
     Place {
         name: String,
-        place: Place,
+        place: Stand,
     },
     /// Records with their own positions, and the same for a consumer.
     Restore {
@@ -71,7 +62,7 @@ pub(super) enum Answer {
     Appended(Reply<Vec<Appended>>, Result<Vec<Appended>, LogError>),
     Put(Reply<Revision>, Result<Revision, LogError>),
     Done(Reply<()>, Result<(), LogError>),
-    Opened(Reply<Place>, Result<Place, LogError>),
+    Opened(Reply<Stand>, Result<Stand, LogError>),
     Nothing,
 }
 

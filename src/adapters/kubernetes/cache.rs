@@ -1,5 +1,6 @@
 //! The cluster in memory: indexed by what is asked for, never scanned per event.
 
+use crate::cluster::{News, Sight};
 use crate::model::{Context, Look, Node, Pod, Pool, Sizes, Target, Workload, WorkloadKind};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,15 +18,16 @@ pub(super) struct Cache {
     tenants: BTreeMap<String, u32>,
     pods: BTreeMap<PodKey, Pod>,
     by_node: BTreeMap<String, BTreeSet<PodKey>>,
-    /// Pods with a controller that are not ready.
-    waiting: BTreeSet<PodKey>,
+    /// Pods that are not ready, by their controller.
+    waiting: BTreeMap<String, BTreeSet<PodKey>>,
     workloads: BTreeMap<WorkloadKey, Workload>,
     /// The pod that this daemon runs in, where it runs in one.
     own: Option<PodKey>,
+    pub(super) news: News,
 }
 
 /// More pods than this on the way say nothing more to anybody.
-const MOST_WAITING: usize = 1000;
+const MOST_WAITING: usize = 200;
 
 impl Cache {
     pub(super) fn new(own: Option<PodKey>) -> Cache {
@@ -34,6 +36,7 @@ impl Cache {
 
     pub(super) fn put_node(&mut self, node: Node) {
         self.drop_node(&node.name);
+        self.news.target(Target::Node(node.name.clone()));
         for alias in
             [&node.instance_id, &node.internal_ip].into_iter().filter(|alias| !alias.is_empty())
         {
@@ -47,6 +50,7 @@ impl Cache {
 
     pub(super) fn drop_node(&mut self, name: &str) {
         let Some(node) = self.nodes.remove(name) else { return };
+        self.news.target(Target::Node(name.to_owned()));
         self.aliases.retain(|_, of| of != name);
         for (counts, group) in self.groups(&node) {
             if let Some(size) = counts.get_mut(&group) {
@@ -72,15 +76,28 @@ impl Cache {
         if !pod.node.is_empty() {
             self.by_node.entry(pod.node.clone()).or_default().insert(key.clone());
         }
-        if !pod.ready && !pod.unmanaged() && pod.stays().is_none() && pod.deleted_at.is_none() {
-            self.waiting.insert(key.clone());
+        if !pod.ready
+            && pod.stays().is_none()
+            && pod.deleted_at.is_none()
+            && let Some(controller) = pod.controller()
+        {
+            self.waiting.entry(controller).or_default().insert(key.clone());
         }
+        self.news.pod(&pod);
         self.pods.insert(key, pod);
     }
 
     pub(super) fn drop_pod(&mut self, key: &PodKey) {
-        self.waiting.remove(key);
         let Some(pod) = self.pods.remove(key) else { return };
+        self.news.pod(&pod);
+        if let Some(controller) = pod.controller()
+            && let Some(waiting) = self.waiting.get_mut(&controller)
+        {
+            waiting.remove(key);
+            if waiting.is_empty() {
+                self.waiting.remove(&controller);
+            }
+        }
         if let Some(on_node) = self.by_node.get_mut(&pod.node) {
             on_node.remove(key);
             if on_node.is_empty() {
@@ -90,11 +107,14 @@ impl Cache {
     }
 
     pub(super) fn put_workload(&mut self, of: Workload) {
+        self.news.target(of.target());
         self.workloads.insert((of.kind, of.namespace.clone(), of.name.clone()), of);
     }
 
     pub(super) fn drop_workload(&mut self, key: &WorkloadKey) {
-        self.workloads.remove(key);
+        if let Some(of) = self.workloads.remove(key) {
+            self.news.target(of.target());
+        }
     }
 
     pub(super) fn node_names(&self) -> Vec<String> {
@@ -116,26 +136,20 @@ impl Cache {
         }
     }
 
-    pub(super) fn look(&self, target: &Target) -> Look {
-        let pod = self.pod(target);
-        let node = self.node(target, pod);
+    pub(super) fn look(&self, sight: &Sight) -> Look {
+        let pod = sight.target.as_ref().and_then(|target| self.pod(target));
+        let node = sight.target.as_ref().and_then(|target| self.node(target, pod));
         let on_node = node.and_then(|node| self.by_node.get(&node.name));
+        let of = sight.workload.as_ref().or(sight.target.as_ref());
+        let pods = |keys: &mut dyn Iterator<Item = &PodKey>| -> Vec<Pod> {
+            keys.filter_map(|key| self.pods.get(key)).cloned().collect()
+        };
+        let waiting = sight.controllers.iter().filter_map(|of| self.waiting.get(of)).flatten();
         Look {
             stale: false,
-            pods: on_node
-                .into_iter()
-                .flatten()
-                .filter_map(|key| self.pods.get(key))
-                .cloned()
-                .collect(),
-            workload: self.workload(target, pod).cloned(),
-            waiting: self
-                .waiting
-                .iter()
-                .take(MOST_WAITING)
-                .filter_map(|key| self.pods.get(key))
-                .cloned()
-                .collect(),
+            pods: pods(&mut on_node.into_iter().flatten()),
+            workload: of.and_then(|of| self.workload(of, pod)).cloned(),
+            waiting: pods(&mut waiting.take(MOST_WAITING)),
             node: node.cloned(),
         }
     }
@@ -226,8 +240,8 @@ mod tests {
         };
         cache.put_pod(pod("a"));
         cache.put_pod(pod("b"));
-        assert!(cache.look(&Target::Node("a".into())).pods.is_empty());
-        assert_eq!(cache.look(&Target::Instance("i-b".into())).pods.len(), 1);
+        assert!(cache.look(&Sight::of(&Target::Node("a".into()))).pods.is_empty());
+        assert_eq!(cache.look(&Sight::of(&Target::Instance("i-b".into()))).pods.len(), 1);
         assert_eq!(cache.context(&Target::Node("a".into())).pool.map(|pool| pool.size), Some(2));
         cache.drop_pod(&("ns".into(), "x".into()));
         cache.drop_node("b");

@@ -1,7 +1,7 @@
 //! The watch caches: listed once, then kept up to date; a watch that breaks resumes where it was.
 
 use super::{answer, cache::Cache, convert};
-use crate::cluster::ClusterView;
+use crate::cluster::{ClusterView, Sight};
 use crate::model::{Answer, Context, Look, Refusal, Target, WorkloadKind};
 use futures_util::StreamExt;
 use k8s_openapi::api::{apps::v1 as apps, batch::v1 as batch, core::v1 as core};
@@ -34,7 +34,7 @@ pub struct KubernetesView {
 struct Inner {
     client: Client,
     cache: Arc<RwLock<Cache>>,
-    news: watch::Receiver<u64>,
+    news: watch::Receiver<()>,
     /// Kinds whose first list is not complete, with what is in the way.
     pending: Arc<Mutex<BTreeMap<&'static str, String>>>,
     _tasks: JoinSet<()>,
@@ -51,14 +51,14 @@ struct Sink<T> {
 #[derive(Clone)]
 struct Shared {
     cache: Arc<RwLock<Cache>>,
-    news: Arc<watch::Sender<u64>>,
+    news: Arc<watch::Sender<()>>,
     pending: Arc<Mutex<BTreeMap<&'static str, String>>>,
 }
 
 impl KubernetesView {
     /// Starts watching. `own` is namespace and name of the pod that the daemon runs in.
     pub fn start(client: &Client, own: Option<(String, String)>) -> KubernetesView {
-        let (news, receiver) = watch::channel(0);
+        let (news, receiver) = watch::channel(());
         let shared = Shared {
             cache: Arc::new(RwLock::new(Cache::new(own))),
             news: Arc::new(news),
@@ -115,8 +115,8 @@ impl ClusterView for KubernetesView {
         self.inner.pending.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
-    fn look(&self, target: &Target) -> Look {
-        Look { stale: !self.ready(), ..self.read(|cache| cache.look(target)) }
+    fn look(&self, sight: &Sight) -> Look {
+        Look { stale: !self.ready(), ..self.read(|cache| cache.look(sight)) }
     }
 
     fn context(&self, target: &Target) -> Context {
@@ -148,17 +148,17 @@ impl ClusterView for KubernetesView {
         }
     }
 
-    fn version(&self) -> u64 {
-        *self.inner.news.borrow()
+    fn version(&self, sight: &Sight) -> u64 {
+        self.read(|cache| cache.news.version(sight))
     }
 
     #[expect(
         clippy::disallowed_methods,
         reason = "a pause of the adapter's own: no decision waits on it"
     )]
-    async fn changed(&self, since: u64) {
+    async fn changed(&self, sight: &Sight, since: u64) {
         let mut news = self.inner.news.clone();
-        if news.wait_for(|version| *version != since).await.is_err() {
+        if news.wait_for(|()| self.version(sight) != since).await.is_err() {
             std::future::pending::<()>().await;
         }
         // A storm moves thousands of pods: whoever waits looks once per burst, not once per pod.
@@ -222,7 +222,7 @@ impl Shared {
             watcher::Event::Delete(object) => (sink.drop)(&mut cache, &object),
         }
         drop(cache);
-        self.news.send_modify(|news| *news = news.wrapping_add(1));
+        self.news.send_replace(());
     }
 
     fn wait(&self, kind: &'static str, why: String) {

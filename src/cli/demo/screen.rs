@@ -1,10 +1,11 @@
 //! The screen: the log as it grows and the cluster as it changes, in the order in which it happened.
 
-use super::super::{incidents::describe, words};
+use super::super::words;
 use crate::adapters::embedded::Embedded;
 use crate::clock::System;
 use crate::log::{Log, Record, Seq, Stream};
-use crate::simulation::Practice;
+use crate::model::describe;
+use crate::simulation::{Practice, world::Told};
 use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -40,7 +41,7 @@ impl Screen {
     /// Prints what is new in the log and in the cluster.
     pub(super) async fn refresh(&mut self) {
         let mut lines: Vec<(Timestamp, String)> = vec![];
-        for (at, what) in self.practice.world().take_history() {
+        for Told { at, text: what, .. } in self.practice.world().take_told() {
             lines.push((at, self.cluster_line(at, &what)));
         }
         for record in self.log.read(self.shown, &ALL, 1000).await.unwrap_or_default() {

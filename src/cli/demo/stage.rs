@@ -11,7 +11,8 @@ use crate::log::{Log, Stream};
 use crate::model::{Outcome, PageKind, PageStep, Secret};
 use crate::remediation::run::Hands;
 use crate::rules::{self, Source};
-use crate::simulation::{App, Practice, World};
+use crate::simulation::world::{App, Budget, Market, Pool};
+use crate::simulation::{Practice, World};
 use crate::sources::Intake;
 use crate::telemetry::Metrics;
 use jiff::Timestamp;
@@ -41,35 +42,42 @@ impl Readiness for Always {
 
 /// A cluster that has run for a while: everything is where it belongs.
 fn world(now: Timestamp) -> World {
-    let mut world = World::default();
-    let mut nodes = |count: u32, net: u32, pool: &str, capacity: &str| {
-        for at in 1..=count {
-            let zone = ["eu-west-1a", "eu-west-1b", "eu-west-1c"][at as usize % 3];
-            world.add_node(&format!("ip-10-0-{net}-{at}"), pool, zone, capacity);
-        }
+    let start = now.checked_sub(Duration::from_secs(5)).unwrap_or(now);
+    let mut world = World::new(start);
+    let mut pool = |name: &str, nodes: u32, market, workload: &str| {
+        world.add_pool(Pool {
+            name: name.into(),
+            nodes,
+            zones: ["eu-west-1a", "eu-west-1b", "eu-west-1c"].map(String::from).to_vec(),
+            instance_type: "p4d.24xlarge".into(),
+            market,
+            slots: 6,
+            labels: [("workload".to_owned(), workload.to_owned())].into(),
+            ..Pool::default()
+        });
     };
-    nodes(7, 1, "spot-training-a", "spot");
-    nodes(7, 2, "spot-training-b", "spot");
-    nodes(6, 3, "inference", "on-demand");
+    pool("spot-training-a", 7, Market::Spot, "training");
+    pool("spot-training-b", 7, Market::Spot, "training");
+    pool("inference", 6, Market::OnDemand, "inference");
     let app = |namespace: &str, name: &str, replicas, pools: &[&str], min_available| App {
         namespace: namespace.into(),
         name: name.into(),
         replicas,
         pools: pools.iter().map(|pool| (*pool).to_owned()).collect(),
-        min_available,
-        stops_in: 1,
+        budgets: vec![Budget::MinAvailable(min_available)],
         grace: 30,
+        starts_in: Duration::from_millis(900),
+        stops_in: Duration::from_secs(1),
+        ..App::default()
     };
     world.add_app(app("training", "llm-pretrain", 28, &["spot-training-a", "spot-training-b"], 20));
     world.add_app(app("training", "eval", 14, &["spot-training-b", "spot-training-a"], 10));
     world.add_app(app("inference", "triton", 10, &["inference"], 8));
     world.add_app(app("inference", "license-server", 1, &["inference"], 1));
-    for before in (0..5).rev() {
-        world.pass(now.checked_sub(Duration::from_secs(before)).unwrap_or(now));
-    }
+    world.pass(now);
     let (running, _) = world.health();
-    world.take_history();
-    world.tell(now, format!("{running} pods run on 20 nodes"));
+    world.take_told();
+    world.tell(format!("{running} pods run on 20 nodes"));
     world
 }
 
@@ -131,7 +139,7 @@ impl Stage {
 
     /// Notes the beginning of an act, for the screen.
     pub(super) fn announce(&self, number: &str, what: &str) {
-        self.practice.world().tell(System.now(), format!("\u{1}{number}\u{1}{what}"));
+        self.practice.world().tell(format!("\u{1}{number}\u{1}{what}"));
     }
 
     pub(super) async fn post(

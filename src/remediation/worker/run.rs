@@ -3,7 +3,7 @@
 use super::super::run::{Hands, Witness};
 use super::super::{Call, Saga, Shown, Web, Work};
 use crate::clock::Clock;
-use crate::cluster::{ClusterControl, ClusterView};
+use crate::cluster::{ClusterControl, ClusterView, Sight};
 use crate::log::{self, Condition, Kv, Log, LogError, Stream, bucket};
 use crate::model::{
     Answer, Entry, Envelope, Id, Look, Outcome, Plan, Reach, Refusal, Target, kind,
@@ -55,10 +55,12 @@ where
     T: Witness,
 {
     pub(in crate::remediation) async fn run(mut self) -> Result<Id, LogError> {
+        let sight = sight(&self.saga.plan);
         loop {
             let now = self.clock.now();
-            let version = self.hands.view.version();
-            let look = self.look();
+            let version = self.hands.view.version(&sight);
+            let mut look = self.hands.view.look(&sight);
+            look.stale |= !self.hands.view.ready();
             let entries = self.saga.advance(&look, now);
             if !entries.is_empty() {
                 if self.record(&entries, &look).await? {
@@ -86,34 +88,10 @@ where
                     tracing::debug!(step = call.step, ?answer, "answered");
                     self.saga.answer(&call, answer, self.clock.now());
                 }
-                () = self.hands.view.changed(version) => {}
+                () = self.hands.view.changed(&sight, version) => {}
                 () = self.clock.until(wake) => {}
             }
         }
-    }
-
-    /// The node and the workload that the plan is about, as the caches have them.
-    fn look(&self) -> Look {
-        let plan = &self.saga.plan;
-        let mut node = None;
-        let mut workload = None;
-        for step in &plan.steps {
-            match &step.reach {
-                Reach::Node { name } => node = Some(Target::Node(name.clone())),
-                Reach::Workload { kind, namespace, name } => {
-                    let (namespace, name) = (namespace.clone(), name.clone());
-                    workload = Some(Target::Workload { kind: kind.word().into(), namespace, name });
-                }
-                Reach::World => {}
-            }
-        }
-        let mut look =
-            self.hands.view.look(node.as_ref().or(workload.as_ref()).unwrap_or(&plan.target));
-        if let (Some(_), Some(workload)) = (&node, &workload) {
-            look.workload = self.hands.view.look(workload).workload;
-        }
-        look.stale |= !self.hands.view.ready();
-        look
     }
 
     /// Makes `entries` durable, then takes them in. True: the plan has ended.
@@ -183,6 +161,24 @@ where
             (call, answer)
         });
     }
+}
+
+/// The node and the workload that the plan is about.
+fn sight(plan: &Plan) -> Sight {
+    let mut node = None;
+    let mut workload = None;
+    for step in &plan.steps {
+        match &step.reach {
+            Reach::Node { name } => node = Some(Target::Node(name.clone())),
+            Reach::Workload { kind, namespace, name } => {
+                let (namespace, name) = (namespace.clone(), name.clone());
+                workload = Some(Target::Workload { kind: kind.word().into(), namespace, name });
+            }
+            Reach::World => {}
+        }
+    }
+    let target = node.or(workload.clone()).unwrap_or_else(|| plan.target.clone());
+    Sight { target: Some(target), workload, controllers: plan.movers.clone() }
 }
 
 /// One line per transition, for whoever reads the log at night.

@@ -1,0 +1,166 @@
+//! The daemons of a run: started, killed, stopped and started again. Each is the shipped `daemon::run`.
+
+use super::hands::Ports as Hand;
+use super::memory::Memory;
+use super::scenario::Daemon;
+use super::service::Service;
+use super::stage::{Life, Stage};
+use crate::clock::Clock;
+use crate::daemon::{self, KvLease, Ports, Witness};
+use crate::model::Mode;
+use crate::remediation::run::Hands;
+use crate::rules::Ruleset;
+use crate::sources::Intake;
+use crate::telemetry::Metrics;
+use jiff::Timestamp;
+use std::sync::{Arc, atomic::AtomicI64};
+use tokio::{sync::watch, task::JoinSet};
+
+struct Slot {
+    life: Option<Life>,
+    /// Ends with the process.
+    tasks: JoinSet<()>,
+    skew: Arc<AtomicI64>,
+    again_at: Option<Timestamp>,
+    /// The pod that the process runs in.
+    pod: Option<String>,
+    rules: Option<watch::Sender<Arc<Ruleset>>>,
+    stop: Option<watch::Sender<bool>>,
+}
+
+pub(super) struct Crew {
+    stage: Arc<Stage>,
+    service: Service,
+    rules: Arc<Ruleset>,
+    mode: Mode,
+    daemon: Daemon,
+    slots: Vec<Slot>,
+    lives: u32,
+}
+
+impl Crew {
+    pub(super) fn new(
+        stage: Arc<Stage>,
+        service: Service,
+        rules: Arc<Ruleset>,
+        mode: Mode,
+        daemon: Daemon,
+    ) -> Crew {
+        let slot = |_| Slot {
+            life: None,
+            tasks: JoinSet::new(),
+            skew: Arc::default(),
+            again_at: None,
+            pod: None,
+            rules: None,
+            stop: None,
+        };
+        let slots = (0..daemon.replicas).map(slot).collect();
+        Crew { stage, service, rules, mode, daemon, slots, lives: 0 }
+    }
+
+    pub(super) fn start_all(&mut self) {
+        for replica in 0..self.slots.len() {
+            self.start(replica);
+        }
+    }
+
+    /// The pod that a daemon in the cluster runs in, where it is ready.
+    fn home(&self) -> Option<String> {
+        let (namespace, name) = self.daemon.app.as_ref()?;
+        let pods = self.stage.world().pods_of(namespace, name);
+        pods.into_iter().find(|pod| pod.ready && pod.deleted_at.is_none()).map(|pod| pod.uid)
+    }
+
+    fn start(&mut self, replica: usize) {
+        let home = self.home();
+        if self.daemon.app.is_some() && home.is_none() {
+            return;
+        }
+        self.lives += 1;
+        let slot = &mut self.slots[replica];
+        let life = Life::new(Arc::clone(&self.stage), self.lives, Arc::clone(&slot.skew));
+        let hand = Hand { life: life.clone() };
+        let log = Memory::new(life.clone());
+        let ports = Ports {
+            log: log.clone(),
+            clock: life.watch.clone(),
+            hands: Hands {
+                view: hand.clone(),
+                control: (self.mode == Mode::Enforce).then(|| hand.clone()),
+                web: hand.clone(),
+            },
+            dispatch: hand.clone(),
+            lease: KvLease(log.clone()),
+            me: format!("daemon-{replica}-{}", self.lives),
+        };
+        let (rules, in_force) = watch::channel(Arc::clone(&self.rules));
+        let (stop, stopped) = watch::channel(false);
+        let door =
+            Intake { log, clock: life.watch.clone(), view: hand, cluster: None, truncated: None };
+        slot.tasks = JoinSet::new();
+        slot.tasks.spawn(daemon::run(ports, in_force, Witness(Metrics::default()), stopped));
+        self.service.open(self.lives, door);
+        (slot.rules, slot.stop) = (Some(rules), Some(stop));
+        (slot.life, slot.again_at, slot.pod) = (Some(life), None, home);
+        if self.lives > 1 {
+            let text = format!("daemon {replica} is up");
+            self.stage.tape().fault(self.stage.time.now(), text);
+        }
+    }
+
+    /// Puts away what has died, and starts again what is due. When to come back.
+    pub(super) fn tend(&mut self) -> Option<Timestamp> {
+        let now = self.stage.time.now();
+        for replica in 0..self.slots.len() {
+            self.check_home(replica);
+            let slot = &mut self.slots[replica];
+            if let Some(life) = slot.life.take_if(|life| life.gate.is_dead()) {
+                self.service.close(life.number);
+                // Dropping the tasks is the end of the process: nothing of it runs any more.
+                slot.tasks = JoinSet::new();
+                (slot.rules, slot.stop, slot.pod) = (None, None, None);
+                slot.again_at = now.checked_add(self.daemon.restarts_in).ok();
+            }
+            if slot.again_at.is_some_and(|at| at <= now) {
+                self.start(replica);
+            }
+        }
+        let coming = self.slots.iter().filter(|slot| slot.life.is_none());
+        coming.filter_map(|slot| slot.again_at).filter(|at| *at > now).min()
+    }
+
+    /// A daemon in the cluster dies with its pod.
+    fn check_home(&mut self, replica: usize) {
+        let Some((namespace, name)) = &self.daemon.app else { return };
+        let slot = &self.slots[replica];
+        let (Some(life), Some(pod)) = (&slot.life, &slot.pod) else { return };
+        let pods = self.stage.world().pods_of(namespace, name);
+        if !pods.iter().any(|other| other.uid == *pod) && !life.gate.is_dead() {
+            self.stage.tape().fault(self.stage.time.now(), "the daemon's own pod is gone".into());
+            life.gate.kill();
+        }
+    }
+
+    /// Waits in a cluster until its own pod is ready: looked at whenever the world changes.
+    pub(super) fn lives_in_the_cluster(&self) -> bool {
+        self.daemon.app.is_some()
+    }
+
+    pub(super) fn life(&self, replica: usize) -> Option<&Life> {
+        self.slots.get(replica)?.life.as_ref()
+    }
+
+    pub(super) fn skew(&self, replica: usize) -> Option<&Arc<AtomicI64>> {
+        Some(&self.slots.get(replica)?.skew)
+    }
+
+    /// Nothing stands in anybody's way any more.
+    pub(super) fn heal(&mut self) {
+        for slot in &self.slots {
+            if let Some(life) = &slot.life {
+                life.gate.go_on();
+            }
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The daemon's ports to the world: a view that may be behind, a hand, a web and roads to people.
+
+use super::faults::{Outside, Trouble};
+use super::stage::{Life, Silence};
+use super::world::World;
+use crate::clock::Clock;
+use crate::cluster::{ClusterControl, ClusterView, Sight};
+use crate::escalation::Dispatch;
+use crate::model::{
+    Answer, ClusterCall, Contact, Context, Delivery, Look, PageKey, Refusal, Report, Target,
+};
+use crate::remediation::{Web, WebCall};
+use std::time::Duration;
+
+/// Watch events come so much later, and bursts are told once.
+const BURST: Duration = Duration::from_millis(50);
+/// Asked so often, a server that keeps refusing says how long to wait.
+const RETRY_AFTER: u32 = 10;
+
+/// One daemon's view, hand and roads: clones are the same.
+#[derive(Clone)]
+pub struct Ports {
+    pub(super) life: Life,
+}
+
+impl Ports {
+    fn seen<T>(&self, ask: impl FnOnce(&World) -> T) -> T {
+        let frozen =
+            self.life.stage.frozen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match frozen.as_ref() {
+            Some(world) => ask(world),
+            None => ask(&self.life.stage.world()),
+        }
+    }
+}
+
+impl ClusterView for Ports {
+    fn ready(&self) -> bool {
+        true
+    }
+
+    fn look(&self, sight: &Sight) -> Look {
+        self.seen(|world| world.look(sight))
+    }
+
+    fn context(&self, target: &Target) -> Context {
+        self.seen(|world| world.context(target))
+    }
+
+    fn node_named(&self, alias: &str) -> Option<String> {
+        self.seen(|world| world.node_named(alias))
+    }
+
+    async fn confirm_empty(&self, node: &str) -> Answer {
+        let about = format!("list pods of {node}");
+        let asked =
+            self.life.call(Outside::ApiServer, &about, || self.life.stage.world().is_empty(node));
+        asked.await.unwrap_or_else(silent)
+    }
+
+    fn version(&self, sight: &Sight) -> u64 {
+        self.seen(|world| world.version(sight))
+    }
+
+    async fn changed(&self, sight: &Sight, since: u64) {
+        loop {
+            let news = self.life.stage.seen.notified();
+            if self.version(sight) != since {
+                break;
+            }
+            news.await;
+        }
+        self.life.stage.time.after(BURST).await;
+        self.life.gate.pass().await;
+    }
+}
+
+/// What the daemon's client makes of a call that was not answered as it should be.
+fn silent(silence: Silence) -> Answer {
+    let busy = |retry_after, message: &str| {
+        Answer::Refused(Refusal::Busy { retry_after, message: message.into() })
+    };
+    match silence {
+        Silence::Lost => Answer::Unknown("no answer within 10 s".into()),
+        Silence::Refused | Silence::Trouble(Trouble::Unavailable) => {
+            busy(None, "503: the server is not available")
+        }
+        Silence::Trouble(Trouble::Conflicts) => {
+            busy(Some(RETRY_AFTER), "504: Timeout: request did not complete within the allotted timeout")
+        }
+        Silence::Trouble(Trouble::StillProcessing) => Answer::Refused(Refusal::Budget {
+            retry_after: Some(RETRY_AFTER),
+            message: "Cannot evict pod as it would violate the pod's disruption budget: it is still being processed by the server".into(),
+        }),
+        Silence::Trouble(Trouble::Forbidden) => {
+            Answer::Refused(Refusal::Forbidden("403: the account `medevac` may not do this".into()))
+        }
+        Silence::Trouble(Trouble::RefusesForGood) => {
+            Answer::Refused(Refusal::Invalid("422: refused".into()))
+        }
+        Silence::Trouble(Trouble::Slow(_) | Trouble::Full | Trouble::AnswersLost) => {
+            Answer::Unknown("no answer".into())
+        }
+    }
+}
+
+/// What a request is about, in a few words.
+fn about(call: &ClusterCall) -> String {
+    match call {
+        ClusterCall::PatchNode { name, .. } => format!("patch node {name}"),
+        ClusterCall::Evict { namespace, name, .. } => format!("evict {namespace}/{name}"),
+        ClusterCall::Delete { namespace, name, .. } => format!("delete {namespace}/{name}"),
+        ClusterCall::Restart { namespace, name, .. } => format!("restart {namespace}/{name}"),
+        ClusterCall::Scale { namespace, name, .. } => format!("scale {namespace}/{name}"),
+    }
+}
+
+impl ClusterControl for Ports {
+    async fn call(&self, call: ClusterCall) -> Answer {
+        let (stage, about) = (&self.life.stage, about(&call));
+        let begun = self.life.watch.now();
+        let deed = || {
+            let answer = stage.act(|world| {
+                stage.invariants().asked(world, &call, self.life.number, begun, stage.time.now());
+                world.call(&call)
+            });
+            stage.tape().answered(stage.time.now(), &about, &answer);
+            answer
+        };
+        self.life.call(Outside::ApiServer, &about, deed).await.unwrap_or_else(silent)
+    }
+}
+
+impl Web for Ports {
+    async fn call(&self, call: WebCall) -> Answer {
+        let stage = &self.life.stage;
+        let about = format!("{} {}", call.method, call.url);
+        let deed = || {
+            let now = stage.time.now();
+            stage.invariants().called(&call, self.life.number, now);
+            stage.tape().web(now, &call);
+            stage.judged.notify_one();
+            Answer::Done
+        };
+        self.life.call(Outside::Web, &about, deed).await.unwrap_or_else(silent)
+    }
+}
+
+impl Dispatch for Ports {
+    async fn send(&self, contact: &Contact, key: &PageKey, report: &Report) -> Delivery {
+        let stage = &self.life.stage;
+        let about = format!("page {}", contact.name);
+        let deed = || {
+            let now = stage.time.now();
+            stage.invariants().rang(key, now);
+            stage.tape().rang(now, key, report);
+            stage.judged.notify_one();
+            if stage.rung.send(key.clone()).is_err() {
+                tracing::debug!("nobody is there to answer");
+            }
+            format!("ref-{}", stage.invariants().rings())
+        };
+        match self.life.call(Outside::Pager, &about, deed).await {
+            Ok(reference) => Delivery::Accepted(reference),
+            Err(Silence::Trouble(Trouble::RefusesForGood | Trouble::Forbidden)) => {
+                Delivery::Refused("400: the provider does not take it".into())
+            }
+            Err(Silence::Lost) => Delivery::Retry { after: None, why: "no answer".into() },
+            Err(_) => Delivery::Retry { after: None, why: "503: not now".into() },
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! I4 and I7: what was asked of the world was written down first, looked at again after a crash, and is gentle.
+
+use super::super::ledger::{Ledger, PlanFact};
+use super::super::world::World;
+use super::on_node;
+use crate::model::{Action, ClusterCall, NodePatch, Pod, Reach};
+use crate::remediation::WebCall;
+use jiff::Timestamp;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+type Fault = (&'static str, String);
+
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    /// Nodes that a person has cordoned.
+    by_person: BTreeSet<String>,
+    /// The process that changed a node or workload last.
+    last: BTreeMap<String, u32>,
+    /// Key to the calls that arrived under it.
+    web: BTreeMap<String, u32>,
+}
+
+/// Between the decision and the request.
+const SLACK: Duration = Duration::from_secs(1);
+
+impl Book {
+    pub(super) fn person(&mut self, node: &str, closed: bool) {
+        match closed {
+            true => self.by_person.insert(node.to_owned()),
+            false => self.by_person.remove(node),
+        };
+    }
+
+    pub(super) fn asked(
+        &mut self,
+        world: &World,
+        ledger: &Ledger,
+        call: &ClusterCall,
+        life: u32,
+        begun: Timestamp,
+        blind: bool,
+    ) -> Vec<Fault> {
+        match call {
+            ClusterCall::PatchNode { name, patch } => {
+                let before = self.last.insert(name.clone(), life);
+                let mut faults = journaled(on_node(ledger, name), life, &format!("node {name}"));
+                let again = before.is_some_and(|before| before != life) && !blind;
+                if again && patch.unschedulable == Some(true) && stands(world, name, patch) {
+                    let text = format!("{name} was cordoned already, and a look would have told");
+                    faults.push(("I4", text));
+                }
+                if patch.unschedulable == Some(false) && self.by_person.contains(name) {
+                    faults.push(("I7", format!("a person's cordon of {name} is taken back")));
+                }
+                faults
+            }
+            ClusterCall::Evict { namespace, name, uid, grace }
+            | ClusterCall::Delete { namespace, name, uid, grace } => {
+                let mut faults = vec![];
+                if uid.is_empty() {
+                    let text = format!("{namespace}/{name} is asked to go without its UID");
+                    faults.push(("I7", text));
+                }
+                let pod = world.pod(namespace, name).filter(|pod| pod.uid == *uid);
+                if let Some(pod) = pod {
+                    let plan = on_node(ledger, &pod.node);
+                    faults.extend(journaled(plan, life, &format!("pod {}", pod.full_name())));
+                    faults.extend(gentle(pod, plan, *grace, begun));
+                }
+                faults
+            }
+            ClusterCall::Restart { namespace, name, key, .. } => {
+                let slot = format!("{namespace}/{name}");
+                let before = self.last.insert(slot.clone(), life);
+                let mut faults = journaled(by_workload(ledger, namespace, name), life, &slot);
+                let done = world.restarted_with(namespace, name).is_some_and(|mark| mark == key);
+                if done && before.is_some_and(|before| before != life) && !blind {
+                    let text = format!("{slot} was restarted already, and a look would have told");
+                    faults.push(("I4", text));
+                }
+                faults
+            }
+            ClusterCall::Scale { namespace, name, .. } => {
+                let slot = format!("{namespace}/{name}");
+                journaled(by_workload(ledger, namespace, name), life, &slot)
+            }
+        }
+    }
+
+    /// A call to the outside has arrived.
+    pub(super) fn called(&mut self, ledger: &Ledger, call: &WebCall, life: u32) -> Vec<Fault> {
+        let step = |fact: &'_ PlanFact| {
+            let mut all = fact.plan.steps.iter().chain(&fact.plan.otherwise);
+            all.find(|step| step.key.as_str() == call.key).map(|step| step.action.clone())
+        };
+        let plan = ledger.holders.values().filter_map(|id| ledger.plans.get(id));
+        let found = plan.filter_map(|fact| Some((fact, step(fact)?))).next();
+        let Some((fact, action)) = found else {
+            return vec![("I4", format!("{} is called under a key that no plan has", call.url))];
+        };
+        let mut faults = journaled(Some(fact), life, &call.url);
+        let calls = self.web.entry(call.key.clone()).or_default();
+        *calls += 1;
+        if *calls > 1 && matches!(action, Action::Http { idempotent: false, .. }) {
+            let text =
+                format!("{} is called again, and nobody says that this is harmless", call.url);
+            faults.push(("I4", text));
+        }
+        faults
+    }
+}
+
+/// Record, then act: a plan that holds the target, with a step of this process under way.
+fn journaled(plan: Option<&PlanFact>, life: u32, what: &str) -> Vec<Fault> {
+    let Some(plan) = plan else {
+        return vec![("I4", format!("{what} is acted upon, and no journal says so"))];
+    };
+    let mut open = plan.open().peekable();
+    if open.peek().is_none() {
+        let id = plan.plan.id.short(10);
+        return vec![("I4", format!("{what} is acted upon between the steps of plan {id}"))];
+    }
+    let foreign = open.find(|(_, step)| step.word == "started" && step.life != life);
+    foreign
+        .map(|(name, _)| {
+            ("I4", format!("the step `{name}` of another process goes on without a probe: {what}"))
+        })
+        .into_iter()
+        .collect()
+}
+
+fn by_workload<'a>(ledger: &'a Ledger, namespace: &str, name: &str) -> Option<&'a PlanFact> {
+    let plans = ledger.holders.values().filter_map(|id| ledger.plans.get(id));
+    let reaches = |fact: &&PlanFact| {
+        fact.plan.steps.iter().any(|step| {
+            matches!(&step.reach, Reach::Workload { namespace: ns, name: n, .. } if ns == namespace && n == name)
+        })
+    };
+    plans.filter(reaches).max_by_key(|fact| fact.plan.epoch)
+}
+
+/// Whether the node is exactly as the patch would make it.
+fn stands(world: &World, name: &str, patch: &NodePatch) -> bool {
+    let Some(node) = world.node(name) else { return false };
+    let same = |map: &BTreeMap<String, String>, wanted: &BTreeMap<String, Option<String>>| {
+        wanted.iter().all(|(key, value)| map.get(key) == value.as_ref())
+    };
+    patch.unschedulable.is_none_or(|closed| closed == node.unschedulable)
+        && patch.taint.as_ref().is_none_or(|taint| node.taints.contains(taint))
+        && same(&node.annotations, &patch.annotations)
+}
+
+/// Grace is `min(spec, deadline - now - reserve)`, never longer, never zero; what has to stay is left alone.
+fn gentle(pod: &Pod, plan: Option<&PlanFact>, grace: u32, begun: Timestamp) -> Vec<Fault> {
+    let mut faults = vec![];
+    let name = pod.full_name();
+    if let Some(why) = pod.stays() {
+        faults.push(("I7", format!("{name} is asked to go and has to stay ({why:?})")));
+    }
+    if grace == 0 || grace > pod.grace.max(1) {
+        let text = format!("{name} gets {grace} s of grace, its spec says {}", pod.grace);
+        faults.push(("I7", text));
+    }
+    let Some(plan) = plan else { return faults };
+    let drain = plan.plan.steps.iter().find_map(|step| match step.action {
+        Action::Drain { timeout, .. } => {
+            let from = plan.steps.get(&step.name)?.at;
+            from.checked_add(timeout.0).ok()
+        }
+        _ => None,
+    });
+    let Some(until) = plan.plan.until().into_iter().chain(drain).min() else { return faults };
+    let left = u32::try_from(until.duration_since(begun).as_secs().max(0)).unwrap_or(u32::MAX);
+    let least = pod.grace.min(left.saturating_sub(1)).max(1);
+    if grace < least {
+        let text = format!("{name} gets {grace} s of grace where {least} s are left for it");
+        faults.push(("I7", text));
+    }
+    let Some(hard) = plan.plan.until() else { return faults };
+    let ends = begun.checked_add(Duration::from_secs(u64::from(grace)));
+    let late = ends.is_ok_and(|ends| ends > hard.checked_add(SLACK).unwrap_or(hard));
+    if late && grace > 1 {
+        let text = format!("{name} gets {grace} s of grace, which ends after the deadline");
+        faults.push(("I7", text));
+    }
+    faults
+}

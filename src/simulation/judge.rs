@@ -1,0 +1,223 @@
+//! Whether what was expected came true: facts are counted, bounds are compared, reasons are given.
+
+use super::ledger::{Ledger, PlanFact};
+use super::scenario::{Expectation, Fact, Filter, Scenario, When};
+use super::stage::Stage;
+use super::world::World;
+use crate::clock::Clock;
+use crate::model::{PageKind, Span};
+use crate::rules::Place;
+use jiff::Timestamp;
+use std::{sync::Arc, time::Duration};
+
+/// What became of one expectation.
+#[derive(Debug, Clone)]
+pub struct Verdict {
+    pub text: String,
+    pub held: bool,
+    /// What was found instead, or when it came true.
+    pub reason: String,
+    pub place: Place,
+}
+
+/// Between two looks, so that a storm is not judged event by event.
+const APART: Duration = Duration::from_millis(20);
+
+fn matches(text: &str, wanted: Option<&String>) -> bool {
+    wanted.is_none_or(|wanted| text == wanted.as_str())
+}
+
+fn contains(text: &str, wanted: Option<&String>) -> bool {
+    wanted.is_none_or(|wanted| text.contains(wanted.as_str()))
+}
+
+/// The number that a fact is now.
+pub(super) fn number(fact: Fact, filter: &Filter, ledger: &Ledger, world: &World) -> f64 {
+    let count = |number: usize| number as f64;
+    let about = |incident: &str| {
+        let target = ledger.incidents.get(incident).map(|known| known.target.to_string());
+        contains(&target.unwrap_or_default(), filter.about.as_ref())
+    };
+    let split = |name: &String| {
+        let (space, name) = name.split_once('/').unwrap_or(("", name));
+        (space.to_owned(), name.to_owned())
+    };
+    match fact {
+        Fact::Pages | Fact::Rings => count(
+            ledger
+                .rings
+                .iter()
+                .filter(|ring| fact == Fact::Rings || ring.key.kind == PageKind::Trigger)
+                .filter(|ring| matches(&ring.key.contact, filter.to.as_ref()))
+                .filter(|ring| filter.level.is_none_or(|level| ring.key.level == level))
+                .filter(|ring| about(&ring.key.incident))
+                .count(),
+        ),
+        Fact::Unanswered => ledger.unanswered as f64,
+        Fact::Incidents => {
+            count(ledger.incidents.keys().filter(|incident| about(incident)).count())
+        }
+        Fact::IncidentsOpen => {
+            count(ledger.open_incidents().filter(|(incident, _)| about(incident)).count())
+        }
+        Fact::Decisions => count(
+            ledger
+                .decisions
+                .iter()
+                .filter(|one| matches(&one.rule, filter.rule.as_ref()))
+                .filter(|one| matches(one.verdict, filter.verdict.as_ref()))
+                .filter(|one| contains(&one.target.to_string(), filter.about.as_ref()))
+                .count(),
+        ),
+        Fact::Remediations => {
+            count(ledger.plans.values().filter(|plan| counts(plan, filter)).count())
+        }
+        Fact::PodsRunning => match filter.app.as_ref().map(split) {
+            Some((space, name)) => count(world.app_health(&space, &name).unwrap_or_default().0),
+            None => count(world.health().0),
+        },
+        Fact::Restarts => {
+            let app = filter.app.as_ref().map(split).unwrap_or_default();
+            f64::from(world.restarts(&app.0, &app.1).unwrap_or(0))
+        }
+        Fact::PodsHardKilled => world.sums.hard_killed as f64,
+        Fact::PodsEvicted => world.sums.evicted as f64,
+        Fact::PodsDeleted => world.sums.deleted as f64,
+        Fact::BudgetsViolated => world.sums.budgets_violated as f64,
+        Fact::Checkpoints => world.sums.checkpoints as f64,
+        Fact::LostWork => world.sums.lost_work.as_secs_f64(),
+        Fact::CordonedAtOnce => count(ledger.cordoned_most),
+        Fact::Cordoned => match &filter.about {
+            None => count(world.cordoned()),
+            Some(about) => {
+                let name = about.trim_start_matches("node/");
+                f64::from(world.node(name).is_some_and(|node| node.unschedulable))
+            }
+        },
+        Fact::Nodes => count(world.nodes_of(filter.pool.as_deref()).len()),
+        Fact::Spend => world.spend(),
+        Fact::DeadLetters => ledger.dead_letters as f64,
+        Fact::WebCalls => count(
+            ledger.web.iter().filter(|(_, url, _)| contains(url, filter.url.as_ref())).count(),
+        ),
+        Fact::Events => ledger.events as f64,
+    }
+}
+
+fn counts(fact: &PlanFact, filter: &Filter) -> bool {
+    let ended = fact.ended.as_ref().map_or("open", |(_, how)| how.word());
+    (fact.began || fact.ended.is_some())
+        && matches(&fact.plan.rule, filter.rule.as_ref())
+        && matches(ended, filter.ended.as_ref())
+        && contains(&fact.plan.target.to_string(), filter.about.as_ref())
+}
+
+/// The expectations of a run, and what has become of them so far.
+pub(super) struct Judge {
+    from: Timestamp,
+    expect: Vec<(Expectation, Option<Verdict>)>,
+    never: Vec<(Expectation, Option<Verdict>)>,
+}
+
+impl Judge {
+    pub(super) fn new(scenario: &Scenario) -> Judge {
+        let open = |all: &[Expectation]| all.iter().map(|one| (one.clone(), None)).collect();
+        Judge {
+            from: scenario.begins,
+            expect: open(&scenario.expect),
+            never: open(&scenario.never),
+        }
+    }
+
+    /// Judges for as long as it is polled.
+    pub(super) async fn run(judge: Arc<std::sync::Mutex<Judge>>, stage: Arc<Stage>) {
+        let lock = || judge.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        loop {
+            let next = lock().next(stage.time.now());
+            tokio::select! {
+                biased;
+                () = stage.judged.notified() => {}
+                () = stage.time.until(next) => {}
+            }
+            lock().look(&stage, false);
+            stage.time.after(APART).await;
+        }
+    }
+
+    /// The next moment at which something has to be true.
+    fn next(&self, now: Timestamp) -> Option<Timestamp> {
+        let moments = self.expect.iter().filter(|(_, verdict)| verdict.is_none());
+        let moments = moments.filter_map(|(one, _)| match one.when {
+            When::At(at) | When::By(at) => self.from.checked_add(at).ok(),
+            When::AtTheEnd => None,
+        });
+        moments.filter(|at| *at > now).min()
+    }
+
+    /// Looks at everything that can be judged now.
+    pub(super) fn look(&mut self, stage: &Stage, end: bool) {
+        let now = stage.time.now();
+        let passed = Duration::try_from(now.duration_since(self.from)).unwrap_or_default();
+        let invariants = stage.invariants();
+        let world = stage.world();
+        let ask = |one: &Expectation| {
+            let found = number(one.fact, &one.filter, &invariants.ledger, &world);
+            (one.bound.holds(found), shown(one.fact, found))
+        };
+        for (one, verdict) in self.expect.iter_mut().filter(|(_, verdict)| verdict.is_none()) {
+            let due = match one.when {
+                When::At(at) => passed >= at,
+                When::By(_) => true,
+                When::AtTheEnd => end,
+            };
+            if !due {
+                continue;
+            }
+            let (held, found) = ask(one);
+            let late = match one.when {
+                When::By(by) => passed > by + APART || end,
+                When::At(_) | When::AtTheEnd => true,
+            };
+            if held || late {
+                let at = crate::model::Span(Duration::from_millis(
+                    u64::try_from(passed.as_millis()).unwrap_or_default(),
+                ));
+                let on_time = held && !matches!(one.when, When::By(by) if passed > by + APART);
+                let reason = match (on_time, held) {
+                    (true, _) => format!("{found} after {at}"),
+                    (false, true) => format!("only after {at}"),
+                    (false, false) => format!("it was {found} after {at}"),
+                };
+                *verdict = Some(verdict_of(one, on_time, reason, false));
+            }
+        }
+        for (one, verdict) in self.never.iter_mut().filter(|(_, verdict)| verdict.is_none()) {
+            let (happened, found) = ask(one);
+            if happened {
+                let reason = format!("it was {found} after {}", Span(passed));
+                *verdict = Some(verdict_of(one, false, reason, true));
+            } else if end {
+                *verdict = Some(verdict_of(one, true, format!("{found} at the end"), true));
+            }
+        }
+    }
+
+    pub(super) fn verdicts(&self) -> Vec<Verdict> {
+        let all = self.expect.iter().chain(&self.never);
+        all.filter_map(|(_, verdict)| verdict.clone()).collect()
+    }
+}
+
+fn verdict_of(one: &Expectation, held: bool, reason: String, never: bool) -> Verdict {
+    let text = if never { format!("never {}", one.describe()) } else { one.describe() };
+    Verdict { text, held, reason, place: one.place.clone() }
+}
+
+/// A number as people write it.
+fn shown(fact: Fact, number: f64) -> String {
+    match fact {
+        Fact::LostWork => format!("{number:.0} s"),
+        Fact::Spend => format!("${number:.2}"),
+        _ => format!("{number}"),
+    }
+}

@@ -1,0 +1,99 @@
+//! A scenario: the world, what happens when, and what must be true. Read from YAML, or drawn from a seed.
+
+mod expect;
+mod read;
+mod script;
+mod shape;
+
+pub use expect::{Bound, Expectation, Fact, Filter, When};
+pub use read::load;
+pub use script::{Deed, Pick, Step, Tool};
+
+use super::alertmanager::Route;
+use super::faults::Rates;
+use super::queue::Manners;
+use super::world::{App, Offer, Pool};
+use crate::model::Mode;
+use jiff::Timestamp;
+use std::time::Duration;
+
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    pub name: String,
+    pub about: String,
+    pub seed: u64,
+    pub begins: Timestamp,
+    pub lasts: Duration,
+    /// Files or directories of rules, as the scenario names them: from where the scenario stands.
+    pub rules: Vec<String>,
+    pub mode: Mode,
+    pub pools: Vec<Pool>,
+    pub apps: Vec<App>,
+    pub offers: Vec<Offer>,
+    /// Checkpoints that the storage writes at full speed at the same time.
+    pub writers: Option<usize>,
+    pub route: Route,
+    pub manners: Manners,
+    pub people: Vec<Person>,
+    pub daemon: Daemon,
+    pub rates: Rates,
+    pub happens: Vec<Step>,
+    pub expect: Vec<Expectation>,
+    pub never: Vec<Expectation>,
+}
+
+/// What somebody does who is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    pub contact: String,
+    pub after: Duration,
+    pub does: Reaction,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reaction {
+    Acknowledges,
+    Resolves,
+}
+
+/// How the daemon runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Daemon {
+    pub replicas: usize,
+    /// After it died, it is up again so much later.
+    pub restarts_in: Duration,
+    /// The app that it runs as, where it runs in the cluster itself.
+    pub app: Option<(String, String)>,
+}
+
+impl Default for Daemon {
+    fn default() -> Self {
+        Daemon { replicas: 1, restarts_in: Duration::from_secs(2), app: None }
+    }
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Scenario {
+            name: String::new(),
+            about: String::new(),
+            seed: 1,
+            begins: "2026-03-02T09:00:00Z".parse().unwrap_or_default(),
+            lasts: Duration::from_secs(1800),
+            rules: vec![],
+            mode: Mode::Enforce,
+            pools: vec![],
+            apps: vec![],
+            offers: vec![],
+            writers: None,
+            route: Route::default(),
+            manners: Manners::default(),
+            people: vec![],
+            daemon: Daemon::default(),
+            rates: Rates::default(),
+            happens: vec![],
+            expect: vec![],
+            never: vec![],
+        }
+    }
+}

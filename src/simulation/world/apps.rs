@@ -1,0 +1,355 @@
+//! Apps and their controllers: what is wanted, and the pods made for it.
+
+use super::{Mark, Run, World};
+use crate::model::{Owner, Pod, PodPhase, Target, Workload, WorkloadKind};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Kind {
+    #[default]
+    Deployment,
+    StatefulSet,
+    DaemonSet,
+    /// Each pod works for a while and has done its part then.
+    Job,
+    /// Ranks that work together or not at all: one that is lost takes all back to the last checkpoint.
+    Gang,
+    /// Pods that nobody makes again.
+    Bare,
+    /// Pods that a file on the node makes.
+    Static,
+}
+
+impl Kind {
+    pub const ALL: [(&'static str, Kind); 7] = [
+        ("deployment", Kind::Deployment),
+        ("statefulset", Kind::StatefulSet),
+        ("daemonset", Kind::DaemonSet),
+        ("job", Kind::Job),
+        ("gang", Kind::Gang),
+        ("bare", Kind::Bare),
+        ("static", Kind::Static),
+    ];
+
+    fn workload(self) -> Option<WorkloadKind> {
+        match self {
+            Kind::Deployment => Some(WorkloadKind::Deployment),
+            Kind::StatefulSet => Some(WorkloadKind::StatefulSet),
+            Kind::DaemonSet => Some(WorkloadKind::DaemonSet),
+            Kind::Job | Kind::Gang => Some(WorkloadKind::Job),
+            Kind::Bare | Kind::Static => None,
+        }
+    }
+}
+
+/// How an app keeps what it has worked out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    pub every: Duration,
+    /// How long one takes, where the storage has nothing else to do.
+    pub takes: Duration,
+    /// One more is made when the pod is told to stop.
+    pub on_stop: bool,
+}
+
+/// A disruption budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Budget {
+    MinAvailable(u32),
+    MaxUnavailable(u32),
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct App {
+    pub namespace: String,
+    pub name: String,
+    pub kind: Kind,
+    pub replicas: u32,
+    /// The pools it may run in, the best first.
+    pub pools: Vec<String>,
+    /// More than one is a misconfiguration that the API server answers with 500.
+    pub budgets: Vec<Budget>,
+    pub labels: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
+    /// `terminationGracePeriodSeconds`.
+    pub grace: u32,
+    /// From bound to ready.
+    pub starts_in: Duration,
+    /// From told to stop to stopped.
+    pub stops_in: Duration,
+    /// Of a Job: how long its work takes.
+    pub works_for: Duration,
+    pub checkpoint: Option<Checkpoint>,
+    /// The daemon itself runs in it.
+    pub own: bool,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct AppState {
+    pub(super) spec: App,
+    /// UIDs of its pods, those that end included.
+    pub(super) pods: BTreeSet<String>,
+    /// Ready, and not told to go.
+    pub(super) healthy: usize,
+    /// Of a Job: parts that are done.
+    pub(super) done: u32,
+    /// Of a gang: since when all ranks run.
+    pub(super) together_since: Option<jiff::Timestamp>,
+    /// Marks of rolling restarts on the template.
+    pub(super) template_annotations: BTreeMap<String, String>,
+    /// How often it was restarted, for whoever counts.
+    pub(super) restarts: u32,
+}
+
+impl AppState {
+    /// Pods that have to stay ready.
+    pub(super) fn needs(&self, budget: Budget) -> usize {
+        match budget {
+            Budget::MinAvailable(least) => least as usize,
+            Budget::MaxUnavailable(most) => self.spec.replicas.saturating_sub(most) as usize,
+        }
+    }
+}
+
+impl World {
+    pub fn add_app(&mut self, spec: App) {
+        let at = self.apps.len();
+        self.by_app.insert((spec.namespace.clone(), spec.name.clone()), at);
+        let daemon = matches!(spec.kind, Kind::DaemonSet | Kind::Static);
+        self.apps.push(AppState { spec, ..AppState::default() });
+        if daemon {
+            let names: Vec<String> = self.nodes.keys().cloned().collect();
+            names.iter().for_each(|node| self.daemons(node));
+        } else {
+            self.unsettled.insert(at);
+        }
+    }
+
+    /// Makes the pods that are missing.
+    pub(super) fn replicate(&mut self, at: usize) {
+        let app = &self.apps[at];
+        let wanted = match app.spec.kind {
+            Kind::DaemonSet | Kind::Static => return,
+            Kind::Bare if app.restarts > 0 => return,
+            Kind::Job => app.spec.replicas.saturating_sub(app.done) as usize,
+            _ => app.spec.replicas as usize,
+        };
+        let ordered = matches!(app.spec.kind, Kind::StatefulSet | Kind::Gang);
+        let mut there = BTreeSet::new();
+        let mut alive = 0;
+        for run in app.pods.iter().filter_map(|uid| self.pods.get(uid)) {
+            if run.pod.phase != PodPhase::Succeeded && (ordered || run.pod.deleted_at.is_none()) {
+                alive += 1;
+                there.insert(run.ordinal);
+            }
+        }
+        if alive > wanted {
+            self.fewer(at, alive - wanted);
+            return;
+        }
+        let ordinals: Vec<u32> = match ordered {
+            true => (0..app.spec.replicas).filter(|ordinal| !there.contains(ordinal)).collect(),
+            false => (0..u32::try_from(wanted - alive).unwrap_or(0)).collect(),
+        };
+        for ordinal in ordinals {
+            self.make(at, ordinal, String::new());
+        }
+        if self.apps[at].spec.kind == Kind::Bare {
+            self.apps[at].restarts = 1;
+        }
+    }
+
+    /// Scaled down: the newest go first.
+    fn fewer(&mut self, at: usize, count: usize) {
+        let going: Vec<(String, u32)> = self.apps[at]
+            .pods
+            .iter()
+            .rev()
+            .filter_map(|uid| self.pods.get(uid))
+            .filter(|run| run.pod.deleted_at.is_none())
+            .take(count)
+            .map(|run| (run.pod.uid.clone(), run.pod.grace))
+            .collect();
+        for (uid, grace) in going {
+            self.told_to_stop(&uid, grace);
+        }
+    }
+
+    /// A DaemonSet's pod, or a static one, on a node that has just come.
+    pub(super) fn daemons(&mut self, node: &str) {
+        let Some(pool) = self.nodes.get(node).map(|machine| machine.node.pool.clone()) else {
+            return;
+        };
+        for at in 0..self.apps.len() {
+            let spec = &self.apps[at].spec;
+            let here = spec.pools.is_empty() || spec.pools.contains(&pool);
+            if matches!(spec.kind, Kind::DaemonSet | Kind::Static) && here {
+                self.make(at, 0, node.to_owned());
+            }
+        }
+    }
+
+    fn make(&mut self, at: usize, ordinal: u32, node: String) {
+        let id = self.fresh("pod");
+        let app = &self.apps[at];
+        let spec = &app.spec;
+        let hash = crate::model::Id::of(&["template", &spec.namespace, &spec.name]);
+        let name = match spec.kind {
+            Kind::StatefulSet | Kind::Gang | Kind::Bare => format!("{}-{ordinal}", spec.name),
+            Kind::Static => format!("{}-{node}", spec.name),
+            Kind::Deployment => format!("{}-{}-{}", spec.name, hash.short(8), id.short(5)),
+            Kind::DaemonSet | Kind::Job => format!("{}-{}", spec.name, id.short(5)),
+        };
+        let (mut labels, mut annotations) = (spec.labels.clone(), spec.annotations.clone());
+        labels.insert("app".into(), spec.name.clone());
+        let owner = |api: &str, kind: &str, name: String| Owner {
+            api_version: api.into(),
+            kind: kind.into(),
+            name,
+            controller: true,
+        };
+        let owners = match spec.kind {
+            Kind::Deployment => {
+                labels.insert("pod-template-hash".into(), hash.short(8).into());
+                vec![owner("apps/v1", "ReplicaSet", format!("{}-{}", spec.name, hash.short(8)))]
+            }
+            Kind::StatefulSet => vec![owner("apps/v1", "StatefulSet", spec.name.clone())],
+            Kind::DaemonSet => vec![owner("apps/v1", "DaemonSet", spec.name.clone())],
+            Kind::Job | Kind::Gang => vec![owner("batch/v1", "Job", spec.name.clone())],
+            Kind::Static => {
+                annotations.insert("kubernetes.io/config.mirror".into(), hash.short(16).into());
+                vec![owner("v1", "Node", node.clone())]
+            }
+            Kind::Bare => vec![],
+        };
+        let pod = Pod {
+            namespace: spec.namespace.clone(),
+            name,
+            uid: id.as_str().to_owned(),
+            grace: spec.grace,
+            own: spec.own && ordinal == 0,
+            labels,
+            annotations,
+            owners,
+            ..Pod::default()
+        };
+        let uid = pod.uid.clone();
+        self.names.insert((pod.namespace.clone(), pod.name.clone()), uid.clone());
+        let controller = pod.controller();
+        let run = Run {
+            pod,
+            app: at,
+            ordinal,
+            running_since: None,
+            stops_at: None,
+            gone_at: None,
+            saves_at: None,
+            queued: None,
+        };
+        self.apps[at].pods.insert(uid.clone());
+        self.pods.insert(uid.clone(), run);
+        if let Some(controller) = controller {
+            self.waiting.entry(controller).or_default().insert(uid.clone());
+        }
+        if node.is_empty() {
+            self.enqueue(uid);
+        } else {
+            self.bind(&uid, &node);
+        }
+    }
+
+    /// A rolling restart: the same mark twice changes nothing.
+    pub(super) fn restart(&mut self, namespace: &str, name: &str, key: &str) -> bool {
+        let Some(&at) = self.by_app.get(&(namespace.to_owned(), name.to_owned())) else {
+            return false;
+        };
+        let mark = (crate::remediation::RESTART_KEY.to_owned(), key.to_owned());
+        let before = self.apps[at].template_annotations.insert(mark.0, mark.1);
+        if before.as_deref() == Some(key) {
+            return true;
+        }
+        self.apps[at].restarts += 1;
+        self.note(None, Mark::Note, format!("{namespace}/{name} is restarted"));
+        // All at once: how a rollout goes pod by pod is nothing that the daemon decides.
+        let going: Vec<(String, u32)> = self.apps[at]
+            .pods
+            .iter()
+            .filter_map(|uid| self.pods.get(uid))
+            .map(|run| (run.pod.uid.clone(), run.pod.grace))
+            .collect();
+        for (uid, grace) in going {
+            self.told_to_stop(&uid, grace);
+        }
+        self.changed_app(at);
+        true
+    }
+
+    pub fn scale(&mut self, namespace: &str, name: &str, replicas: u32) -> bool {
+        let Some(&at) = self.by_app.get(&(namespace.to_owned(), name.to_owned())) else {
+            return false;
+        };
+        self.apps[at].spec.replicas = replicas;
+        self.note(None, Mark::Note, format!("{namespace}/{name} is scaled to {replicas}"));
+        self.unsettled.insert(at);
+        self.changed_app(at);
+        true
+    }
+
+    pub(super) fn changed_app(&mut self, at: usize) {
+        if let Some(of) = self.workload_at(at) {
+            self.news.target(of.target());
+        }
+    }
+
+    pub(super) fn workload_at(&self, at: usize) -> Option<Workload> {
+        let app = self.apps.get(at)?;
+        let spec = &app.spec;
+        let ready = u32::try_from(app.healthy).unwrap_or(u32::MAX);
+        let job = spec.kind == Kind::Job;
+        Some(Workload {
+            kind: spec.kind.workload()?,
+            namespace: spec.namespace.clone(),
+            name: spec.name.clone(),
+            labels: spec.labels.clone(),
+            annotations: spec.annotations.clone(),
+            template_annotations: app.template_annotations.clone(),
+            replicas: spec.replicas,
+            ready,
+            updated: if job { app.done } else { ready },
+        })
+    }
+
+    /// Ready pods of an app, and how many it wants.
+    pub fn app_health(&self, namespace: &str, name: &str) -> Option<(usize, usize)> {
+        let at = *self.by_app.get(&(namespace.to_owned(), name.to_owned()))?;
+        Some((self.apps[at].healthy, self.apps[at].spec.replicas as usize))
+    }
+
+    /// How often an app was restarted as a whole.
+    pub fn restarts(&self, namespace: &str, name: &str) -> Option<u32> {
+        let at = *self.by_app.get(&(namespace.to_owned(), name.to_owned()))?;
+        Some(self.apps[at].restarts)
+    }
+
+    /// The mark of the last rolling restart.
+    pub fn restarted_with(&self, namespace: &str, name: &str) -> Option<&String> {
+        let at = *self.by_app.get(&(namespace.to_owned(), name.to_owned()))?;
+        self.apps[at].template_annotations.get(crate::remediation::RESTART_KEY)
+    }
+
+    /// The node on which a pod of that app runs.
+    pub fn home_of(&self, app: &str) -> Option<String> {
+        let state = self.apps.iter().find(|known| known.spec.name == app)?;
+        let run = state.pods.iter().filter_map(|uid| self.pods.get(uid));
+        run.map(|run| run.pod.node.clone()).find(|node| !node.is_empty())
+    }
+
+    /// The target that a workload's name stands for.
+    pub fn workload_target(&self, namespace: &str, name: &str) -> Option<Target> {
+        let at = *self.by_app.get(&(namespace.to_owned(), name.to_owned()))?;
+        Some(self.workload_at(at)?.target())
+    }
+}

@@ -1,0 +1,283 @@
+//! Machines: they join, are cordoned, fall silent and go.
+
+use super::{Due, Growth, Machine, Mark, Market, World};
+use crate::model::{Answer, Node, NodePatch, Refusal, Target};
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A pool of like machines.
+#[derive(Debug, Clone, Default)]
+pub struct Pool {
+    pub name: String,
+    /// Nodes are called by it and a number. Empty: the pool's name and a dash.
+    pub prefix: String,
+    pub nodes: u32,
+    /// One after the other.
+    pub zones: Vec<String>,
+    pub instance_type: String,
+    pub market: Market,
+    /// Pods that a node has room for.
+    pub slots: u32,
+    pub labels: BTreeMap<String, String>,
+    /// Dollars for a machine and hour.
+    pub price: f64,
+    pub grows: Option<Growth>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct PoolState {
+    pub(super) spec: Pool,
+    /// Counts the names that were given.
+    pub(super) named: u32,
+    pub(super) size: u32,
+    pub(super) booting: u32,
+    /// Nodes that take pods: how many they have, and their names.
+    pub(super) open: BTreeSet<(usize, String)>,
+    /// Looks again soon whether it has to grow.
+    pub(super) looking: bool,
+}
+
+impl World {
+    /// Adds a pool with all of its nodes, ready.
+    pub fn add_pool(&mut self, spec: Pool) {
+        let (name, nodes) = (spec.name.clone(), spec.nodes);
+        self.pools.insert(name.clone(), PoolState { spec, ..PoolState::default() });
+        for _ in 0..nodes {
+            let Some((node, zone, market)) = self.name_next(&name, None, None) else { return };
+            self.place(&name, &node, &zone, market);
+        }
+    }
+
+    /// Name, zone and market of the pool's next node.
+    pub(super) fn name_next(
+        &mut self,
+        pool: &str,
+        zone: Option<&str>,
+        market: Option<Market>,
+    ) -> Option<(String, String, Market)> {
+        let state = self.pools.get_mut(pool)?;
+        state.named += 1;
+        let at = state.named as usize - 1;
+        let zones = &state.spec.zones;
+        let zone = zone.map(str::to_owned).or_else(|| zones.get(at % zones.len().max(1)).cloned());
+        let market = market.unwrap_or(state.spec.market);
+        let prefix = match state.spec.prefix.as_str() {
+            "" => format!("{pool}-"),
+            prefix => prefix.to_owned(),
+        };
+        Some((format!("{prefix}{}", state.named), zone.unwrap_or_default(), market))
+    }
+
+    /// Puts a machine into the cluster.
+    pub(super) fn place(&mut self, pool: &str, name: &str, zone: &str, market: Market) {
+        let Some(state) = self.pools.get_mut(pool) else { return };
+        state.size += 1;
+        let spec = &state.spec;
+        let mut labels = spec.labels.clone();
+        for (key, value) in [
+            ("karpenter.sh/nodepool", pool),
+            ("karpenter.sh/capacity-type", market.word()),
+            ("topology.kubernetes.io/zone", zone),
+            ("node.kubernetes.io/instance-type", &spec.instance_type),
+        ] {
+            labels.insert(key.into(), value.into());
+        }
+        let instance_id = format!("i-{}", crate::model::Id::of(&["instance", name]).short(17));
+        let node = Node {
+            name: name.into(),
+            uid: format!("uid-{name}"),
+            ready: true,
+            pool: pool.into(),
+            zone: zone.into(),
+            instance_type: spec.instance_type.clone(),
+            capacity_type: market.word().into(),
+            instance_id: instance_id.clone(),
+            labels,
+            ..Node::default()
+        };
+        if let Some(tenant) = node.labels.get("tenant") {
+            *self.tenants.entry(tenant.clone()).or_default() += 1;
+        }
+        *self.zones.entry(zone.into()).or_default() += 1;
+        let price = match market {
+            Market::Spot => spec.price,
+            // What the same machine costs on demand, roughly, where the pool is one of spot machines.
+            Market::OnDemand if spec.market == Market::Spot => spec.price * 3.0,
+            Market::OnDemand => spec.price,
+        };
+        let machine = Machine {
+            node,
+            slots: spec.slots as usize,
+            pods: BTreeSet::new(),
+            daemons: BTreeSet::new(),
+            market,
+            price,
+            since: self.now,
+            alive: true,
+        };
+        self.instances.insert(instance_id, name.into());
+        self.nodes.insert(name.into(), machine);
+        self.changed_node(name);
+        self.daemons(name);
+    }
+
+    /// A node's state has changed: who looks at it hears of it, and it takes pods, or does not.
+    pub(super) fn changed_node(&mut self, name: &str) {
+        self.news.target(Target::Node(name.to_owned()));
+        self.seat(name);
+    }
+
+    /// Whether the node takes pods, and after which others. To be called before and after its pods change.
+    pub(super) fn unseat(&mut self, name: &str) {
+        if let Some(machine) = self.nodes.get(name)
+            && let Some(pool) = self.pools.get_mut(&machine.node.pool)
+        {
+            pool.open.remove(&(machine.pods.len(), name.to_owned()));
+        }
+    }
+
+    pub(super) fn seat(&mut self, name: &str) {
+        self.unseat(name);
+        if let Some(machine) = self.nodes.get(name)
+            && machine.node.ready
+            && !machine.node.unschedulable
+            && machine.pods.len() < machine.slots
+            && let Some(pool) = self.pools.get_mut(&machine.node.pool)
+        {
+            pool.open.insert((machine.pods.len(), name.to_owned()));
+            self.unscheduled = !self.pending.is_empty();
+        }
+    }
+
+    /// The cloud takes a machine away at `at`.
+    pub fn reclaim_at(&mut self, name: &str, at: Timestamp) {
+        self.plan(at, Due::Reclaim(name.to_owned()));
+    }
+
+    pub(super) fn taken_away(&mut self, name: &str) {
+        self.unseat(name);
+        let Some(machine) = self.nodes.remove(name) else { return };
+        let node = &machine.node;
+        self.sums.spent += self.cost(&machine);
+        self.instances.remove(&node.instance_id);
+        self.cloud.give_back(&node.instance_type, &node.zone, machine.market);
+        if let Some(pool) = self.pools.get_mut(&node.pool) {
+            pool.size = pool.size.saturating_sub(1);
+        }
+        let tenant = node.labels.get("tenant").cloned();
+        for (counts, key) in
+            [(&mut self.zones, Some(node.zone.clone())), (&mut self.tenants, tenant)]
+        {
+            if let Some(count) = key.and_then(|key| counts.get_mut(&key)) {
+                *count = count.saturating_sub(1);
+            }
+        }
+        let text = match machine.pods.len() {
+            0 => format!("{name} is taken away; it was empty"),
+            1 => format!("{name} is taken away, with one pod on it"),
+            n => format!("{name} is taken away, with {n} pods on it"),
+        };
+        self.note(Some(name), Mark::Gone, text);
+        self.news.target(Target::Node(name.to_owned()));
+        for uid in machine.pods {
+            self.dies(&uid, true);
+        }
+        for uid in machine.daemons {
+            self.forget(&uid);
+        }
+    }
+
+    /// A kubelet that falls silent, or answers again.
+    pub fn silence(&mut self, name: &str, silent: bool) {
+        let Some(machine) = self.nodes.get_mut(name) else { return };
+        machine.alive = !silent;
+        machine.node.ready = !silent;
+        let word = if silent { "does not answer any more" } else { "answers again" };
+        self.note(Some(name), Mark::Note, format!("the kubelet of {name} {word}"));
+        self.changed_node(name);
+        if !silent {
+            let now = self.now;
+            let uids: Vec<String> = self.nodes[name].pods.iter().cloned().collect();
+            for uid in uids {
+                if self.pods.get(&uid).is_some_and(|run| run.gone_at.is_some_and(|at| at <= now)) {
+                    self.plan(now, Due::Gone(uid));
+                }
+            }
+        }
+    }
+
+    /// A person cordons the node, or takes the cordon back, past the daemon.
+    pub fn person_cordons(&mut self, name: &str, closed: bool) {
+        let Some(machine) = self.nodes.get_mut(name) else { return };
+        machine.node.unschedulable = closed;
+        let (mark, word) = match closed {
+            true => (Mark::Cordoned, "cordons"),
+            false => (Mark::Uncordoned, "uncordons"),
+        };
+        self.note(Some(name), mark, format!("a person {word} {name}"));
+        self.changed_node(name);
+    }
+
+    pub(super) fn patch(&mut self, name: &str, patch: &NodePatch) -> Answer {
+        let Some(machine) = self.nodes.get_mut(name) else { return Answer::Refused(Refusal::Gone) };
+        let node = &mut machine.node;
+        if let Some((key, effect)) = &patch.untaint {
+            node.taints.retain(|taint| taint.key != *key || taint.effect != *effect);
+        }
+        if let Some(taint) = patch.taint.as_ref().filter(|taint| !node.taints.contains(taint)) {
+            node.taints.push(taint.clone());
+        }
+        for (map, changes) in
+            [(&mut node.labels, &patch.labels), (&mut node.annotations, &patch.annotations)]
+        {
+            for (key, value) in changes {
+                match value {
+                    Some(value) => map.insert(key.clone(), value.clone()),
+                    None => map.remove(key),
+                };
+            }
+        }
+        let before = node.unschedulable;
+        node.unschedulable = patch.unschedulable.unwrap_or(before);
+        match (before, node.unschedulable) {
+            (false, true) => {
+                let text = format!("{name} is cordoned: no new work lands on it");
+                self.note(Some(name), Mark::Cordoned, text);
+            }
+            (true, false) => {
+                self.note(Some(name), Mark::Uncordoned, format!("{name} takes work again"));
+            }
+            _ => {}
+        }
+        self.changed_node(name);
+        Answer::Done
+    }
+
+    pub fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes.get(name).map(|machine| &machine.node)
+    }
+
+    /// The nodes of a pool, or of all, in order of their names' numbers.
+    pub fn nodes_of(&self, pool: Option<&str>) -> Vec<String> {
+        let ours = |machine: &&Machine| pool.is_none_or(|pool| machine.node.pool == pool);
+        let mut names: Vec<String> =
+            self.nodes.values().filter(ours).map(|machine| machine.node.name.clone()).collect();
+        let number = |name: &str| {
+            let digits = name.len() - name.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+            name[name.len() - digits..].parse::<u32>().ok()
+        };
+        names.sort_by_key(|name| number(name));
+        names
+    }
+
+    /// Nodes that are cordoned now.
+    pub fn cordoned(&self) -> usize {
+        self.nodes.values().filter(|machine| machine.node.unschedulable).count()
+    }
+
+    /// The node of `pool` with most pods on it, the first by name among equals.
+    pub fn busiest(&self, pool: &str) -> Option<String> {
+        let most = self.nodes.values().filter(|machine| machine.node.pool == pool);
+        most.rev().max_by_key(|machine| machine.pods.len()).map(|machine| machine.node.name.clone())
+    }
+}

@@ -1,0 +1,119 @@
+//! What watch caches would show of the world.
+
+use super::{Run, World};
+use crate::cluster::Sight;
+use crate::model::{Context, Look, Node, Pod, Pool, Sizes, Target, Workload, WorkloadKind};
+use std::collections::BTreeMap;
+
+/// More pods on the way say nothing more to anybody.
+const MOST_WAITING: usize = 200;
+
+impl World {
+    /// One look, as the watch caches would answer it.
+    pub fn look(&self, sight: &Sight) -> Look {
+        let pod = sight.target.as_ref().and_then(|target| self.pod_of(target));
+        let node = sight.target.as_ref().and_then(|target| self.node_of(target, pod));
+        let machine = node.and_then(|node| self.nodes.get(&node.name));
+        let on_node =
+            machine.into_iter().flat_map(|machine| machine.pods.iter().chain(&machine.daemons));
+        let runs = on_node.filter_map(|uid| self.pods.get(uid));
+        let waiting = sight.controllers.iter().filter_map(|of| self.waiting.get(of)).flatten();
+        let of = sight.workload.as_ref().or(sight.target.as_ref());
+        Look {
+            stale: false,
+            pods: runs.map(|run| run.pod.clone()).collect(),
+            workload: of.and_then(|of| self.workload_of(of, pod)),
+            waiting: waiting
+                .filter_map(|uid| self.pods.get(uid))
+                .take(MOST_WAITING)
+                .map(|run| run.pod.clone())
+                .collect(),
+            node: node.cloned(),
+        }
+    }
+
+    /// Another number after every change of what `sight` shows.
+    pub fn version(&self, sight: &Sight) -> u64 {
+        self.news.version(sight)
+    }
+
+    /// What an event about `target` carries.
+    pub fn context(&self, target: &Target) -> Context {
+        let pod = self.pod_of(target);
+        let node = self.node_of(target, pod);
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let sizes = node.map(|node| Sizes {
+            cluster: count(self.nodes.len()),
+            zone: self.zones.get(&node.zone).copied().unwrap_or(0),
+            tenant: node
+                .labels
+                .get("tenant")
+                .and_then(|tenant| self.tenants.get(tenant))
+                .copied()
+                .unwrap_or(0),
+        });
+        Context {
+            sizes,
+            pool: node.map(|node| Pool {
+                name: node.pool.clone(),
+                size: self.pools.get(&node.pool).map_or(0, |pool| pool.size),
+            }),
+            node: node.cloned(),
+            workload: self.workload_of(target, pod),
+            pod: pod.map(|run| run.pod.clone()),
+            cloud: BTreeMap::new(),
+        }
+    }
+
+    fn pod_of(&self, target: &Target) -> Option<&Run> {
+        let Target::Pod { namespace, name } = target else { return None };
+        self.pods.get(self.names.get(&(namespace.clone(), name.clone()))?)
+    }
+
+    fn node_of(&self, target: &Target, pod: Option<&Run>) -> Option<&Node> {
+        match target {
+            Target::Node(name) => self.node(name),
+            Target::Instance(id) => self.node(self.instances.get(id)?),
+            _ => self.node(&pod?.pod.node),
+        }
+    }
+
+    fn workload_of(&self, target: &Target, pod: Option<&Run>) -> Option<Workload> {
+        match target {
+            Target::Workload { kind, namespace, name } => {
+                let at = *self.by_app.get(&(namespace.clone(), name.clone()))?;
+                self.workload_at(at).filter(|of| of.kind.word() == kind)
+            }
+            _ => self.workload_at(pod?.app),
+        }
+    }
+
+    /// The node with that cloud instance.
+    pub fn node_named(&self, alias: &str) -> Option<String> {
+        match self.nodes.contains_key(alias) {
+            true => Some(alias.to_owned()),
+            false => self.instances.get(alias).cloned(),
+        }
+    }
+
+    /// The cloud instance of a node.
+    pub fn instance_of(&self, node: &str) -> Option<String> {
+        self.node(node).map(|node| node.instance_id.clone())
+    }
+
+    /// The pods of an app, those that end included, in order of their names.
+    pub fn pods_of(&self, namespace: &str, name: &str) -> Vec<Pod> {
+        let Some(&at) = self.by_app.get(&(namespace.to_owned(), name.to_owned())) else {
+            return vec![];
+        };
+        let runs = self.apps[at].pods.iter().filter_map(|uid| self.pods.get(uid));
+        let mut pods: Vec<Pod> = runs.map(|run| run.pod.clone()).collect();
+        pods.sort_by(|one, other| one.name.cmp(&other.name));
+        pods
+    }
+
+    /// Kinds of workload that have apps in this world.
+    pub fn workload_kinds(&self) -> Vec<WorkloadKind> {
+        (0..self.apps.len()).filter_map(|at| Some(self.workload_at(at)?.kind)).collect()
+    }
+}
