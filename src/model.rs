@@ -26,7 +26,7 @@ mod told;
 
 pub use alert::{Alert, AlertStatus};
 pub use call::{Answer, ClusterCall, NodePatch, Refusal};
-pub use cluster::{Look, Node, Owner, Pod, PodPhase, Stay, Taint, Workload, WorkloadKind};
+pub use cluster::{Look, Node, Owner, Pod, PodPhase, Stay, Taint, Waiting, Workload, WorkloadKind};
 pub use decision::{Decision, Reservation, Severity, Suppression, Verdict};
 pub use envelope::{Cause, Envelope, MAX_CAUSES, RECORD_VERSION};
 pub use escalation::{Contact, Directory, Level, Pager, Policy};
@@ -43,4 +43,4 @@ pub use span::{BadSpan, Span};
 pub use step::{Action, Expect, Mode, StepSpec};
 pub use target::{BadTarget, Target};
 pub use token::{escape, unescape};
-pub use told::{describe, plain};
+pub use told::{describe, escape_markup, plain};

@@ -31,6 +31,8 @@ pub struct WebCall {
     pub timeout: Duration,
     /// Sent as `Idempotency-Key`: the same effect has the same key, for ever.
     pub key: String,
+    /// Sent as `ce-cause`: whoever answers with an event passes it on, so that a circle is noticed.
+    pub cause: String,
 }
 
 /// How `http` steps reach out.

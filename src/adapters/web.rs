@@ -39,6 +39,7 @@ impl Web for WebClient {
             .request(method, url)
             .timeout(call.timeout)
             .header("Idempotency-Key", &call.key)
+            .header("ce-cause", &call.cause)
             .header("Content-Type", "application/json")
             .body(call.body);
         match request.send().await.map(|response| response.status().as_u16()) {

@@ -228,6 +228,19 @@ impl Workload {
     }
 }
 
+/// Pods of one controller that are not ready.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Waiting {
+    pub count: usize,
+    /// The full names of a few.
+    pub names: Vec<String>,
+}
+
+impl Waiting {
+    /// Names of more say nothing more.
+    pub const NAMED: usize = 5;
+}
+
 /// One look at a target: the node, what runs on it, and the workload concerned.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Look {
@@ -236,6 +249,6 @@ pub struct Look {
     pub node: Option<Node>,
     pub pods: Vec<Pod>,
     pub workload: Option<Workload>,
-    /// Pods that are not ready of the controllers looked at, wherever they are: those that replace others.
-    pub waiting: Vec<Pod>,
+    /// Of each controller looked at, the pods that are not ready, wherever they are: those that replace others.
+    pub waiting: BTreeMap<String, Waiting>,
 }

@@ -7,6 +7,11 @@ pub fn plain(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).collect()
 }
 
+/// Outside text for markup: no tag, no reference. Not for attributes.
+pub fn escape_markup(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
 fn text(value: &Value) -> String {
     plain(value.as_str().unwrap_or_default())
 }

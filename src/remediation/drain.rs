@@ -187,6 +187,11 @@ impl Drain {
         confirmation.next_at = now.checked_add(Duration::from_secs(1)).ok();
     }
 
+    /// A request is under way whose effect is not known yet.
+    pub(super) fn busy(&self) -> bool {
+        self.confirmation.in_flight || self.going.values().any(|going| going.in_flight)
+    }
+
     pub(super) fn answer(&mut self, uid: &str, answer: Answer, now: Timestamp) {
         if uid.is_empty() {
             return self.confirmed(&answer, now);
@@ -299,8 +304,7 @@ impl Going {
     fn see(&mut self, pod: &Pod, look: &Look, now: Timestamp) {
         self.pod = pod.clone();
         let Some(controller) = pod.controller().filter(|_| self.refusals > 0) else { return };
-        let same = |other: &&Pod| other.controller().as_ref() == Some(&controller);
-        let siblings = look.waiting.iter().filter(same).count();
+        let siblings = look.waiting.get(&controller).map_or(0, |waiting| waiting.count);
         if siblings < self.siblings {
             self.next_at = self.next_at.min(now);
         }

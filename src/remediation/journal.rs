@@ -40,6 +40,9 @@ pub struct Journal {
     pub lines: u64,
     /// Policies asked for, so that a repetition asks for nothing new.
     pub escalated: u32,
+    /// Why the plan is being ended although no step failed: a life that comes later goes on ending it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<String>,
 }
 
 /// A line that may not stand where it stands: a defect of ours, or a foreign hand in the log.
@@ -54,7 +57,7 @@ impl Journal {
     pub fn new(plan: &Plan) -> Journal {
         let names = plan.steps.iter().chain(&plan.otherwise).map(|step| step.name.clone());
         let steps = names.map(|name| (name, StepState::Waiting)).collect();
-        Journal { steps, ended: None, lines: 0, escalated: 0 }
+        Journal { steps, ended: None, lines: 0, escalated: 0, stopped: None }
     }
 
     /// Takes one line in.
@@ -73,6 +76,9 @@ impl Journal {
         match entry {
             Entry::Ended { how } => self.ended = Some(how.clone()),
             Entry::Escalate { .. } => self.escalated += 1,
+            Entry::Skipped { why, .. } => {
+                self.stopped.get_or_insert_with(|| why.clone());
+            }
             _ => {}
         }
         self.lines += 1;

@@ -38,7 +38,10 @@ pub struct Saga {
 
 impl Saga {
     pub fn new(plan: Plan, journal: Journal) -> Saga {
-        Saga { plan, journal, machines: BTreeMap::new(), cleared: false, ending: None }
+        // A step is only skipped where the plan is being ended.
+        let stopped = journal.stopped.clone().filter(|_| journal.failure(&plan).is_none());
+        let ending = stopped.map(|why| PlanEnd::Moot { why });
+        Saga { plan, journal, machines: BTreeMap::new(), cleared: false, ending }
     }
 
     /// The last alert of the incident has resolved.
@@ -127,7 +130,7 @@ impl Saga {
             return finished;
         }
         if let Some(how @ PlanEnd::Superseded { .. }) = &self.ending
-            && !self.machines.values().any(Machine::busy)
+            && !self.machines.values().any(Machine::changing)
         {
             return vec![Entry::Ended { how: how.clone() }];
         }
@@ -291,8 +294,12 @@ impl Saga {
             // What a request under way does has to be known before it can be undone.
             return vec![];
         }
+        let why = match &self.ending {
+            Some(PlanEnd::Moot { why }) if !self.failed() => why.clone(),
+            _ => "another step ended the plan".to_owned(),
+        };
         let stop = |step: &PlannedStep| {
-            let why = "another step ended the plan".to_owned();
+            let why = why.clone();
             match self.journal.state(&step.name) {
                 StepState::Waiting | StepState::Started { .. } => {
                     Some(Entry::Skipped { step: step.name.clone(), why })

@@ -94,7 +94,8 @@ pub(super) fn start(plan: &Plan, step: &PlannedStep, look: &Look, now: Timestamp
             let (method, url) = (method.clone(), url.clone());
             let body = body.clone().unwrap_or_else(|| plan.to_json());
             let key = step.key.as_str().to_owned();
-            let call = Work::Web(WebCall { method, url, body, timeout: timeout.0, key });
+            let cause = String::new();
+            let call = Work::Web(WebCall { method, url, body, timeout: timeout.0, key, cause });
             once(Some(call), "").map_call(|call| if *idempotent { call } else { call.once_only() })
         }
         Action::Notify { .. } | Action::Escalate { .. } => Machine::Nothing,
@@ -191,9 +192,14 @@ pub(super) fn probe(plan: &Plan, step: &PlannedStep, look: &Look) -> Probe {
 }
 
 impl Machine {
+    /// A change is under way that a newer plan might contradict.
+    pub(super) fn changing(&self) -> bool {
+        matches!(self, Machine::Call(call) if call.busy())
+    }
+
     /// A request is under way whose effect is not known yet.
     pub(super) fn busy(&self) -> bool {
-        matches!(self, Machine::Call(call) if call.busy())
+        self.changing() || matches!(self, Machine::Drain(drain) if drain.busy())
     }
 
     fn map_call(self, change: impl FnOnce(Once) -> Once) -> Machine {

@@ -40,6 +40,13 @@ impl Condition {
         }
     }
 
+    /// The texts that it compares with, in order.
+    pub fn texts(&self) -> std::collections::BTreeSet<&str> {
+        let mut all = std::collections::BTreeSet::new();
+        self.expr.texts(&mut all);
+        all
+    }
+
     /// The value as a key: of a throttle, of a guard.
     ///
     /// # Errors

@@ -117,6 +117,7 @@ impl Crew {
             let slot = &mut self.slots[replica];
             if let Some(life) = slot.life.take_if(|life| life.gate.is_dead()) {
                 self.service.close(life.number);
+                self.stage.store().forget(life.number);
                 // Dropping the tasks is the end of the process: nothing of it runs any more.
                 slot.tasks = JoinSet::new();
                 (slot.rules, slot.stop, slot.pod) = (None, None, None);

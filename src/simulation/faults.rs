@@ -113,6 +113,9 @@ pub enum Source {
 
 #[derive(Debug)]
 pub(super) struct Faults {
+    /// For how long calls take.
+    pace: Dice,
+    /// For what goes wrong: of their own, so that a fault left out changes nothing else.
     dice: Dice,
     source: Source,
     pub(super) spells: Vec<Spell>,
@@ -132,8 +135,14 @@ pub(super) struct Fate {
 
 impl Faults {
     pub(super) fn new(seed: u64, source: Source, spells: Vec<Spell>) -> Faults {
-        let dice = Dice::for_purpose(seed, "faults");
-        Faults { dice, source, spells, calls: 0, happened: BTreeMap::new() }
+        Faults {
+            pace: Dice::for_purpose(seed, "pace"),
+            dice: Dice::for_purpose(seed, "faults"),
+            source,
+            spells,
+            calls: 0,
+            happened: BTreeMap::new(),
+        }
     }
 
     /// From now on nothing goes wrong.
@@ -155,7 +164,8 @@ impl Faults {
             Outside::Web => (20, 200),
             Outside::Pager => (80, 400),
         };
-        let mut latency = Duration::from_millis(self.dice.between(least, most));
+        let mut latency = Duration::from_millis(self.pace.between(least, most));
+        let more = Duration::from_millis(self.pace.between(500, 8000));
         let mishap = match &self.source {
             Source::None => None,
             Source::Listed(listed) => listed.get(&self.calls).copied(),
@@ -176,7 +186,7 @@ impl Faults {
         }
         let trouble = self.trouble(whom, about, now);
         if mishap == Some(Mishap::Slow) {
-            latency += Duration::from_millis(self.dice.between(500, 8000));
+            latency += more;
         }
         if let Some(Trouble::Slow(more)) = trouble {
             latency += more;

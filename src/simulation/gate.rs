@@ -61,10 +61,6 @@ impl Gate {
         self.is(State::Dead)
     }
 
-    pub(super) fn is_open(&self) -> bool {
-        self.is(State::Open)
-    }
-
     /// Resolves at once where the process runs, later where it stands still, never where it is dead.
     pub(super) async fn pass(&self) {
         poll_fn(|context| {

@@ -118,10 +118,16 @@ fn about(call: &ClusterCall) -> String {
 impl ClusterControl for Ports {
     async fn call(&self, call: ClusterCall) -> Answer {
         let (stage, about) = (&self.life.stage, about(&call));
-        let begun = self.life.watch.now();
+        self.life.gate.pass().await;
+        let (life, begun) = (self.life.number, self.life.watch.now());
+        let mut copies = 0;
+        stage.invariants().sends(&stage.world(), &call, life, begun, stage.time.now());
         let deed = || {
+            copies += 1;
             let answer = stage.act(|world| {
-                stage.invariants().asked(world, &call, self.life.number, begun, stage.time.now());
+                if copies == 1 {
+                    stage.invariants().arrives(world, &call, life, stage.time.now());
+                }
                 world.call(&call)
             });
             stage.tape().answered(stage.time.now(), &about, &answer);
@@ -135,10 +141,16 @@ impl Web for Ports {
     async fn call(&self, call: WebCall) -> Answer {
         let stage = &self.life.stage;
         let about = format!("{} {}", call.method, call.url);
+        let mut copies = 0;
         let deed = || {
             let now = stage.time.now();
-            stage.invariants().called(&call, self.life.number, now);
+            copies += 1;
+            if copies == 1 {
+                // A second copy is the network's own, not the daemon's.
+                stage.invariants().called(&call, self.life.number, now);
+            }
             stage.tape().web(now, &call);
+            stage.called(&call);
             stage.judged.notify_one();
             Answer::Done
         };

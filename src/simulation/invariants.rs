@@ -42,8 +42,6 @@ pub(super) struct Invariants {
     pub(super) ledger: Ledger,
     pub(super) violations: Vec<Violation>,
     rules: Arc<Ruleset>,
-    /// The rules were exchanged in the run: what was decided before was decided by others.
-    pub(super) reloaded: bool,
     mode: Mode,
     /// The watch caches are behind: what they do not show cannot be known.
     pub(super) blind: bool,
@@ -64,7 +62,6 @@ impl Invariants {
             ledger: Ledger::default(),
             violations: vec![],
             rules,
-            reloaded: false,
             mode,
             blind: false,
             guards: guards::Book::default(),
@@ -80,10 +77,6 @@ impl Invariants {
         if self.violations.len() < MOST {
             self.violations.push(Violation { invariant, at, text });
         }
-    }
-
-    pub(super) fn reload(&mut self, rules: Arc<Ruleset>) {
-        (self.rules, self.reloaded) = (rules, true);
     }
 
     /// A record is durable; `life` wrote it.
@@ -170,8 +163,9 @@ impl Invariants {
         }
     }
 
-    /// A request is about to be carried out. `begun` is when the daemon sent it, by the daemon's clock.
-    pub(super) fn asked(
+    /// A daemon sends a request: what it may send is judged now, whenever it arrives. `begun` is the daemon's
+    /// own time.
+    pub(super) fn sends(
         &mut self,
         world: &World,
         call: &ClusterCall,
@@ -182,9 +176,16 @@ impl Invariants {
         if self.mode == Mode::Observe {
             self.broken("I8", now, "a request was made in observe mode".into());
         }
-        let faults = self.hands.asked(world, &self.ledger, call, life, begun, self.blind);
+        let faults = self.hands.sends(world, &self.ledger, call, life, begun);
         for (invariant, text) in faults {
             self.broken(invariant, now, text);
+        }
+    }
+
+    /// A request is about to be carried out.
+    pub(super) fn arrives(&mut self, world: &World, call: &ClusterCall, life: u32, now: Timestamp) {
+        if let Some(text) = self.hands.arrives(world, &self.ledger, call, life, self.blind) {
+            self.broken("I4", now, text);
         }
     }
 

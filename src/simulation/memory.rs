@@ -173,11 +173,22 @@ pub struct MemoryConsumer {
 
 impl MemoryConsumer {
     fn save(&self) {
-        self.log.life.stage.store().stand(&self.name, self.hand.stand());
+        let life = &self.log.life;
+        life.stage.store().stand(&self.name, life.number, self.hand.stand());
     }
 
     fn now(&self) -> jiff::Timestamp {
         self.log.life.stage.time.now()
+    }
+}
+
+impl Drop for MemoryConsumer {
+    /// A reader that lets go says nothing against what it had. A process that was killed says nothing at all.
+    fn drop(&mut self) {
+        let life = &self.log.life;
+        if !life.gate.is_dead() && !std::thread::panicking() {
+            life.stage.store().stand(&self.name, life.number, self.hand.released());
+        }
     }
 }
 
@@ -198,11 +209,12 @@ impl Consumer for MemoryConsumer {
             }
             let stage = self.log.life.stage.clone();
             let news = stage.written.notified();
+            let room = self.hand.room(max);
             let (top, records) = {
                 let store = stage.store();
-                (store.last(), store.read(self.hand.cursor(), &self.streams, max))
+                (store.last(), store.read(self.hand.cursor(), &self.streams, room))
             };
-            let whole = records.len() < max;
+            let whole = records.len() < room;
             let fresh = self.hand.hand_out(records, whole, top, self.now());
             if !fresh.is_empty() || whole {
                 self.save();
@@ -210,7 +222,7 @@ impl Consumer for MemoryConsumer {
             if !fresh.is_empty() {
                 return Ok(fresh);
             }
-            if self.hand.poisoned(&self.name, self.now()).is_some() || !whole {
+            if self.hand.poisoned(&self.name, self.now()).is_some() || (room > 0 && !whole) {
                 continue;
             }
             tokio::select! {

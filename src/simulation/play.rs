@@ -121,7 +121,8 @@ async fn run(scenario: &Scenario, rules: &Arc<Ruleset>, orders: &Orders) -> Repo
     let time = Virtual::begin(scenario.begins);
     let invariants = Invariants::new(Arc::clone(&rules), scenario.mode);
     let (rung, rings) = mpsc::unbounded_channel();
-    let stage = Stage::new(time, world_of(scenario), faults, invariants, rung);
+    let (echoed, echoes) = mpsc::unbounded_channel();
+    let stage = Stage::new(time, world_of(scenario), faults, invariants, rung, echoed);
     stage.tape().off = orders.silent;
     let service = Service::new(Arc::clone(&stage));
     let (tells, inbox) = mpsc::unbounded_channel::<Heard>();
@@ -145,6 +146,7 @@ async fn run(scenario: &Scenario, rules: &Arc<Ruleset>, orders: &Orders) -> Repo
     tasks.spawn(queue.run());
     tasks.spawn(alertmanager.run());
     tasks.spawn(people::run(service.clone(), scenario.people.clone(), rings));
+    tasks.spawn(player.clone().carry(echoes));
     tasks.spawn(player.run(scenario.happens.clone(), orders.without.clone(), scenario.begins));
     tasks.spawn(Judge::run(Arc::clone(&judge), Arc::clone(&stage)));
     time.until(scenario.begins.checked_add(scenario.lasts).ok()).await;

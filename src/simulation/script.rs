@@ -191,6 +191,7 @@ impl Player {
             Deed::NamespaceEnds { namespace } => {
                 self.stage.act(|world| world.ending.insert(namespace));
             }
+            Deed::Echo { url, kind } => self.stage.echo(url, kind),
             Deed::Offer(offer) => self.stage.act(|world| world.offer(offer)),
             Deed::Trouble { .. }
             | Deed::Stale { .. }
@@ -277,6 +278,13 @@ impl Player {
     fn tell(&self, heard: Heard) {
         if self.tells.send(heard).is_err() {
             tracing::debug!("Alertmanager is gone");
+        }
+    }
+
+    /// Carries to the daemon what somebody outside sends because he was called.
+    pub(super) async fn carry(self, mut echoes: mpsc::UnboundedReceiver<Value>) {
+        while let Some(event) = echoes.recv().await {
+            self.clone().post(event).await;
         }
     }
 

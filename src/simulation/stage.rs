@@ -9,6 +9,8 @@ use super::time::{Virtual, Watch};
 use super::world::World;
 use crate::clock::Clock;
 use crate::model::PageKey;
+use crate::remediation::WebCall;
+use serde_json::{Value, json};
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -40,6 +42,10 @@ pub(super) struct Stage {
     pub(super) died: Notify,
     /// Something has happened that an expectation may be about.
     pub(super) judged: Notify,
+    /// URLs, and the types of the events that calls to them are answered with.
+    echoes: Mutex<Vec<(String, String)>>,
+    /// Events that somebody outside sends because he was called.
+    pub(super) echoed: mpsc::UnboundedSender<Value>,
     /// Whose pager rings.
     pub(super) rung: mpsc::UnboundedSender<PageKey>,
 }
@@ -56,6 +62,7 @@ impl Stage {
         faults: Faults,
         invariants: Invariants,
         rung: mpsc::UnboundedSender<PageKey>,
+        echoed: mpsc::UnboundedSender<Value>,
     ) -> Arc<Stage> {
         Arc::new(Stage {
             time,
@@ -70,6 +77,8 @@ impl Stage {
             written: Notify::new(),
             died: Notify::new(),
             judged: Notify::new(),
+            echoes: Mutex::default(),
+            echoed,
             rung,
         })
     }
@@ -103,6 +112,23 @@ impl Stage {
 
     pub(super) fn invariants(&self) -> MutexGuard<'_, Invariants> {
         lock(&self.invariants)
+    }
+
+    pub(super) fn echo(&self, url: String, kind: String) {
+        lock(&self.echoes).push((url, kind));
+    }
+
+    /// Somebody outside was called: what he does about it.
+    pub(super) fn called(&self, call: &WebCall) {
+        for (url, kind) in lock(&self.echoes).iter().filter(|(url, _)| call.url.contains(url)) {
+            let event = json!({
+                "specversion": "1.0", "id": call.key, "source": url, "type": kind,
+                "time": self.time.now(), "cause": call.cause, "subject": "loop/outside",
+            });
+            if self.echoed.send(event).is_err() {
+                tracing::debug!("nobody carries it");
+            }
+        }
     }
 
     /// The views show the world as it is now, whatever happens to it.

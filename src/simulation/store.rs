@@ -7,13 +7,6 @@ use crate::model::Id;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
-/// A record, with what it is found by.
-#[derive(Debug)]
-struct Kept {
-    record: Record,
-    subject: Subject,
-}
-
 #[derive(Debug)]
 struct Value {
     bytes: Vec<u8>,
@@ -23,15 +16,15 @@ struct Value {
 
 #[derive(Debug, Default)]
 pub(super) struct Store {
-    records: Vec<Kept>,
+    records: Vec<Record>,
     ids: BTreeMap<Id, Seq>,
     by_target: BTreeMap<String, Vec<Seq>>,
     keys: BTreeMap<(String, String), Value>,
     revision: Revision,
     /// What a crash leaves of the consumers' places.
     stands: BTreeMap<String, Stand>,
-    /// What the consumers said since the last append: lost with the process.
-    unsaved: BTreeMap<String, Stand>,
+    /// What the consumers of a process said since the last append: lost with the process.
+    unsaved: BTreeMap<String, (u32, Stand)>,
     fence: Option<(u64, String)>,
 }
 
@@ -60,14 +53,14 @@ impl Store {
             let Subject { stream, ref target, ref kind, .. } = entry.subject;
             let record = Record { seq, at: now, stream, body: entry.body.clone() };
             fresh.push((record.clone(), kind.clone()));
-            self.records.push(Kept { record, subject: entry.subject.clone() });
+            self.records.push(record);
             self.ids.insert(entry.id.clone(), seq);
             if FENCED.contains(&stream) {
                 self.by_target.entry(target.clone()).or_default().push(seq);
             }
             appended.push(Appended { seq, duplicate: false });
         }
-        self.stands.append(&mut self.unsaved);
+        self.save();
         Ok((appended, fresh))
     }
 
@@ -94,16 +87,16 @@ impl Store {
 
     pub(super) fn get(&self, seq: Seq) -> Option<Record> {
         let at = usize::try_from(seq.checked_sub(1)?).ok()?;
-        self.records.get(at).map(|kept| kept.record.clone())
+        self.records.get(at).cloned()
     }
 
     pub(super) fn read(&self, after: Seq, streams: &[Stream], limit: usize) -> Vec<Record> {
         let from = usize::try_from(after).unwrap_or(usize::MAX).min(self.records.len());
         let wanted = self.records[from..]
             .iter()
-            .filter(|kept| streams.contains(&kept.record.stream))
+            .filter(|record| streams.contains(&record.stream))
             .take(limit);
-        wanted.map(|kept| kept.record.clone()).collect()
+        wanted.cloned().collect()
     }
 
     pub(super) fn history(&self, target: &str, after: Seq, limit: usize) -> Vec<Record> {
@@ -111,28 +104,33 @@ impl Store {
         seqs.filter(|seq| **seq > after).take(limit).filter_map(|seq| self.get(*seq)).collect()
     }
 
-    /// The subject of a record.
-    pub(super) fn subject(&self, seq: Seq) -> Option<&Subject> {
-        let at = usize::try_from(seq.checked_sub(1)?).ok()?;
-        self.records.get(at).map(|kept| &kept.subject)
+    /// The places ride along with what is written next.
+    fn save(&mut self) {
+        for (name, (_, stand)) in std::mem::take(&mut self.unsaved) {
+            self.stands.insert(name, stand);
+        }
+    }
+
+    /// A process has been killed: what it had not got as far as saving is gone.
+    pub(super) fn forget(&mut self, life: u32) {
+        self.unsaved.retain(|_, (of, _)| *of != life);
     }
 
     pub(super) fn reopen(&mut self, consumer: &str) -> Stand {
-        // What the last life had not got as far as saving is gone.
-        self.unsaved.remove(consumer);
+        self.save();
         let stand = self.stands.entry(consumer.to_owned()).or_default();
         *stand = stand.reopened();
         *stand
     }
 
-    pub(super) fn stand(&mut self, consumer: &str, stand: Stand) {
-        self.unsaved.insert(consumer.to_owned(), stand);
+    pub(super) fn stand(&mut self, consumer: &str, life: u32, stand: Stand) {
+        self.unsaved.insert(consumer.to_owned(), (life, stand));
     }
 
     pub(super) fn stands(&self) -> impl Iterator<Item = (&String, Stand)> {
-        self.stands
-            .iter()
-            .map(|(name, stand)| (name, self.unsaved.get(name).copied().unwrap_or(*stand)))
+        self.stands.iter().map(|(name, stand)| {
+            (name, self.unsaved.get(name).map_or(*stand, |(_, unsaved)| *unsaved))
+        })
     }
 
     fn alive(value: &Value, now: Timestamp) -> bool {

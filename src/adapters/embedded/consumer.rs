@@ -48,10 +48,22 @@ impl EmbeddedConsumer {
 
     /// Remembers the place: it rides along with the next commit; one that is lost costs a redelivery.
     fn save(&mut self) {
-        let stand = self.hand.stand();
+        self.write(self.hand.stand());
+    }
+
+    fn write(&mut self, stand: Stand) {
         let before = std::mem::replace(&mut self.saved, stand);
         if (stand.floor, stand.handed_out) != (before.floor, before.handed_out) {
             self.log.tell(Command::Place { name: self.name.clone(), place: stand });
+        }
+    }
+}
+
+impl Drop for EmbeddedConsumer {
+    /// A reader that lets go says nothing against what it had; one that panics does.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.write(self.hand.released());
         }
     }
 }
@@ -70,14 +82,18 @@ impl Consumer for EmbeddedConsumer {
                 continue;
             }
             let top = self.log.last();
-            let records = self.log.read(self.hand.cursor(), &self.streams, max).await?;
-            let whole = records.len() < max;
+            let room = self.hand.room(max);
+            let records = match room {
+                0 => vec![],
+                room => self.log.read(self.hand.cursor(), &self.streams, room).await?,
+            };
+            let whole = records.len() < room;
             let fresh = self.hand.hand_out(records, whole, top, self.now());
             self.save();
             if !fresh.is_empty() {
                 return Ok(fresh);
             }
-            if self.hand.poisoned(&self.name, self.now()).is_some() || !whole {
+            if self.hand.poisoned(&self.name, self.now()).is_some() || (room > 0 && !whole) {
                 continue;
             }
             let wait = self.hand.due().map(|due| due.duration_since(self.now()));

@@ -1,7 +1,9 @@
 //! The cluster in memory: indexed by what is asked for, never scanned per event.
 
 use crate::cluster::{News, Sight};
-use crate::model::{Context, Look, Node, Pod, Pool, Sizes, Target, Workload, WorkloadKind};
+use crate::model::{
+    Context, Look, Node, Pod, Pool, Sizes, Target, Waiting, Workload, WorkloadKind,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 type PodKey = (String, String);
@@ -25,9 +27,6 @@ pub(super) struct Cache {
     own: Option<PodKey>,
     pub(super) news: News,
 }
-
-/// More pods than this on the way say nothing more to anybody.
-const MOST_WAITING: usize = 200;
 
 impl Cache {
     pub(super) fn new(own: Option<PodKey>) -> Cache {
@@ -141,15 +140,22 @@ impl Cache {
         let node = sight.target.as_ref().and_then(|target| self.node(target, pod));
         let on_node = node.and_then(|node| self.by_node.get(&node.name));
         let of = sight.workload.as_ref().or(sight.target.as_ref());
-        let pods = |keys: &mut dyn Iterator<Item = &PodKey>| -> Vec<Pod> {
-            keys.filter_map(|key| self.pods.get(key)).cloned().collect()
+        let waiting = |of: &String| {
+            let keys = self.waiting.get(of)?;
+            let name = |(namespace, name): &PodKey| format!("{namespace}/{name}");
+            let names = keys.iter().take(Waiting::NAMED).map(name).collect();
+            Some((of.clone(), Waiting { count: keys.len(), names }))
         };
-        let waiting = sight.controllers.iter().filter_map(|of| self.waiting.get(of)).flatten();
         Look {
             stale: false,
-            pods: pods(&mut on_node.into_iter().flatten()),
+            pods: on_node
+                .into_iter()
+                .flatten()
+                .filter_map(|key| self.pods.get(key))
+                .cloned()
+                .collect(),
             workload: of.and_then(|of| self.workload(of, pod)).cloned(),
-            waiting: pods(&mut waiting.take(MOST_WAITING)),
+            waiting: sight.controllers.iter().filter_map(waiting).collect(),
             node: node.cloned(),
         }
     }

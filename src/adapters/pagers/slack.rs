@@ -1,7 +1,7 @@
 //! Slack chat.postMessage. A 200 with `"ok": false` is a failure. Outside text is escaped: it cannot mention anybody.
 
 use super::{ask, cut};
-use crate::model::{Delivery, PageKey, PageKind, Report, Secret};
+use crate::model::{Delivery, PageKey, PageKind, Report, Secret, escape_markup};
 use serde_json::{Value, json};
 
 pub(super) async fn send(
@@ -17,7 +17,7 @@ pub(super) async fn send(
         PageKind::Resolve => "Resolved".into(),
         PageKind::Note => "Note".into(),
     };
-    let header = cut(&escape(&format!("{word}: {}", cut(&report.title, 120))), 150);
+    let header = cut(&escape_markup(&format!("{word}: {}", cut(&report.title, 120))), 150);
     let mut blocks =
         vec![json!({ "type": "header", "text": { "type": "plain_text", "text": header } })];
     let mut section = |text: String| {
@@ -25,14 +25,14 @@ pub(super) async fn send(
             json!({ "type": "section", "text": { "type": "mrkdwn", "text": cut(&text, 2900) } }),
         );
     };
-    section(format!("*{}*\n{}", escape(&report.target), escape(&report.why)));
+    section(format!("*{}*\n{}", escape_markup(&report.target), escape_markup(&report.why)));
     for (name, text) in report.evidence.iter().take(10) {
-        section(format!("*{}*\n{}", escape(name), escape(&cut(text, 1000))));
+        section(format!("*{}*\n{}", escape_markup(name), escape_markup(&cut(text, 1000))));
     }
     for (name, why) in report.missing.iter().take(10) {
-        section(format!("_{} is missing: {}_", escape(name), escape(why)));
+        section(format!("_{} is missing: {}_", escape_markup(name), escape_markup(why)));
     }
-    let text = escape(&format!("{word} {} on {}", report.title, report.target));
+    let text = escape_markup(&format!("{word} {} on {}", report.title, report.target));
     let body = json!({ "channel": channel, "text": text, "blocks": blocks });
     match ask(client.post(url).bearer_auth(token.expose()).json(&body)).await {
         Ok((status, after, body)) => judge(status, after, &body),
@@ -58,10 +58,6 @@ fn judge(status: u16, after: Option<u32>, body: &str) -> Delivery {
     }
 }
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,6 +73,6 @@ mod tests {
             judge(200, None, r#"{"ok":true,"channel":"C1","ts":"1.2"}"#),
             Delivery::Accepted("C1:1.2".into())
         );
-        assert_eq!(escape("<!channel> & co"), "&lt;!channel&gt; &amp; co");
+        assert_eq!(escape_markup("<!channel> & co"), "&lt;!channel&gt; &amp; co");
     }
 }

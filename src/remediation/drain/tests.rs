@@ -1,7 +1,7 @@
 //! The drain against a hand-written world: every answer of a real API server, pod by pod.
 
 use super::*;
-use crate::model::{Node, Owner};
+use crate::model::{Node, Owner, Waiting};
 
 const T0: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -207,7 +207,11 @@ fn another_pod_of_the_same_name_is_another_pod() {
 fn a_replacement_that_becomes_ready_is_a_reason_to_ask_at_once() {
     let mut drain = drain(100, true);
     let full = |waiting: usize| Look {
-        waiting: (0..waiting).map(|n| pod(&format!("w{n}"), 1)).collect(),
+        waiting: pod("a", 1)
+            .controller()
+            .map(|of| (of, Waiting { count: waiting, names: vec![] }))
+            .into_iter()
+            .collect(),
         ..look(vec![pod("a", 30)])
     };
     drain.poll(&full(0), T0);

@@ -1,7 +1,7 @@
 //! Did it help? Waits until something holds, for long enough.
 
 use super::Status;
-use crate::model::{Expect, Look};
+use crate::model::{Expect, Look, Waiting};
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -73,10 +73,8 @@ impl Verify {
     }
 
     /// The replacements that are not running yet.
-    fn waiting<'a>(&'a self, look: &'a Look) -> impl Iterator<Item = String> + 'a {
-        let ours =
-            |pod: &&crate::model::Pod| pod.controller().is_some_and(|by| self.movers.contains(&by));
-        look.waiting.iter().filter(ours).map(crate::model::Pod::full_name)
+    fn waiting<'a>(&'a self, look: &'a Look) -> impl Iterator<Item = &'a Waiting> {
+        self.movers.iter().filter_map(|of| look.waiting.get(of)).filter(|of| of.count > 0)
     }
 
     fn missing(&self, look: &Look) -> String {
@@ -88,7 +86,12 @@ impl Verify {
                 format!("{left} pods are left on the node")
             }
             Expect::PodsRunning => {
-                let waiting: Vec<String> = self.waiting(look).take(5).collect();
+                let waiting: Vec<&str> = self
+                    .waiting(look)
+                    .flat_map(|of| &of.names)
+                    .take(5)
+                    .map(String::as_str)
+                    .collect();
                 match (&look.workload, waiting.is_empty()) {
                     (Some(of), true) => {
                         format!("{} of {} replicas are ready", of.ready, of.replicas)

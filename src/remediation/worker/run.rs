@@ -1,7 +1,7 @@
 //! One plan being carried out: it waits, records and calls; the saga decides.
 
 use super::super::run::{Hands, Witness};
-use super::super::{Call, Saga, Shown, Web, Work};
+use super::super::{Call, Saga, Shown, Web, WebCall, Work};
 use crate::clock::Clock;
 use crate::cluster::{ClusterControl, ClusterView, Sight};
 use crate::log::{self, Condition, Kv, Log, LogError, Stream, bucket};
@@ -148,10 +148,11 @@ where
         }
         let (control, web) = (self.hands.control.clone(), self.hands.web.clone());
         let view = self.hands.view.clone();
+        let cause: String = self.envelope.cause.clone().into();
         self.calls.spawn(async move {
             let answer = match (&call.work, control) {
                 (Work::Cluster(work), Some(control)) => control.call(work.clone()).await,
-                (Work::Web(work), Some(_)) => web.call(work.clone()).await,
+                (Work::Web(work), Some(_)) => web.call(WebCall { cause, ..work.clone() }).await,
                 (Work::Confirm(node), _) => view.confirm_empty(node).await,
                 // Observe mode has no hands; a plan that got here was made before it was switched on.
                 (_, None) => {

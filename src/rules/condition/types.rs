@@ -122,3 +122,30 @@ pub(in crate::rules) enum Expr {
     /// A clause from `definitions`.
     Shared(Arc<Expr>),
 }
+
+impl Expr {
+    /// The texts that stand in it: what it compares with.
+    pub(super) fn texts<'a>(&'a self, into: &mut std::collections::BTreeSet<&'a str>) {
+        match self {
+            Expr::Literal(Literal::Text(text)) => {
+                into.insert(text);
+            }
+            Expr::Literal(_) | Expr::Root(_) | Expr::Local(_) => {}
+            Expr::Field { of, .. } | Expr::Has { of, .. } => of.texts(into),
+            Expr::Not(of) | Expr::Negate(of) | Expr::Matches(of, _) => of.texts(into),
+            Expr::Index(a, b)
+            | Expr::And(a, b)
+            | Expr::Or(a, b)
+            | Expr::Compare(_, a, b)
+            | Expr::Arith(_, a, b)
+            | Expr::In(a, b) => [a, b].into_iter().for_each(|one| one.texts(into)),
+            Expr::If(a, b, c) => [a, b, c].into_iter().for_each(|one| one.texts(into)),
+            Expr::List(all) | Expr::Call(_, all) => all.iter().for_each(|one| one.texts(into)),
+            Expr::Every { range, test, .. } => {
+                range.texts(into);
+                test.texts(into);
+            }
+            Expr::Shared(of) => of.texts(into),
+        }
+    }
+}

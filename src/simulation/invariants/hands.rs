@@ -3,7 +3,7 @@
 use super::super::ledger::{Ledger, PlanFact};
 use super::super::world::World;
 use super::on_node;
-use crate::model::{Action, ClusterCall, NodePatch, Pod, Reach};
+use crate::model::{Action, ClusterCall, Id, NodePatch, Pod, Reach};
 use crate::remediation::WebCall;
 use jiff::Timestamp;
 use std::{
@@ -17,14 +17,16 @@ type Fault = (&'static str, String);
 pub(super) struct Book {
     /// Nodes that a person has cordoned.
     by_person: BTreeSet<String>,
-    /// The process that changed a node or workload last.
-    last: BTreeMap<String, u32>,
+    /// The process and plan that changed a node or workload last.
+    last: BTreeMap<String, (u32, Option<Id>)>,
     /// Key to the calls that arrived under it.
     web: BTreeMap<String, u32>,
 }
 
 /// Between the decision and the request.
 const SLACK: Duration = Duration::from_secs(1);
+/// By so many seconds may a daemon's clock and that of the log differ.
+const CLOCKS: u32 = 3;
 
 impl Book {
     pub(super) fn person(&mut self, node: &str, closed: bool) {
@@ -34,24 +36,25 @@ impl Book {
         };
     }
 
-    pub(super) fn asked(
-        &mut self,
+    /// Whether the same plan has changed it before, in another life.
+    fn note(&mut self, name: &str, life: u32, plan: Option<&PlanFact>) -> bool {
+        let plan = plan.map(|fact| fact.plan.id.clone());
+        let before = self.last.insert(name.to_owned(), (life, plan.clone()));
+        before.is_some_and(|(other, of)| other != life && of.is_some() && of == plan)
+    }
+
+    /// What is wrong with sending that request.
+    pub(super) fn sends(
+        &self,
         world: &World,
         ledger: &Ledger,
         call: &ClusterCall,
         life: u32,
         begun: Timestamp,
-        blind: bool,
     ) -> Vec<Fault> {
         match call {
             ClusterCall::PatchNode { name, patch } => {
-                let before = self.last.insert(name.clone(), life);
                 let mut faults = journaled(on_node(ledger, name), life, &format!("node {name}"));
-                let again = before.is_some_and(|before| before != life) && !blind;
-                if again && patch.unschedulable == Some(true) && stands(world, name, patch) {
-                    let text = format!("{name} was cordoned already, and a look would have told");
-                    faults.push(("I4", text));
-                }
                 if patch.unschedulable == Some(false) && self.by_person.contains(name) {
                     faults.push(("I7", format!("a person's cordon of {name} is taken back")));
                 }
@@ -72,22 +75,41 @@ impl Book {
                 }
                 faults
             }
-            ClusterCall::Restart { namespace, name, key, .. } => {
-                let slot = format!("{namespace}/{name}");
-                let before = self.last.insert(slot.clone(), life);
-                let mut faults = journaled(by_workload(ledger, namespace, name), life, &slot);
-                let done = world.restarted_with(namespace, name).is_some_and(|mark| mark == key);
-                if done && before.is_some_and(|before| before != life) && !blind {
-                    let text = format!("{slot} was restarted already, and a look would have told");
-                    faults.push(("I4", text));
-                }
-                faults
-            }
-            ClusterCall::Scale { namespace, name, .. } => {
+            ClusterCall::Restart { namespace, name, .. }
+            | ClusterCall::Scale { namespace, name, .. } => {
                 let slot = format!("{namespace}/{name}");
                 journaled(by_workload(ledger, namespace, name), life, &slot)
             }
         }
+    }
+
+    /// Whether what arrives was done already by another life of the same plan, and a look would have told.
+    pub(super) fn arrives(
+        &mut self,
+        world: &World,
+        ledger: &Ledger,
+        call: &ClusterCall,
+        life: u32,
+        blind: bool,
+    ) -> Option<String> {
+        let (slot, again, done) = match call {
+            ClusterCall::PatchNode { name, patch } => {
+                let again = self.note(name, life, on_node(ledger, name));
+                let done = patch.unschedulable == Some(true) && stands(world, name, patch);
+                (name.clone(), again, done)
+            }
+            ClusterCall::Restart { namespace, name, key, .. } => {
+                let slot = format!("{namespace}/{name}");
+                let again = self.note(&slot, life, by_workload(ledger, namespace, name));
+                let mark = world.restarted_with(namespace, name);
+                (slot, again, mark.is_some_and(|mark| mark == key))
+            }
+            ClusterCall::Evict { .. } | ClusterCall::Delete { .. } | ClusterCall::Scale { .. } => {
+                return None;
+            }
+        };
+        (again && done && !blind)
+            .then(|| format!("{slot} was so already by another life, and a look would have told"))
     }
 
     /// A call to the outside has arrived.
@@ -174,7 +196,7 @@ fn gentle(pod: &Pod, plan: Option<&PlanFact>, grace: u32, begun: Timestamp) -> V
     });
     let Some(until) = plan.plan.until().into_iter().chain(drain).min() else { return faults };
     let left = u32::try_from(until.duration_since(begun).as_secs().max(0)).unwrap_or(u32::MAX);
-    let least = pod.grace.min(left.saturating_sub(1)).max(1);
+    let least = pod.grace.min(left.saturating_sub(CLOCKS)).max(1);
     if grace < least {
         let text = format!("{name} gets {grace} s of grace where {least} s are left for it");
         faults.push(("I7", text));

@@ -1,13 +1,13 @@
 //! What has to be true once everything has come to rest: I1 and I5, and the same decisions by a second reading.
 
-use super::super::ledger::PlanFact;
+use super::super::ledger::{self, PlanFact};
 use super::super::store::Store;
 use super::Invariants;
 use crate::engine::{self, Input, Said, State};
 use crate::log::{Record, Stream};
-use crate::model::{Decision, Id, Mode, PlanEnd, kind};
+use crate::model::{Decision, Envelope, Id, Mode, PlanEnd, kind};
 use jiff::Timestamp;
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 /// What is due is done within so long, where nothing stands in the way.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -20,9 +20,7 @@ impl Invariants {
         self.all_decided(store, now);
         self.plans_move(now);
         self.incidents_call(now);
-        if !self.reloaded {
-            self.read_again(store, now);
-        }
+        self.read_again(store, now);
     }
 
     /// I1: the engine has heard all of the log.
@@ -103,38 +101,40 @@ impl Invariants {
     /// The log, read a second time in one go, leads to the same decisions: whatever died in between.
     fn read_again(&mut self, store: &Store, now: Timestamp) {
         let mut state = State::default();
-        let (mut anew, mut said) = (BTreeSet::new(), BTreeSet::new());
+        let (mut anew, mut said) = (BTreeMap::new(), BTreeMap::new());
         let mut after = 0;
         loop {
             let page = store.read(after, &Stream::ALL, 4096);
             for record in &page {
                 after = record.seq;
                 if let Some(input) = input(record) {
-                    let at = record.at;
+                    let (at, seq) = (record.at, record.seq);
                     let answers =
-                        engine::step(&self.rules, &mut state, record.seq, &input, at, &mut vec![]);
-                    anew.extend(answers.iter().filter_map(decision_id));
+                        engine::step(&self.rules, &mut state, seq, &input, at, &mut vec![]);
+                    anew.extend(answers.iter().filter_map(decision));
                 }
                 if record.stream == Stream::Decisions
                     && let Ok(envelope) = record.open::<Decision>()
                     && envelope.kind == kind::DECISION
                 {
-                    said.insert(envelope.id);
+                    said.insert(envelope.id.clone(), name(&envelope));
                 }
             }
             if page.is_empty() {
                 break;
             }
         }
-        let missing = anew.difference(&said).count();
-        let extra = said.difference(&anew).count();
+        let missing = anew.iter().find(|(id, _)| !said.contains_key(*id));
+        let extra = said.iter().find(|(id, name)| anew.get(*id) != Some(*name));
         // The last inputs may not be decided on yet.
-        let pending = store.read(after.saturating_sub(1), &Stream::ALL, 1);
-        let fresh = pending.first().is_some_and(|record| !late(record.at, now, PATIENCE));
-        if extra > 0 || (missing > 0 && !fresh) {
-            let text = format!(
-                "read again, the log leads to other decisions: {missing} are missing, {extra} are too many"
-            );
+        let last = store.get(store.last());
+        let fresh = last.is_some_and(|record| !late(record.at, now, PATIENCE));
+        if let Some((id, name)) = extra {
+            let instead = anew.get(id).map_or("nothing", String::as_str);
+            let text = format!("read again, the log leads to {instead} instead of {name}");
+            self.broken("I9", now, text);
+        } else if let Some((_, name)) = missing.filter(|_| !fresh) {
+            let text = format!("read again, the log leads to one more decision: {name}");
             self.broken("I9", now, text);
         }
     }
@@ -160,9 +160,14 @@ fn input(record: &Record) -> Option<Input> {
     }
 }
 
-fn decision_id(said: &Said) -> Option<Id> {
+fn name(decision: &Envelope<Decision>) -> String {
+    let verdict = ledger::word(&decision.data.verdict);
+    format!("{} about {}: {verdict}", decision.data.rule, decision.subject)
+}
+
+fn decision(said: &Said) -> Option<(Id, String)> {
     match said {
-        Said::Decision(decision) => Some(decision.id.clone()),
+        Said::Decision(decision) => Some((decision.id.clone(), name(decision))),
         Said::Change(_) | Said::Event(_) => None,
     }
 }

@@ -97,6 +97,11 @@ pub enum Deed {
     NamespaceEnds {
         namespace: String,
     },
+    /// From now on whoever is called at a URL with this in it answers with an event.
+    Echo {
+        url: String,
+        kind: String,
+    },
     Offer(Offer),
     Backup {
         name: String,
@@ -175,6 +180,7 @@ impl Deed {
             Deed::Scale { namespace, app, replicas } => {
                 format!("{namespace}/{app} is scaled to {replicas} by hand")
             }
+            Deed::Echo { url, kind } => format!("calls to {url} are answered with {kind}"),
             Deed::NamespaceEnds { namespace } => format!("the namespace {namespace} is deleted"),
             Deed::Offer(offer) => format!(
                 "the cloud has {} {} {} in {}",
@@ -287,6 +293,10 @@ fn deed(verb: &str, entries: &Entries<'_>, stage: &Stage<'_>, faults: &mut Fault
             let entries = Entries::of(node, &shape::SCALE, faults)?;
             let (namespace, app) = full_name(&entries, "app", faults)?;
             Deed::Scale { namespace, app, replicas: entries.number("replicas", faults)? }
+        }
+        "echo" => {
+            let entries = Entries::of(node, &shape::ECHO, faults)?;
+            Deed::Echo { url: entries.text("url", faults)?, kind: entries.text("type", faults)? }
         }
         "namespace_ends" => Deed::NamespaceEnds { namespace: text(node, faults)?.to_owned() },
         "capacity" => Deed::Offer(offer(node, faults)?),

@@ -205,6 +205,7 @@ pub(super) static STEP: Shape = Shape {
         key("body", Of::Mapping(&BODY), "Somebody posts bytes of their own."),
         key("person", Of::Mapping(&DOES), "A person does something."),
         key("scale", Of::Mapping(&SCALE), "Somebody scales an app by hand."),
+        key("echo", Of::Mapping(&ECHO), "Calls of `http` steps are answered with events."),
         key("namespace_ends", Of::Text, "A namespace is being deleted."),
         key("capacity", Of::Mapping(&OFFER), "What the cloud has left from now on."),
         key("backup", Of::Mapping(&BACKUP), "A backup runs, and ends in some way."),
@@ -275,6 +276,13 @@ pub(super) static BODY: Shape = Shape {
     fields: &[
         must("to", Of::Words(&["alertmanager", "events"]), "The path."),
         must("text", Of::Text, "The bytes."),
+    ],
+};
+pub(super) static ECHO: Shape = Shape {
+    name: "`echo`",
+    fields: &[
+        must("url", Of::Text, "URLs that contain this."),
+        must("type", Of::Text, "The type of the events. They pass the cause on."),
     ],
 };
 pub(super) static SCALE: Shape = Shape {

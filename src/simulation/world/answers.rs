@@ -1,7 +1,7 @@
 //! What the API server does with a request, and what it answers: its own reasons, in its own order.
 
 use super::{Mark, Run, World};
-use crate::model::{Answer, ClusterCall, PodPhase, Refusal};
+use crate::model::{Answer, ClusterCall, PodPhase, Refusal, WorkloadKind};
 
 impl World {
     /// Carries a request out.
@@ -33,13 +33,18 @@ impl World {
                     Err(refusal) => Answer::Refused(refusal),
                 }
             }
-            ClusterCall::Restart { namespace, name, key, .. } => {
-                found(self.restart(namespace, name, key))
+            ClusterCall::Restart { kind, namespace, name, key } => {
+                found(self.is_kind(*kind, namespace, name) && self.restart(namespace, name, key))
             }
-            ClusterCall::Scale { namespace, name, replicas, .. } => {
-                found(self.scale(namespace, name, *replicas))
+            ClusterCall::Scale { kind, namespace, name, replicas } => {
+                found(self.is_kind(*kind, namespace, name) && self.scale(namespace, name, *replicas))
             }
         }
+    }
+
+    fn is_kind(&self, kind: WorkloadKind, namespace: &str, name: &str) -> bool {
+        let at = self.by_app.get(&(namespace.to_owned(), name.to_owned()));
+        at.and_then(|at| self.workload_at(*at)).is_some_and(|of| of.kind == kind)
     }
 
     /// The pod that is meant: 404 where there is none of that name, 409 where it is another one.

@@ -34,6 +34,11 @@ impl Kind {
         ("static", Kind::Static),
     ];
 
+    /// The kind of workload that the API server knows it as.
+    pub fn word(self) -> &'static str {
+        self.workload().map_or("pod", WorkloadKind::word)
+    }
+
     fn workload(self) -> Option<WorkloadKind> {
         match self {
             Kind::Deployment => Some(WorkloadKind::Deployment),

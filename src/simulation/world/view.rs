@@ -2,11 +2,10 @@
 
 use super::{Run, World};
 use crate::cluster::Sight;
-use crate::model::{Context, Look, Node, Pod, Pool, Sizes, Target, Workload, WorkloadKind};
+use crate::model::{
+    Context, Look, Node, Pod, Pool, Sizes, Target, Waiting, Workload, WorkloadKind,
+};
 use std::collections::BTreeMap;
-
-/// More pods on the way say nothing more to anybody.
-const MOST_WAITING: usize = 200;
 
 impl World {
     /// One look, as the watch caches would answer it.
@@ -17,17 +16,18 @@ impl World {
         let on_node =
             machine.into_iter().flat_map(|machine| machine.pods.iter().chain(&machine.daemons));
         let runs = on_node.filter_map(|uid| self.pods.get(uid));
-        let waiting = sight.controllers.iter().filter_map(|of| self.waiting.get(of)).flatten();
+        let waiting = |of: &String| {
+            let uids = self.waiting.get(of)?;
+            let few = uids.iter().take(Waiting::NAMED).filter_map(|uid| self.pods.get(uid));
+            let names = few.map(|run| run.pod.full_name()).collect();
+            Some((of.clone(), Waiting { count: uids.len(), names }))
+        };
         let of = sight.workload.as_ref().or(sight.target.as_ref());
         Look {
             stale: false,
             pods: runs.map(|run| run.pod.clone()).collect(),
             workload: of.and_then(|of| self.workload_of(of, pod)),
-            waiting: waiting
-                .filter_map(|uid| self.pods.get(uid))
-                .take(MOST_WAITING)
-                .map(|run| run.pod.clone())
-                .collect(),
+            waiting: sight.controllers.iter().filter_map(waiting).collect(),
             node: node.cloned(),
         }
     }
