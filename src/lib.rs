@@ -29,7 +29,8 @@
 //! | [`api`] | the HTTP port |
 //! | [`adapters`] | ports implemented: the embedded log, the log on NATS, Kubernetes, pagers, files |
 //! | [`config`] | flags and the configuration file, parsed and bounded |
-//! | [`simulation`] | a world of plain data behind the same ports |
+//! | [`simulation`] | the simulator: this daemon in a world of plain data, on virtual time, with faults |
+//! | [`planted`] | bugs on purpose, for the simulator to find; compiled only on demand |
 //! | [`daemon`] | the lease that makes one replica active; starts every room on whatever ports it is given |
 //! | [`cli`] | one file per command; the only place that prints |
 //!
@@ -48,6 +49,7 @@ pub mod escalation;
 pub mod log;
 pub mod model;
 pub mod plan;
+pub mod planted;
 pub mod remediation;
 pub mod rules;
 pub mod simulation;

@@ -42,6 +42,7 @@ pub use faults::{Mishap, Rates, Source};
 pub use invariants::Violation;
 pub use judge::Verdict;
 pub use ledger::{Ledger, Ring};
+pub use memory::Memory;
 pub use play::{Orders, Report, play};
 pub use practice::Practice;
 pub use random::{Vocabulary, draw};

@@ -6,6 +6,7 @@ use super::{News, Said, State};
 use crate::model::{
     Decision, Envelope, Event, Id, Incident, Mode, Reservation, Span, Suppression, Verdict, kind,
 };
+use crate::planted::{Bug, planted};
 use crate::rules::{Deadline, Facts, Guard, Per, Rule, Ruleset};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -128,7 +129,7 @@ fn verdict(
     quiet: &mut Option<(String, Timestamp)>,
 ) -> Verdict {
     let suppressed = |reason| Verdict::Suppressed { reason };
-    if event.cause.then(&event.id).is_none() {
+    if event.cause.then(&event.id).is_none() && !planted(Bug::MatchItself) {
         return suppressed(Suppression::Loop);
     }
     if let Some((key, within)) = throttle(rule, event, facts) {

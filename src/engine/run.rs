@@ -7,6 +7,7 @@ use crate::log::{
     self, Condition, Consumer, Delivered, Kv, Log, LogError, Policy, Record, Seq, Stream, bucket,
 };
 use crate::model::{Decision, Event, Incident, IncidentChange, Outcome, kind};
+use crate::planted::{Bug, planted};
 use crate::rules::Ruleset;
 use futures_util::{StreamExt, TryStreamExt};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -126,6 +127,9 @@ async fn recover<L: Log + Kv>(log: &L, floor: Seq) -> Result<(State, BTreeSet<St
         }
     };
     log::replay(log, seq, &FOLDED, take).await?;
+    if planted(Bug::ForgetGuard) {
+        state.guards = super::Guards::default();
+    }
     Ok((state, answered))
 }
 

@@ -5,6 +5,7 @@ use crate::model::{
     Decision, Directory, Entry, IncidentChange, Mode, Move, PageKey, PageKind, PageStep, Policy,
     Report, Severity, Suppression, Verdict,
 };
+use crate::planted::{Bug, planted};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -430,7 +431,8 @@ impl State {
             return self.ring(incident, policy, ladder.level + 1, ladder.nth, &ladder.why, now);
         }
         if ladder.round < policy.rounds {
-            return self.ring(incident, policy, 1, ladder.nth + 1, &ladder.why, now);
+            let nth = ladder.nth + u32::from(!planted(Bug::ReusePageKey));
+            return self.ring(incident, policy, 1, nth, &ladder.why, now);
         }
         vec![self.unanswered(
             incident,

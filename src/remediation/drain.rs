@@ -6,6 +6,7 @@
 
 use super::saga::Work;
 use crate::model::{Answer, ClusterCall, Look, Pod, Refusal, Span};
+use crate::planted::{Bug, planted};
 use jiff::Timestamp;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -348,7 +349,7 @@ impl Going {
             return None;
         }
         let (namespace, name) = (self.pod.namespace.clone(), self.pod.name.clone());
-        let uid = self.pod.uid.clone();
+        let uid = if planted(Bug::IgnoreUid) { String::new() } else { self.pod.uid.clone() };
         let grace = self.grace_left(limits, now);
         if let Some(ends) = self.pod.deleted_at {
             // Already on its way; only if it would outlast the deadline is it asked to hurry, once per value.
@@ -392,7 +393,9 @@ pub(super) fn limits(
 ) -> Limits {
     let own = now.checked_add(timeout.0).unwrap_or(now);
     match until {
-        Some(hard) if hard < own => Limits { until: hard, force: true },
+        Some(hard) if hard < own && !planted(Bug::OwnTimeout) => {
+            Limits { until: hard, force: true }
+        }
         _ => Limits { until: own, force },
     }
 }

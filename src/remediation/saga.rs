@@ -34,6 +34,8 @@ pub struct Saga {
     cleared: bool,
     /// How it has to end once nothing is left to do: set by the world, not by a step.
     ending: Option<PlanEnd>,
+    /// A cordon of this life that no look has shown yet: its absence is the caches' delay, not a person's doing.
+    unseen: bool,
 }
 
 impl Saga {
@@ -41,7 +43,7 @@ impl Saga {
         // A step is only skipped where the plan is being ended.
         let stopped = journal.stopped.clone().filter(|_| journal.failure(&plan).is_none());
         let ending = stopped.map(|why| PlanEnd::Moot { why });
-        Saga { plan, journal, machines: BTreeMap::new(), cleared: false, ending }
+        Saga { plan, journal, machines: BTreeMap::new(), cleared: false, ending, unseen: false }
     }
 
     /// The last alert of the incident has resolved.
@@ -71,6 +73,11 @@ impl Saga {
     /// Where the journal does not allow it.
     pub fn recorded(&mut self, entry: &Entry, look: &Look, now: Timestamp) -> Result<(), Illegal> {
         self.journal.take(entry)?;
+        if let Entry::Succeeded { step, .. } = entry
+            && let Some(Action::Cordon { .. }) = self.plan.step(step).map(|step| &step.action)
+        {
+            self.unseen = true;
+        }
         match entry {
             Entry::Started { step, .. } => {
                 if let Some(planned) = self.plan.step(step) {
@@ -113,6 +120,7 @@ impl Saga {
 
     /// The lines to record next, given one look. Nothing is done before they are durable.
     pub fn advance(&mut self, look: &Look, now: Timestamp) -> Vec<Entry> {
+        self.unseen &= !look.node.as_ref().is_some_and(|node| node.unschedulable);
         if self.journal.ended.is_some() {
             return vec![];
         }
@@ -279,7 +287,7 @@ impl Saga {
                 && matches!(self.journal.state(&step.name), StepState::Succeeded { .. })
         });
         let open = look.node.as_ref().is_some_and(|node| !node.unschedulable);
-        (cordoned && open).then(|| "a person uncordoned the node".to_owned())
+        (cordoned && open && !self.unseen).then(|| "a person uncordoned the node".to_owned())
     }
 
     fn ready(&self, step: &PlannedStep) -> bool {

@@ -10,6 +10,7 @@ use super::saga::Work;
 use crate::model::{
     Action, Answer, ClusterCall, Look, Node, NodePatch, Plan, PlannedStep, Reach, Undo,
 };
+use crate::planted::{Bug, planted};
 use jiff::Timestamp;
 use node::{CORDONED_BY, node_change, open};
 use once::Once;
@@ -85,8 +86,8 @@ pub(super) fn start(plan: &Plan, step: &PlannedStep, look: &Look, now: Timestamp
         }
         Action::Wait { time } => Machine::Until(now.checked_add(time.0).unwrap_or(now)),
         Action::Verify { expect, hold, within } => {
-            let own = now.checked_add(within.0).unwrap_or(now);
-            let until = plan.deadline.map_or(own, |deadline| deadline.max(now).min(own));
+            // Looking has no deadline but its own: what replaces a doomed machine comes after it.
+            let until = now.checked_add(within.0).unwrap_or(now);
             let movers = plan.movers.clone();
             Machine::Verify(Verify::new(*expect, hold.0, until, movers))
         }
@@ -155,6 +156,9 @@ pub(super) fn undo(
 /// What one look tells about a step of unknown outcome (invariant I4).
 pub(super) fn probe(plan: &Plan, step: &PlannedStep, look: &Look) -> Probe {
     let node = look.node.as_ref();
+    if planted(Bug::DropProbe) {
+        return Probe::Again;
+    }
     match &step.action {
         Action::Cordon { taint } => {
             let by = node.and_then(|node| node.annotations.get(CORDONED_BY));

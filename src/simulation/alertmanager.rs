@@ -131,78 +131,94 @@ impl Alertmanager {
 
     async fn flush(&mut self, key: &str) {
         let time = self.service.stage.time;
-        let now = time.now();
-        let (interval, repeat) = (self.route.group_interval, self.route.repeat_interval);
         let Some(group) = self.groups.get_mut(key) else { return };
-        let later = |wait: Duration| now.checked_add(wait).unwrap_or(Timestamp::MAX);
-        let states = |ended: bool| -> BTreeSet<String> {
-            let one = |(id, known): (&String, &Known)| {
-                (known.ends_at.is_some() == ended).then(|| id.clone())
-            };
-            group.alerts.iter().filter_map(one).collect()
-        };
-        let (firing, resolved) = (states(false), states(true));
-        let news = match &group.sent {
-            None => !firing.is_empty(),
-            Some((before, over, at)) => {
-                !firing.is_subset(before)
-                    || !resolved.is_subset(over)
-                    || (!firing.is_empty()
-                        && later(Duration::ZERO).duration_since(*at)
-                            >= repeat.try_into().unwrap_or_default())
-            }
-        };
-        if !news {
-            group.trying = None;
-            group.flush_at = later(interval);
-            group.alerts.retain(|_, known| known.ends_at.is_none());
-            if group.alerts.is_empty() {
-                self.groups.remove(key);
-            }
+        if !group.has_news(time.now(), self.route.repeat_interval) {
+            group.done(time.now(), self.route.group_interval);
+            self.tidy(key);
             return;
         }
+        let said = (group.states(false), group.states(true));
         let body = body(key, &group.alerts);
         let alerts: Vec<Alert> = group.alerts.values().map(told).collect();
         let sent = self.service.alertmanager(&body).await;
         if let Some(after) = self.route.twin {
-            let (service, body) = (self.service.clone(), body.clone());
+            let service = self.service.clone();
             tokio::spawn(async move {
                 time.after(after).await;
                 // The twin's own tries are not modelled: one more copy is what matters.
                 drop(service.alertmanager(&body).await);
             });
         }
-        let now = time.now();
-        let later = |wait: Duration| now.checked_add(wait).unwrap_or(Timestamp::MAX);
+        let (now, interval) = (time.now(), self.route.group_interval);
         let Some(group) = self.groups.get_mut(key) else { return };
         match sent {
             Ok(_) => {
                 let stage = &self.service.stage;
                 alerts.iter().for_each(|alert| stage.invariants().accepted_alert(alert, now));
-                group.sent = Some((firing, resolved.clone(), now));
-                group.trying = None;
-                group.flush_at = later(interval);
-                group.alerts.retain(|id, known| !resolved.contains(id) || known.ends_at.is_none());
-                if group.alerts.is_empty() {
-                    self.groups.remove(key);
-                }
+                group.sent = Some((said.0, said.1, now));
+                group.done(now, interval);
             }
-            Err(Turned::Later) => {
-                let most = interval.max(Duration::from_secs(10));
-                let (tries, until) = group.trying.unwrap_or((0, later(most)));
-                let pause =
-                    Duration::from_millis(500).mul_f64(1.5_f64.powi(tries.min(20).cast_signed()));
-                let next = later(pause.min(Duration::from_secs(60)));
-                (group.trying, group.flush_at) = match next < until {
-                    true => (Some((tries + 1, until)), next),
-                    false => (None, later(interval)),
-                };
-            }
+            Err(Turned::Later) => group.again(now, interval),
             Err(Turned::Bad(_)) => {
                 group.trying = None;
-                group.flush_at = later(interval);
+                group.flush_at = later(now, interval);
             }
         }
+        self.tidy(key);
+    }
+
+    fn tidy(&mut self, key: &str) {
+        if self.groups.get(key).is_some_and(|group| group.alerts.is_empty()) {
+            self.groups.remove(key);
+        }
+    }
+}
+
+fn later(now: Timestamp, wait: Duration) -> Timestamp {
+    now.checked_add(wait).unwrap_or(Timestamp::MAX)
+}
+
+impl Group {
+    /// The alerts that have ended, or those that have not.
+    fn states(&self, ended: bool) -> BTreeSet<String> {
+        let alerts = self.alerts.iter();
+        let ours = alerts.filter(|(_, known)| known.ends_at.is_some() == ended);
+        ours.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Whether a notification is due: something new fires, something has ended, or it is time to repeat.
+    fn has_news(&self, now: Timestamp, repeat: Duration) -> bool {
+        let (firing, resolved) = (self.states(false), self.states(true));
+        match &self.sent {
+            None => !firing.is_empty(),
+            Some((before, over, at)) => {
+                let due = later(*at, repeat) <= now;
+                !firing.is_subset(before)
+                    || !resolved.is_subset(over)
+                    || (!firing.is_empty() && due)
+            }
+        }
+    }
+
+    /// Nothing is owed any more: what has ended and was told goes.
+    fn done(&mut self, now: Timestamp, interval: Duration) {
+        let told = self.sent.as_ref().map(|(_, over, _)| over.clone()).unwrap_or_default();
+        let never = self.sent.is_none();
+        self.alerts.retain(|id, known| known.ends_at.is_none() || (!never && !told.contains(id)));
+        self.trying = None;
+        self.flush_at = later(now, interval);
+    }
+
+    /// 5xx: again with a growing pause, until the flush is given up for the next.
+    fn again(&mut self, now: Timestamp, interval: Duration) {
+        let most = later(now, interval.max(Duration::from_secs(10)));
+        let (tries, until) = self.trying.unwrap_or((0, most));
+        let pause = Duration::from_millis(500).mul_f64(1.5_f64.powi(tries.min(20).cast_signed()));
+        let next = later(now, pause.min(Duration::from_secs(60)));
+        (self.trying, self.flush_at) = match next < until {
+            true => (Some((tries + 1, until)), next),
+            false => (None, later(now, interval)),
+        };
     }
 }
 

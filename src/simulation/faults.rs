@@ -87,7 +87,7 @@ pub enum Trouble {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Spell {
+pub(super) struct Spell {
     pub whom: Outside,
     /// Only this contact, host or node.
     pub only: Option<String>,

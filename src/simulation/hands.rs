@@ -19,7 +19,7 @@ const RETRY_AFTER: u32 = 10;
 
 /// One daemon's view, hand and roads: clones are the same.
 #[derive(Clone)]
-pub struct Ports {
+pub(super) struct Ports {
     pub(super) life: Life,
 }
 

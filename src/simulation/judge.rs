@@ -33,52 +33,16 @@ fn contains(text: &str, wanted: Option<&String>) -> bool {
 
 /// The number that a fact is now.
 pub(super) fn number(fact: Fact, filter: &Filter, ledger: &Ledger, world: &World) -> f64 {
-    let count = |number: usize| number as f64;
-    let about = |incident: &str| {
-        let target = ledger.incidents.get(incident).map(|known| known.target.to_string());
-        contains(&target.unwrap_or_default(), filter.about.as_ref())
-    };
-    let split = |name: &String| {
-        let (space, name) = name.split_once('/').unwrap_or(("", name));
-        (space.to_owned(), name.to_owned())
-    };
     match fact {
-        Fact::Pages | Fact::Rings => count(
-            ledger
-                .rings
-                .iter()
-                .filter(|ring| fact == Fact::Rings || ring.key.kind == PageKind::Trigger)
-                .filter(|ring| matches(&ring.key.contact, filter.to.as_ref()))
-                .filter(|ring| filter.level.is_none_or(|level| ring.key.level == level))
-                .filter(|ring| about(&ring.key.incident))
-                .count(),
-        ),
-        Fact::Unanswered => ledger.unanswered as f64,
-        Fact::Incidents => {
-            count(ledger.incidents.keys().filter(|incident| about(incident)).count())
+        Fact::PodsRunning => {
+            let app = filter.app.as_ref().and_then(|name| name.split_once('/'));
+            let of = app.and_then(|(space, name)| world.app_health(space, name));
+            of.unwrap_or_else(|| world.health()).0 as f64
         }
-        Fact::IncidentsOpen => {
-            count(ledger.open_incidents().filter(|(incident, _)| about(incident)).count())
-        }
-        Fact::Decisions => count(
-            ledger
-                .decisions
-                .iter()
-                .filter(|one| matches(&one.rule, filter.rule.as_ref()))
-                .filter(|one| matches(one.verdict, filter.verdict.as_ref()))
-                .filter(|one| contains(&one.target.to_string(), filter.about.as_ref()))
-                .count(),
-        ),
-        Fact::Remediations => {
-            count(ledger.plans.values().filter(|plan| counts(plan, filter)).count())
-        }
-        Fact::PodsRunning => match filter.app.as_ref().map(split) {
-            Some((space, name)) => count(world.app_health(&space, &name).unwrap_or_default().0),
-            None => count(world.health().0),
-        },
         Fact::Restarts => {
-            let app = filter.app.as_ref().map(split).unwrap_or_default();
-            f64::from(world.restarts(&app.0, &app.1).unwrap_or(0))
+            let app = filter.app.as_ref().and_then(|name| name.split_once('/'));
+            let of = app.and_then(|(space, name)| world.restarts(space, name));
+            f64::from(of.unwrap_or(0))
         }
         Fact::PodsHardKilled => world.sums.hard_killed as f64,
         Fact::PodsEvicted => world.sums.evicted as f64,
@@ -86,21 +50,48 @@ pub(super) fn number(fact: Fact, filter: &Filter, ledger: &Ledger, world: &World
         Fact::BudgetsViolated => world.sums.budgets_violated as f64,
         Fact::Checkpoints => world.sums.checkpoints as f64,
         Fact::LostWork => world.sums.lost_work.as_secs_f64(),
-        Fact::CordonedAtOnce => count(ledger.cordoned_most),
         Fact::Cordoned => match &filter.about {
-            None => count(world.cordoned()),
+            None => world.cordoned() as f64,
             Some(about) => {
                 let name = about.trim_start_matches("node/");
                 f64::from(world.node(name).is_some_and(|node| node.unschedulable))
             }
         },
-        Fact::Nodes => count(world.nodes_of(filter.pool.as_deref()).len()),
+        Fact::Nodes => world.nodes_of(filter.pool.as_deref()).len() as f64,
         Fact::Spend => world.spend(),
+        Fact::CordonedAtOnce => ledger.cordoned_most as f64,
         Fact::DeadLetters => ledger.dead_letters as f64,
-        Fact::WebCalls => count(
-            ledger.web.iter().filter(|(_, url, _)| contains(url, filter.url.as_ref())).count(),
-        ),
         Fact::Events => ledger.events as f64,
+        Fact::Unanswered => ledger.unanswered as f64,
+        _ => counted(fact, filter, ledger) as f64,
+    }
+}
+
+/// How many of the ledger's entries the filter lets through.
+fn counted(fact: Fact, filter: &Filter, ledger: &Ledger) -> usize {
+    let about = |incident: &str| {
+        let target = ledger.incidents.get(incident).map(|known| known.target.to_string());
+        contains(&target.unwrap_or_default(), filter.about.as_ref())
+    };
+    let rung = |ring: &&super::ledger::Ring| {
+        (fact == Fact::Rings || ring.key.kind == PageKind::Trigger)
+            && matches(&ring.key.contact, filter.to.as_ref())
+            && filter.level.is_none_or(|level| ring.key.level == level)
+            && about(&ring.key.incident)
+    };
+    match fact {
+        Fact::Pages | Fact::Rings => ledger.rings.iter().filter(rung).count(),
+        Fact::Incidents => ledger.incidents.keys().filter(|incident| about(incident)).count(),
+        Fact::IncidentsOpen => ledger.open_incidents().filter(|(id, _)| about(id)).count(),
+        Fact::Decisions => ledger
+            .decisions
+            .iter()
+            .filter(|one| matches(&one.rule, filter.rule.as_ref()))
+            .filter(|one| matches(one.verdict, filter.verdict.as_ref()))
+            .filter(|one| contains(&one.target.to_string(), filter.about.as_ref()))
+            .count(),
+        Fact::Remediations => ledger.plans.values().filter(|plan| counts(plan, filter)).count(),
+        _ => ledger.web.iter().filter(|(_, url, _)| contains(url, filter.url.as_ref())).count(),
     }
 }
 

@@ -89,9 +89,9 @@ pub struct Ledger {
 }
 
 /// A record, opened.
-pub enum Opened {
+pub(super) enum Opened {
     Event(Box<Envelope<Event>>),
-    Change(Envelope<IncidentChange>),
+    Change(Box<Envelope<IncidentChange>>),
     Decision(Box<Envelope<Decision>>),
     Plan(Box<Envelope<Plan>>),
     Outcome(Box<Envelope<Outcome>>),
@@ -99,10 +99,12 @@ pub enum Opened {
 }
 
 /// Reads a record by its stream and type.
-pub fn open(record: &Record, kind: &str) -> Option<Opened> {
+pub(super) fn open(record: &Record, kind: &str) -> Option<Opened> {
     match record.stream {
         Stream::Events => record.open().ok().map(|event| Opened::Event(Box::new(event))),
-        Stream::Decisions if kind == kind::INCIDENT => record.open().ok().map(Opened::Change),
+        Stream::Decisions if kind == kind::INCIDENT => {
+            record.open().ok().map(|it| Opened::Change(Box::new(it)))
+        }
         Stream::Decisions => record.open().ok().map(|it| Opened::Decision(Box::new(it))),
         Stream::Plans => record.open().ok().map(|it| Opened::Plan(Box::new(it))),
         Stream::Outcomes => record.open().ok().map(|it| Opened::Outcome(Box::new(it))),
@@ -111,7 +113,7 @@ pub fn open(record: &Record, kind: &str) -> Option<Opened> {
 }
 
 /// The verdict in the word that expectations use.
-pub fn word(verdict: &Verdict) -> &'static str {
+pub(super) fn word(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Act { .. } => "act",
         Verdict::Tell => "tell",
@@ -127,7 +129,7 @@ pub fn word(verdict: &Verdict) -> &'static str {
 
 impl Ledger {
     /// Takes one record in, said by process `life`.
-    pub fn take(&mut self, opened: &Opened, at: Timestamp, life: u32) {
+    pub(super) fn take(&mut self, opened: &Opened, at: Timestamp, life: u32) {
         match opened {
             Opened::Event(_) => self.events += 1,
             Opened::Dead => self.dead_letters += 1,

@@ -1,14 +1,23 @@
 //! The simulated log: the port to the store, with everything that can go wrong on the way.
 
-use super::faults::{Outside, Trouble};
-use super::stage::{Life, Silence};
+mod consumer;
+
+use consumer::MemoryConsumer;
+
+use super::World;
+use super::faults::{Faults, Outside, Source, Trouble};
+use super::invariants::Invariants;
+use super::stage::{Life, Silence, Stage};
+use super::time::Virtual;
 use crate::clock::Clock;
 use crate::log::{
-    Appended, Condition, Consumer, Delivered, Deliveries, Entry, Kv, KvEntry, Log, LogError, Place,
-    Policy, Record, Revision, Seq, Stream, bucket,
+    Appended, Condition, Entry, Kv, KvEntry, Log, LogError, Place, Policy, Record, Revision, Seq,
+    Stream, bucket,
 };
-use crate::model::Target;
-use std::time::Duration;
+use crate::model::{Mode, Target};
+use jiff::Timestamp;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::mpsc;
 
 /// As large as a NATS server takes messages.
 const MAX_RECORD: usize = 1 << 20;
@@ -35,6 +44,16 @@ fn silence(silence: Silence) -> LogError {
 impl Memory {
     pub(super) fn new(life: Life) -> Memory {
         Memory { life, fence: None }
+    }
+
+    /// A log of its own, to which nothing happens. Its time begins at `now` and is the runtime's.
+    pub fn alone(now: Timestamp) -> Memory {
+        let faults = Faults::new(0, Source::None, vec![]);
+        let invariants = Invariants::new(Arc::default(), Mode::Enforce);
+        let (rung, echoed) = (mpsc::unbounded_channel().0, mpsc::unbounded_channel().0);
+        let time = Virtual::begin(now);
+        let stage = Stage::new(time, World::new(now), faults, invariants, rung, echoed);
+        Memory::new(Life::new(stage, 0, Arc::default()))
     }
 
     /// Reading fails while the log cannot be had.
@@ -152,107 +171,7 @@ impl Log for Memory {
     ) -> Result<MemoryConsumer, LogError> {
         self.reachable().await?;
         let stand = self.life.stage.store().reopen(name);
-        Ok(MemoryConsumer {
-            log: self.clone(),
-            name: name.into(),
-            streams: streams.to_vec(),
-            policy,
-            hand: Deliveries::new(policy, stand),
-        })
-    }
-}
-
-/// A reader of the simulated log.
-pub struct MemoryConsumer {
-    log: Memory,
-    name: String,
-    streams: Vec<Stream>,
-    policy: Policy,
-    hand: Deliveries,
-}
-
-impl MemoryConsumer {
-    fn save(&self) {
-        let life = &self.log.life;
-        life.stage.store().stand(&self.name, life.number, self.hand.stand());
-    }
-
-    fn now(&self) -> jiff::Timestamp {
-        self.log.life.stage.time.now()
-    }
-}
-
-impl Drop for MemoryConsumer {
-    /// A reader that lets go says nothing against what it had. A process that was killed says nothing at all.
-    fn drop(&mut self) {
-        let life = &self.log.life;
-        if !life.gate.is_dead() && !std::thread::panicking() {
-            life.stage.store().stand(&self.name, life.number, self.hand.released());
-        }
-    }
-}
-
-impl Consumer for MemoryConsumer {
-    async fn next(&mut self, max: usize) -> Result<Vec<Delivered>, LogError> {
-        loop {
-            self.log.reachable().await?;
-            while let Some((seq, letter)) = self.hand.poisoned(&self.name, self.now()) {
-                self.log.dead_letter(letter).await?;
-                self.ack(seq).await?;
-            }
-            let again = self.hand.overdue(max, self.now());
-            if !again.is_empty() {
-                return Ok(again);
-            }
-            if self.hand.poisoned(&self.name, self.now()).is_some() {
-                continue;
-            }
-            let stage = self.log.life.stage.clone();
-            let news = stage.written.notified();
-            let room = self.hand.room(max);
-            let (top, records) = {
-                let store = stage.store();
-                (store.last(), store.read(self.hand.cursor(), &self.streams, room))
-            };
-            let whole = records.len() < room;
-            let fresh = self.hand.hand_out(records, whole, top, self.now());
-            if !fresh.is_empty() || whole {
-                self.save();
-            }
-            if !fresh.is_empty() {
-                return Ok(fresh);
-            }
-            if self.hand.poisoned(&self.name, self.now()).is_some() || (room > 0 && !whole) {
-                continue;
-            }
-            tokio::select! {
-                biased;
-                () = news => {}
-                () = stage.time.until(self.hand.due()) => {}
-            }
-        }
-    }
-
-    async fn ack(&mut self, seq: Seq) -> Result<(), LogError> {
-        self.log.life.gate.pass().await;
-        self.hand.ack(seq);
-        self.save();
-        Ok(())
-    }
-
-    async fn nak(&mut self, seq: Seq, delay: Duration) -> Result<(), LogError> {
-        let now = self.now();
-        self.hand.delay(seq, delay, now);
-        Ok(())
-    }
-
-    async fn in_progress(&mut self, seq: Seq) -> Result<(), LogError> {
-        let wait = self.policy.ack_wait;
-        self.nak(seq, wait).await
-    }
-
-    fn floor(&self) -> Seq {
-        self.hand.stand().floor
+        Ok(MemoryConsumer::new(self.clone(), name, streams, policy, stand))
     }
 }
 
@@ -269,7 +188,7 @@ impl Kv for Memory {
         key: &str,
         value: Vec<u8>,
         condition: Condition,
-        expires: Option<jiff::Timestamp>,
+        expires: Option<Timestamp>,
     ) -> Result<Revision, LogError> {
         let stage = &self.life.stage;
         let deed = || stage.store().put(bucket, key, &value, condition, expires, stage.time.now());

@@ -16,7 +16,9 @@ use super::tape::Line;
 use super::time::Virtual;
 use super::world::World;
 use crate::clock::Clock;
+use crate::model::PageKey;
 use crate::rules::Ruleset;
+use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
@@ -85,7 +87,7 @@ pub fn play(scenario: &Scenario, rules: &Arc<Ruleset>, orders: &Orders) -> Repor
 }
 
 /// The world of a scenario, before anything has happened.
-pub fn world_of(scenario: &Scenario) -> World {
+fn world_of(scenario: &Scenario) -> World {
     let mut world = World::new(scenario.begins);
     for offer in &scenario.offers {
         world.offer(offer.clone());
@@ -124,36 +126,15 @@ async fn run(scenario: &Scenario, rules: &Arc<Ruleset>, orders: &Orders) -> Repo
     let (echoed, echoes) = mpsc::unbounded_channel();
     let stage = Stage::new(time, world_of(scenario), faults, invariants, rung, echoed);
     stage.tape().off = orders.silent;
-    let service = Service::new(Arc::clone(&stage));
-    let (tells, inbox) = mpsc::unbounded_channel::<Heard>();
-    let queue = Queue::new(service.clone(), scenario.manners.clone(), seed);
-    let alertmanager = Alertmanager::new(service.clone(), scenario.route.clone(), inbox);
-    let daemon = scenario.daemon.clone();
-    let mut crew = Crew::new(Arc::clone(&stage), service.clone(), rules, scenario.mode, daemon);
-    crew.start_all();
-    let crew = Arc::new(Mutex::new(crew));
     let judge = Arc::new(Mutex::new(Judge::new(scenario)));
-    let player = Player {
-        stage: Arc::clone(&stage),
-        service: service.clone(),
-        queue: queue.clone(),
-        tells,
-        crew: Arc::clone(&crew),
-    };
-    let mut tasks = JoinSet::new();
-    tasks.spawn(Arc::clone(&stage).turn());
-    tasks.spawn(tend(Arc::clone(&stage), Arc::clone(&crew)));
-    tasks.spawn(queue.run());
-    tasks.spawn(alertmanager.run());
-    tasks.spawn(people::run(service.clone(), scenario.people.clone(), rings));
-    tasks.spawn(player.clone().carry(echoes));
-    tasks.spawn(player.run(scenario.happens.clone(), orders.without.clone(), scenario.begins));
+    let (crew, mut tasks) = cast(scenario, orders, seed, &stage, rules, (rings, echoes));
     tasks.spawn(Judge::run(Arc::clone(&judge), Arc::clone(&stage)));
     time.until(scenario.begins.checked_add(scenario.lasts).ok()).await;
-    let mut judge = judge.lock().unwrap_or_else(PoisonError::into_inner);
-    judge.look(&stage, true);
-    let verdicts = judge.verdicts();
-    drop(judge);
+    let verdicts = {
+        let mut judge = judge.lock().unwrap_or_else(PoisonError::into_inner);
+        judge.look(&stage, true);
+        judge.verdicts()
+    };
     let lasted = time.steady();
     let (world, ledger) = (stage.world().clone(), stage.invariants().ledger.clone());
     rest(&stage, &crew).await;
@@ -174,6 +155,41 @@ async fn run(scenario: &Scenario, rules: &Arc<Ruleset>, orders: &Orders) -> Repo
         begins: scenario.begins,
         lasted,
     }
+}
+
+/// Everybody who acts in it: the daemons, the world, and all the others.
+fn cast(
+    scenario: &Scenario,
+    orders: &Orders,
+    seed: u64,
+    stage: &Arc<Stage>,
+    rules: Arc<Ruleset>,
+    (rings, echoes): (mpsc::UnboundedReceiver<PageKey>, mpsc::UnboundedReceiver<Value>),
+) -> (Arc<Mutex<Crew>>, JoinSet<()>) {
+    let service = Service::new(Arc::clone(stage));
+    let (tells, inbox) = mpsc::unbounded_channel::<Heard>();
+    let queue = Queue::new(service.clone(), scenario.manners.clone(), seed);
+    let alertmanager = Alertmanager::new(service.clone(), scenario.route.clone(), inbox);
+    let daemon = scenario.daemon.clone();
+    let mut crew = Crew::new(Arc::clone(stage), service.clone(), rules, scenario.mode, daemon);
+    crew.start_all();
+    let crew = Arc::new(Mutex::new(crew));
+    let player = Player {
+        stage: Arc::clone(stage),
+        service: service.clone(),
+        queue: queue.clone(),
+        tells,
+        crew: Arc::clone(&crew),
+    };
+    let mut tasks = JoinSet::new();
+    tasks.spawn(Arc::clone(stage).turn());
+    tasks.spawn(tend(Arc::clone(stage), Arc::clone(&crew)));
+    tasks.spawn(queue.run());
+    tasks.spawn(alertmanager.run());
+    tasks.spawn(people::run(service, scenario.people.clone(), rings));
+    tasks.spawn(player.clone().carry(echoes));
+    tasks.spawn(player.run(scenario.happens.clone(), orders.without.clone(), scenario.begins));
+    (crew, tasks)
 }
 
 /// Looks after the daemons for as long as it is polled.

@@ -1,9 +1,11 @@
 //! A scenario: the world, what happens when, and what must be true. Read from YAML, or drawn from a seed.
 
+mod cluster;
 mod expect;
 mod read;
 mod script;
 mod shape;
+mod steps;
 
 pub use expect::{Bound, Expectation, Fact, Filter, When};
 pub use read::load;

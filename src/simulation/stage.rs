@@ -123,7 +123,8 @@ impl Stage {
         for (url, kind) in lock(&self.echoes).iter().filter(|(url, _)| call.url.contains(url)) {
             let event = json!({
                 "specversion": "1.0", "id": call.key, "source": url, "type": kind,
-                "time": self.time.now(), "cause": call.cause, "subject": "loop/outside",
+                "time": self.time.now(), "cause": call.cause,
+                "subject": format!("echo/{}", call.key),
             });
             if self.echoed.send(event).is_err() {
                 tracing::debug!("nobody carries it");
@@ -194,11 +195,6 @@ impl Life {
         let gate = Gate::open();
         let watch = Watch::new(stage.time, skew, gate.clone());
         Life { stage, gate, number, watch }
-    }
-
-    /// A process outside of every fault, for tests.
-    pub(super) fn calm(stage: Arc<Stage>) -> Life {
-        Life::new(stage, 0, Arc::default())
     }
 
     fn die(&self, number: u64, about: &str) {

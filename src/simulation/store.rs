@@ -14,6 +14,9 @@ struct Value {
     expires: Option<Timestamp>,
 }
 
+/// What became of the entries, and those that are new, each with its type.
+pub(super) type Written = (Vec<Appended>, Vec<(Record, String)>);
+
 #[derive(Debug, Default)]
 pub(super) struct Store {
     records: Vec<Record>,
@@ -38,7 +41,7 @@ impl Store {
         entries: &[Entry],
         fence: Option<&(u64, String)>,
         now: Timestamp,
-    ) -> Result<(Vec<Appended>, Vec<(Record, String)>), LogError> {
+    ) -> Result<Written, LogError> {
         let guarded = entries.iter().any(|entry| FENCED.contains(&entry.subject.stream));
         if guarded && fence.is_some() && fence != self.fence.as_ref() {
             return Err(LogError::Fenced);

@@ -14,19 +14,17 @@ use tokio::time::Instant;
 
 /// The time of the world: begins at a fixed moment and jumps from one thing to the next.
 #[derive(Debug, Clone, Copy)]
-pub struct Virtual {
+pub(super) struct Virtual {
     start: Instant,
     epoch: Timestamp,
 }
 
 impl Virtual {
     /// Begins now, and calls it `epoch`. Only within a runtime whose clock is paused is it virtual.
-    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
-    pub fn begin(epoch: Timestamp) -> Virtual {
+    pub(super) fn begin(epoch: Timestamp) -> Virtual {
         Virtual { start: Instant::now(), epoch }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     fn passed(&self) -> Duration {
         Instant::now().duration_since(self.start)
     }
@@ -54,7 +52,7 @@ impl Clock for Virtual {
 
 /// The clock of one daemon: it may be wrong, and it stands still with its process.
 #[derive(Debug, Clone)]
-pub struct Watch {
+pub(super) struct Watch {
     time: Virtual,
     /// Milliseconds by which it is ahead.
     skew: Arc<AtomicI64>,

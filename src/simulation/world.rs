@@ -5,6 +5,7 @@
 
 mod answers;
 mod apps;
+mod births;
 mod cloud;
 mod kubelet;
 mod nodes;

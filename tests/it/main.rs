@@ -17,3 +17,4 @@ mod nats;
 mod operate;
 mod pagers;
 mod reload;
+mod simulation;

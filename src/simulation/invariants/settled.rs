@@ -11,6 +11,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 /// What is due is done within so long, where nothing stands in the way.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// After the deadline only looking is left.
+const VERIFY: Duration = Duration::from_secs(1800);
 /// No step without a deadline waits for longer.
 const LONGEST: Duration = Duration::from_secs(3 * 3600);
 
@@ -43,9 +45,8 @@ impl Invariants {
                 return false;
             }
             let last = fact.steps.values().map(|step| step.at).max().unwrap_or(fact.made);
-            let verify_until = fact.plan.deadline.unwrap_or(fact.made);
             match fact.plan.deadline {
-                Some(_) => late(verify_until.max(last), now, PATIENCE),
+                Some(deadline) => late(deadline.max(last), now, VERIFY),
                 None => late(last, now, LONGEST),
             }
         };
@@ -86,7 +87,7 @@ impl Invariants {
             let bad = how.is_some_and(|(_, how)| {
                 matches!(how, PlanEnd::Failed { .. } | PlanEnd::Stuck { .. })
             });
-            let last = incident.is_some() && self.ledger.holders.get(&fact.plan.target).is_none();
+            let last = incident.is_some() && !self.ledger.holders.contains_key(&fact.plan.target);
             open && bad
                 && last
                 && fact.plan.policy.is_some()

@@ -213,18 +213,17 @@ pub(super) fn expectation(node: &Node, faults: &mut Faults) -> Option<Expectatio
 }
 
 fn bound(text: &str, fact: Fact) -> Option<Bound> {
-    let operators: [(&str, fn(f64) -> Bound); 5] = [
-        ("<=", Bound::AtMost),
-        (">=", Bound::AtLeast),
-        ("<", Bound::Below),
-        (">", Bound::Above),
-        ("", Bound::Is),
-    ];
-    let (sign, make) = operators.into_iter().find(|(sign, _)| text.starts_with(sign))?;
+    let sign = ["<=", ">=", "<", ">", ""].into_iter().find(|sign| text.starts_with(sign))?;
     let rest = text[sign.len()..].trim();
     let number = match fact {
         Fact::LostWork => rest.parse::<Span>().ok()?.0.as_secs_f64(),
         _ => rest.trim_start_matches('$').parse().ok()?,
     };
-    Some(make(number))
+    Some(match sign {
+        "<=" => Bound::AtMost(number),
+        ">=" => Bound::AtLeast(number),
+        "<" => Bound::Below(number),
+        ">" => Bound::Above(number),
+        _ => Bound::Is(number),
+    })
 }

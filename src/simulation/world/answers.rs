@@ -36,9 +36,9 @@ impl World {
             ClusterCall::Restart { kind, namespace, name, key } => {
                 found(self.is_kind(*kind, namespace, name) && self.restart(namespace, name, key))
             }
-            ClusterCall::Scale { kind, namespace, name, replicas } => {
-                found(self.is_kind(*kind, namespace, name) && self.scale(namespace, name, *replicas))
-            }
+            ClusterCall::Scale { kind, namespace, name, replicas } => found(
+                self.is_kind(*kind, namespace, name) && self.scale(namespace, name, *replicas),
+            ),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Apps and their controllers: what is wanted, and the pods made for it.
 
-use super::{Mark, Run, World};
-use crate::model::{Owner, Pod, PodPhase, Target, Workload, WorkloadKind};
+use super::{Mark, World};
+use crate::model::{PodPhase, Target, Workload, WorkloadKind};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -180,89 +180,6 @@ impl World {
             .collect();
         for (uid, grace) in going {
             self.told_to_stop(&uid, grace);
-        }
-    }
-
-    /// A DaemonSet's pod, or a static one, on a node that has just come.
-    pub(super) fn daemons(&mut self, node: &str) {
-        let Some(pool) = self.nodes.get(node).map(|machine| machine.node.pool.clone()) else {
-            return;
-        };
-        for at in 0..self.apps.len() {
-            let spec = &self.apps[at].spec;
-            let here = spec.pools.is_empty() || spec.pools.contains(&pool);
-            if matches!(spec.kind, Kind::DaemonSet | Kind::Static) && here {
-                self.make(at, 0, node.to_owned());
-            }
-        }
-    }
-
-    fn make(&mut self, at: usize, ordinal: u32, node: String) {
-        let id = self.fresh("pod");
-        let app = &self.apps[at];
-        let spec = &app.spec;
-        let hash = crate::model::Id::of(&["template", &spec.namespace, &spec.name]);
-        let name = match spec.kind {
-            Kind::StatefulSet | Kind::Gang | Kind::Bare => format!("{}-{ordinal}", spec.name),
-            Kind::Static => format!("{}-{node}", spec.name),
-            Kind::Deployment => format!("{}-{}-{}", spec.name, hash.short(8), id.short(5)),
-            Kind::DaemonSet | Kind::Job => format!("{}-{}", spec.name, id.short(5)),
-        };
-        let (mut labels, mut annotations) = (spec.labels.clone(), spec.annotations.clone());
-        labels.insert("app".into(), spec.name.clone());
-        let owner = |api: &str, kind: &str, name: String| Owner {
-            api_version: api.into(),
-            kind: kind.into(),
-            name,
-            controller: true,
-        };
-        let owners = match spec.kind {
-            Kind::Deployment => {
-                labels.insert("pod-template-hash".into(), hash.short(8).into());
-                vec![owner("apps/v1", "ReplicaSet", format!("{}-{}", spec.name, hash.short(8)))]
-            }
-            Kind::StatefulSet => vec![owner("apps/v1", "StatefulSet", spec.name.clone())],
-            Kind::DaemonSet => vec![owner("apps/v1", "DaemonSet", spec.name.clone())],
-            Kind::Job | Kind::Gang => vec![owner("batch/v1", "Job", spec.name.clone())],
-            Kind::Static => {
-                annotations.insert("kubernetes.io/config.mirror".into(), hash.short(16).into());
-                vec![owner("v1", "Node", node.clone())]
-            }
-            Kind::Bare => vec![],
-        };
-        let pod = Pod {
-            namespace: spec.namespace.clone(),
-            name,
-            uid: id.as_str().to_owned(),
-            grace: spec.grace,
-            own: spec.own && ordinal == 0,
-            labels,
-            annotations,
-            owners,
-            ..Pod::default()
-        };
-        let uid = pod.uid.clone();
-        self.names.insert((pod.namespace.clone(), pod.name.clone()), uid.clone());
-        let controller = pod.controller();
-        let run = Run {
-            pod,
-            app: at,
-            ordinal,
-            running_since: None,
-            stops_at: None,
-            gone_at: None,
-            saves_at: None,
-            queued: None,
-        };
-        self.apps[at].pods.insert(uid.clone());
-        self.pods.insert(uid.clone(), run);
-        if let Some(controller) = controller {
-            self.waiting.entry(controller).or_default().insert(uid.clone());
-        }
-        if node.is_empty() {
-            self.enqueue(uid);
-        } else {
-            self.bind(&uid, &node);
         }
     }
 
