@@ -1,7 +1,7 @@
 //! Every scenario twice, golden transcripts, a crash at every call, random worlds, and the bugs on purpose.
 //!
 //! `MEDEVAC_SEEDS` says how many random worlds (200), `UPDATE_GOLDEN=1` writes the transcripts anew; an argument
-//! keeps to the scenarios whose name contains it.
+//! keeps to the scenarios whose name contains it, and `MEDEVAC_BUG` to one bug.
 
 #![expect(clippy::unwrap_used, reason = "a failed expectation is a failed test")]
 #![expect(clippy::print_stdout, reason = "it is a program")]
@@ -223,6 +223,11 @@ fn main() -> ExitCode {
     let seeds = std::env::var("MEDEVAC_SEEDS").map_or(200, |text| text.parse().unwrap());
     let cases = cases(only.as_ref());
     let mut tally = Tally::default();
+    if let Ok(name) = std::env::var("MEDEVAC_BUG") {
+        let bug = Bug::ALL.into_iter().find(|bug| format!("{bug:?}") == name).unwrap();
+        println!("{:?}", is_caught(bug, &cases));
+        return ExitCode::SUCCESS;
+    }
     let outcomes: Vec<_> = std::thread::scope(|scope| {
         let halves: Vec<_> = (0..2)
             .map(|half| {

@@ -149,7 +149,7 @@ impl Saga {
     }
 
     /// Steps that had started in another life: said to be unknown, then judged by a look at the world.
-    fn unknown(&self, look: &Look) -> Option<Vec<Entry>> {
+    fn unknown(&mut self, look: &Look) -> Option<Vec<Entry>> {
         if look.stale {
             // Nothing can be judged yet, and nothing new may be started.
             let open = |state: &StepState| {
@@ -160,7 +160,8 @@ impl Saga {
             };
             return self.journal.steps.iter().any(orphan).then(Vec::new);
         }
-        for step in self.all_steps() {
+        let steps: Vec<PlannedStep> = self.all_steps().cloned().collect();
+        for step in &steps {
             let name = step.name.clone();
             let orphan = !self.machines.contains_key(&name);
             match self.journal.state(&name) {
@@ -168,11 +169,17 @@ impl Saga {
                     return Some(vec![Entry::Unknown { step: name }]);
                 }
                 StepState::Unknown { .. } => {
-                    return Some(vec![match steps::probe(&self.plan, step, look) {
-                        Probe::Done(note) => Entry::Succeeded { step: name, note },
-                        Probe::Again => self.start(step, look),
-                        Probe::CannotKnow(why) => Entry::Failed { step: name, why },
-                    }]);
+                    let pointless = self.moot(look).filter(|_| step.action.destructive());
+                    let entry = match (steps::probe(&self.plan, step, look), pointless) {
+                        (Probe::Done(note), _) => Entry::Succeeded { step: name, note },
+                        (Probe::CannotKnow(why), _) => Entry::Failed { step: name, why },
+                        (Probe::Again, None) => self.start(step, look),
+                        (Probe::Again, Some(why)) => {
+                            self.ending.get_or_insert(PlanEnd::Moot { why: why.clone() });
+                            Entry::Skipped { step: name, why }
+                        }
+                    };
+                    return Some(vec![entry]);
                 }
                 StepState::Undoing { .. } if orphan => {
                     return Some(vec![Entry::UndoStarted { step: name }]);

@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::model::{PageKind, Span};
 use crate::rules::Place;
 use jiff::Timestamp;
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 /// What became of one expectation.
 #[derive(Debug, Clone)]
@@ -91,7 +91,10 @@ fn counted(fact: Fact, filter: &Filter, ledger: &Ledger) -> usize {
             .filter(|one| contains(&one.target.to_string(), filter.about.as_ref()))
             .count(),
         Fact::Remediations => ledger.plans.values().filter(|plan| counts(plan, filter)).count(),
-        _ => ledger.web.iter().filter(|(_, url, _)| contains(url, filter.url.as_ref())).count(),
+        _ => {
+            let ours = ledger.web.iter().filter(|(_, url, _)| contains(url, filter.url.as_ref()));
+            ours.map(|(_, _, key)| key).collect::<BTreeSet<_>>().len()
+        }
     }
 }
 
@@ -131,6 +134,9 @@ impl Judge {
                 () = stage.time.until(next) => {}
             }
             lock().look(&stage, false);
+            if !stage.invariants().violations.is_empty() {
+                stage.broken.notify_one();
+            }
             stage.time.after(APART).await;
         }
     }

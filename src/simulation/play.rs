@@ -68,6 +68,8 @@ impl Report {
     }
 }
 
+/// After an invariant was broken the run goes on for so long, for the transcript.
+const AFTERMATH: Duration = Duration::from_secs(10);
 /// After the end everything is mended; then it has so long to come to rest.
 const REST: Duration = Duration::from_secs(4 * 3600);
 /// What is said to be at rest has been so for that long.
@@ -129,7 +131,11 @@ async fn run(scenario: &Scenario, rules: &Arc<Ruleset>, orders: &Orders) -> Repo
     let judge = Arc::new(Mutex::new(Judge::new(scenario)));
     let (crew, mut tasks) = cast(scenario, orders, seed, &stage, rules, (rings, echoes));
     tasks.spawn(Judge::run(Arc::clone(&judge), Arc::clone(&stage)));
-    time.until(scenario.begins.checked_add(scenario.lasts).ok()).await;
+    tokio::select! {
+        biased;
+        () = stage.broken.notified() => time.after(AFTERMATH).await,
+        () = time.until(scenario.begins.checked_add(scenario.lasts).ok()) => {}
+    }
     let verdicts = {
         let mut judge = judge.lock().unwrap_or_else(PoisonError::into_inner);
         judge.look(&stage, true);
@@ -137,9 +143,11 @@ async fn run(scenario: &Scenario, rules: &Arc<Ruleset>, orders: &Orders) -> Repo
     };
     let lasted = time.steady();
     let (world, ledger) = (stage.world().clone(), stage.invariants().ledger.clone());
-    rest(&stage, &crew).await;
-    let now = time.now();
-    stage.invariants().settled(&stage.store(), now);
+    if stage.invariants().violations.is_empty() {
+        rest(&stage, &crew).await;
+        let now = time.now();
+        stage.invariants().settled(&stage.store(), now);
+    }
     tasks.shutdown().await;
     let (store, faults) = (stage.store(), stage.faults());
     Report {

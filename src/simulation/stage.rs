@@ -40,6 +40,8 @@ pub(super) struct Stage {
     pub(super) written: Notify,
     /// A daemon has died.
     pub(super) died: Notify,
+    /// An invariant is broken: going on says nothing more.
+    pub(super) broken: Notify,
     /// Something has happened that an expectation may be about.
     pub(super) judged: Notify,
     /// URLs, and the types of the events that calls to them are answered with.
@@ -76,6 +78,7 @@ impl Stage {
             seen: Notify::new(),
             written: Notify::new(),
             died: Notify::new(),
+            broken: Notify::new(),
             judged: Notify::new(),
             echoes: Mutex::default(),
             echoed,
