@@ -367,7 +367,11 @@ pub(super) static EXPECTATION: Shape = Shape {
         key("nodes", Of::Text, "Nodes."),
         key("spend", Of::Text, "Dollars for machines."),
         key("dead_letters", Of::Text, "What was set aside."),
-        key("web_calls", Of::Text, "Calls to the outside that arrived; one that is repeated under its key counts once."),
+        key(
+            "web_calls",
+            Of::Text,
+            "Calls to the outside that arrived; one that is repeated under its key counts once.",
+        ),
         key("restarts", Of::Text, "Rolling restarts of an app."),
         key("events", Of::Text, "Events in the log."),
         key("to", Of::Text, "Only pages to this contact."),
