@@ -6,7 +6,8 @@ use super::scenario::Daemon;
 use super::service::Service;
 use super::stage::{Life, Stage};
 use crate::clock::Clock;
-use crate::daemon::{self, KvLease, Ports, Witness};
+use crate::daemon::{self, Alone, Claim, KvLease, LeaseStore, Ports, Version, Witness};
+use crate::log::LogError;
 use crate::model::Mode;
 use crate::remediation::run::Hands;
 use crate::rules::Ruleset;
@@ -15,6 +16,29 @@ use crate::telemetry::Metrics;
 use jiff::Timestamp;
 use std::sync::{Arc, atomic::AtomicI64};
 use tokio::{sync::watch, task::JoinSet};
+
+/// A daemon that nobody else can replace needs no lease, as on the embedded log.
+#[derive(Clone)]
+enum Lease {
+    Alone(Alone),
+    Shared(KvLease<Memory>),
+}
+
+impl LeaseStore for Lease {
+    async fn read(&self) -> Result<Option<(Claim, Version)>, LogError> {
+        match self {
+            Lease::Alone(alone) => alone.read().await,
+            Lease::Shared(shared) => shared.read().await,
+        }
+    }
+
+    async fn write(&self, claim: &Claim, over: Option<&Version>) -> Result<Version, LogError> {
+        match self {
+            Lease::Alone(alone) => alone.write(claim, over).await,
+            Lease::Shared(shared) => shared.write(claim, over).await,
+        }
+    }
+}
 
 struct Slot {
     life: Option<Life>,
@@ -91,7 +115,10 @@ impl Crew {
                 web: hand.clone(),
             },
             dispatch: hand.clone(),
-            lease: KvLease(log.clone()),
+            lease: match self.daemon.replicas {
+                1 => Lease::Alone(Alone),
+                _ => Lease::Shared(KvLease(log.clone())),
+            },
             me: format!("daemon-{replica}-{}", self.lives),
         };
         let (rules, in_force) = watch::channel(Arc::clone(&self.rules));

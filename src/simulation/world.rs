@@ -122,6 +122,8 @@ pub struct World {
     nodes: BTreeMap<String, Machine>,
     pools: BTreeMap<String, nodes::PoolState>,
     zones: BTreeMap<String, u32>,
+    /// Nodes that are cordoned.
+    cordoned: usize,
     tenants: BTreeMap<String, u32>,
     /// Cloud instance to node.
     instances: BTreeMap<String, String>,

@@ -95,7 +95,11 @@ fn main() {
         "{:>7} {:>9} {:>7} {:>12} {:>10} {:>12}",
         "NODES", "PODS", "HOURS", "REMEDIATIONS", "REAL", "TIMES FASTER"
     );
-    for (nodes, hours) in [(100, 96), (1000, 24), (10_000, 4)] {
+    let only: Option<u32> = std::env::var("MEDEVAC_NODES").ok().and_then(|text| text.parse().ok());
+    let all = [(100, 96), (1000, 24), (10_000, 4)];
+    for (nodes, hours) in
+        all.into_iter().filter(|(nodes, _)| only.is_none_or(|only| only == *nodes))
+    {
         let scenario = life(nodes, hours);
         let orders = Orders { silent: true, ..Orders::default() };
         let began = Instant::now();

@@ -97,6 +97,8 @@ pub(super) struct AppState {
     pub(super) spec: App,
     /// UIDs of its pods, those that end included.
     pub(super) pods: BTreeSet<String>,
+    /// Of them, those that were told to go, or have done their work.
+    pub(super) going: usize,
     /// Ready, and not told to go.
     pub(super) healthy: usize,
     /// Of a Job: parts that are done.
@@ -143,21 +145,21 @@ impl World {
             _ => app.spec.replicas as usize,
         };
         let ordered = matches!(app.spec.kind, Kind::StatefulSet | Kind::Gang);
-        let mut there = BTreeSet::new();
-        let mut alive = 0;
-        for run in app.pods.iter().filter_map(|uid| self.pods.get(uid)) {
-            if run.pod.phase != PodPhase::Succeeded && (ordered || run.pod.deleted_at.is_none()) {
-                alive += 1;
-                there.insert(run.ordinal);
-            }
+        let counted = app.pods.len() - if ordered { 0 } else { app.going };
+        if counted == wanted && app.spec.kind != Kind::Bare {
+            return;
         }
-        if alive > wanted {
-            self.fewer(at, alive - wanted);
+        if counted > wanted {
+            self.fewer(at, counted - wanted);
             return;
         }
         let ordinals: Vec<u32> = match ordered {
-            true => (0..app.spec.replicas).filter(|ordinal| !there.contains(ordinal)).collect(),
-            false => (0..u32::try_from(wanted - alive).unwrap_or(0)).collect(),
+            true => {
+                let runs = app.pods.iter().filter_map(|uid| self.pods.get(uid));
+                let there: BTreeSet<u32> = runs.map(|run| run.ordinal).collect();
+                (0..app.spec.replicas).filter(|ordinal| !there.contains(ordinal)).collect()
+            }
+            false => (0..u32::try_from(wanted - counted).unwrap_or(0)).collect(),
         };
         for ordinal in ordinals {
             self.make(at, ordinal, String::new());

@@ -76,6 +76,9 @@ impl World {
             if run.pod.ready {
                 self.apps[at].healthy -= 1;
             }
+            if run.pod.phase != PodPhase::Succeeded {
+                self.apps[at].going += 1;
+            }
             run.pod.ready = false;
         }
         run.pod.deleted_at = Some(run.pod.deleted_at.map_or(ends, |before| before.min(ends)));
@@ -135,6 +138,7 @@ impl World {
         let (at, node) = (run.app, run.pod.node.clone());
         self.news.pod(&run.pod);
         self.apps[at].done += 1;
+        self.apps[at].going += 1;
         self.apps[at].healthy -= 1;
         self.unseat(&node);
         if let Some(machine) = self.nodes.get_mut(&node) {
@@ -204,6 +208,9 @@ impl World {
         }
         let app = &mut self.apps[run.app];
         app.pods.remove(uid);
+        if pod.deleted_at.is_some() || pod.phase == PodPhase::Succeeded {
+            app.going -= 1;
+        }
         if pod.ready && pod.deleted_at.is_none() {
             app.healthy -= 1;
         }

@@ -158,6 +158,7 @@ impl World {
         self.unseat(name);
         let Some(machine) = self.nodes.remove(name) else { return };
         let node = &machine.node;
+        self.cordoned -= usize::from(node.unschedulable);
         self.sums.spent += self.cost(&machine);
         self.instances.remove(&node.instance_id);
         self.cloud.give_back(&node.instance_type, &node.zone, machine.market);
@@ -209,7 +210,8 @@ impl World {
     /// A person cordons the node, or takes the cordon back, past the daemon.
     pub fn person_cordons(&mut self, name: &str, closed: bool) {
         let Some(machine) = self.nodes.get_mut(name) else { return };
-        machine.node.unschedulable = closed;
+        let before = std::mem::replace(&mut machine.node.unschedulable, closed);
+        self.cordoned = self.cordoned + usize::from(closed) - usize::from(before);
         let (mark, word) = match closed {
             true => (Mark::Cordoned, "cordons"),
             false => (Mark::Uncordoned, "uncordons"),
@@ -239,7 +241,9 @@ impl World {
         }
         let before = node.unschedulable;
         node.unschedulable = patch.unschedulable.unwrap_or(before);
-        match (before, node.unschedulable) {
+        let after = node.unschedulable;
+        self.cordoned = self.cordoned + usize::from(after) - usize::from(before);
+        match (before, after) {
             (false, true) => {
                 let text = format!("{name} is cordoned: no new work lands on it");
                 self.note(Some(name), Mark::Cordoned, text);
@@ -272,7 +276,7 @@ impl World {
 
     /// Nodes that are cordoned now.
     pub fn cordoned(&self) -> usize {
-        self.nodes.values().filter(|machine| machine.node.unschedulable).count()
+        self.cordoned
     }
 
     /// The node of `pool` with most pods on it, the first by name among equals.
