@@ -5,13 +5,22 @@ SHELL := /bin/bash
 MEDEVAC_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/medevac
 export MEDEVAC_CACHE
 
-.PHONY: test test-cluster bench lint
+.PHONY: test test-simulations nightly test-cluster bench lint
 
 # Unit and integration tests: a real Alertmanager, real nats-servers, no Kubernetes.
 test:
 	tests/tools/alertmanager.sh "$(MEDEVAC_CACHE)"
 	tests/tools/nats.sh "$(MEDEVAC_CACHE)"
 	cargo test --locked
+	$(MAKE) test-simulations
+
+# The simulator: every scenario, crashes at every call, random worlds, bugs on purpose. Two minutes on two cores.
+test-simulations:
+	cargo test --locked --profile simulation --features planted --test simulations
+
+# The same with a hundred thousand random worlds.
+nightly:
+	MEDEVAC_SEEDS=100000 cargo test --locked --profile simulation --features planted --test simulations
 
 # The tests that need a real control plane. Builds it once where it is not there.
 test-cluster:
@@ -21,9 +30,11 @@ test-cluster:
 # Ratios, measured side by side on this machine. Builds the release profile first.
 bench:
 	tests/tools/nats.sh "$(MEDEVAC_CACHE)"
+	cargo bench --locked --bench simulation
 	cargo bench --locked --bench webhook
 
 lint:
 	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --all-targets --features planted -- -D warnings
+	cargo clippy --locked -- -D warnings
 	tests/tools/deny.sh "$(MEDEVAC_CACHE)"

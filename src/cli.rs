@@ -36,8 +36,11 @@ enum Command {
     Demo(demo::Args),
     /// Check rule files: every fault at once, with its place.
     Check(check::Args),
-    /// Print the JSON Schema of rule files, for editors.
-    Schema,
+    /// Print the JSON Schema of rule files or of scenarios, for editors.
+    Schema {
+        #[arg(value_enum, default_value = "rules")]
+        of: SchemaOf,
+    },
     /// Play scenarios: the whole daemon in a simulated cluster, on virtual time, with faults.
     Simulate(simulate::Args),
     /// Post an event or an Alertmanager body, and print what became of it.
@@ -62,6 +65,12 @@ enum Command {
     Log(moving::Args),
     /// Print completions for a shell.
     Completions { shell: clap_complete::Shell },
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum SchemaOf {
+    Rules,
+    Scenario,
 }
 
 /// How a command ended.
@@ -113,10 +122,12 @@ impl Cli {
             Command::Run(args) => run::run(*args).await,
             Command::Demo(args) => demo::run(args).await,
             Command::Check(args) => check::run(&args),
-            Command::Schema => {
-                words::say(
-                    &serde_json::to_string_pretty(&crate::rules::json_schema()).unwrap_or_default(),
-                );
+            Command::Schema { of } => {
+                let schema = match of {
+                    SchemaOf::Rules => crate::rules::json_schema(),
+                    SchemaOf::Scenario => crate::simulation::scenario::json_schema(),
+                };
+                words::say(&serde_json::to_string_pretty(&schema).unwrap_or_default());
                 Exit::Good
             }
             // A run is a runtime of its own: not within this one.

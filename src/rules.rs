@@ -26,7 +26,7 @@ pub use shape::json_schema;
 
 /// Reading YAML with places and tables of keys: what the configuration file is read with, too.
 pub(crate) mod reading {
-    pub(crate) use super::shape::{Of, Shape, key, must};
+    pub(crate) use super::shape::{Of, Shape, key, must, schema_of};
     pub(crate) use super::walk::{Entries, Faults, pairs, text};
     pub(crate) use super::yaml::{Key, Node, parse};
 }

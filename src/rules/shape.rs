@@ -383,10 +383,16 @@ const TAINT_EFFECT: Field = key(
 
 /// The JSON Schema of a rule file, for editors.
 pub fn json_schema() -> Value {
-    let mut schema = shape_schema(&FILE);
-    schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
-    schema["title"] = json!("Medevac rule file");
+    let mut schema = schema_of(&FILE, "Medevac rule file");
     schema["$defs"] = json!({ "step": step_schema(), "secret": shape_schema(&SECRET) });
+    schema
+}
+
+/// The JSON Schema of files that are one mapping of that shape.
+pub(crate) fn schema_of(shape: &Shape, title: &str) -> Value {
+    let mut schema = shape_schema(shape);
+    schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+    schema["title"] = json!(title);
     schema
 }
 

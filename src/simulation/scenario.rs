@@ -44,6 +44,11 @@ pub struct Scenario {
     pub never: Vec<Expectation>,
 }
 
+/// The JSON Schema of scenario files, for editors.
+pub fn json_schema() -> serde_json::Value {
+    crate::rules::reading::schema_of(&shape::SCENARIO, "Medevac scenario")
+}
+
 /// What somebody does who is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {

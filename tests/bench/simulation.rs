@@ -92,8 +92,8 @@ fn life(nodes: u32, hours: u32) -> Scenario {
 fn main() {
     let rules = shipped();
     println!(
-        "{:>7} {:>9} {:>7} {:>12} {:>10} {:>12}",
-        "NODES", "PODS", "HOURS", "REMEDIATIONS", "REAL", "TIMES FASTER"
+        "{:>7} {:>9} {:>7} {:>12} {:>9} {:>10} {:>12}",
+        "NODES", "PODS", "HOURS", "REMEDIATIONS", "CALLS", "REAL", "TIMES FASTER"
     );
     let only: Option<u32> = std::env::var("MEDEVAC_NODES").ok().and_then(|text| text.parse().ok());
     let all = [(100, 96), (1000, 24), (10_000, 4)];
@@ -109,8 +109,9 @@ fn main() {
         let faster = report.lasted.as_secs_f64() / real;
         let plans = report.ledger.plans.len();
         println!(
-            "{nodes:>7} {:>9} {hours:>7} {plans:>12} {real:>8.2} s {faster:>12.0}",
-            nodes * 10
+            "{nodes:>7} {:>9} {hours:>7} {plans:>12} {:>9} {real:>8.2} s {faster:>12.0}",
+            nodes * 10,
+            report.calls
         );
     }
 }

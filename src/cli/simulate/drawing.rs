@@ -34,14 +34,28 @@ pub(super) fn render(report: &Report) -> String {
         if all > MOST {
             rows.sort_by_key(|(_, row)| std::cmp::Reverse(row.bars.len()));
             rows.truncate(MOST);
-            rows.sort_by(|(one, _), (other, _)| one.cmp(other));
         }
+        rows.sort_by_cached_key(|(name, _)| natural(name));
         let more =
             if all > MOST { format!(" (the busiest {MOST} of {all})") } else { String::new() };
         format!("<h2>{title}{more}</h2>{}", svg(&rows, end))
     };
     let (nodes, incidents) = (nodes(report, end), incidents(report, end));
     format!("{}{}", shown(nodes, "Nodes"), shown(incidents, "Incidents"))
+}
+
+/// As people sort names: `spot-2` before `spot-10`.
+fn natural(name: &str) -> Vec<(String, u64)> {
+    let mut parts = vec![];
+    let mut rest = name;
+    while !rest.is_empty() {
+        let text = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let digits = rest[text..].find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len() - text);
+        let number = rest[text..text + digits].parse().unwrap_or(0);
+        parts.push((rest[..text].to_owned(), number));
+        rest = &rest[text + digits..];
+    }
+    parts
 }
 
 fn nodes(report: &Report, end: i64) -> Rows {
@@ -122,7 +136,7 @@ fn incidents(report: &Report, end: i64) -> Rows {
 fn svg(rows: &[(String, Row)], end: i64) -> String {
     let height = ROW * (rows.len() as f64 + 1.5);
     let x = |at: i64| LEFT + WIDTH * (at.clamp(0, end) as f64) / end as f64;
-    let mut out = format!("<svg viewBox=\"0 0 {} {height}\" role=\"img\">", LEFT + WIDTH + 20.0);
+    let mut out = format!("<svg viewBox=\"0 0 {} {height}\" role=\"img\">", LEFT + WIDTH + 50.0);
     for tick in 0..=10 {
         let at = end * tick / 10;
         let line =
@@ -158,7 +172,8 @@ fn svg(rows: &[(String, Row)], end: i64) -> String {
                     &mut out,
                     format_args!(
                         "<circle class=\"{class}\" cx=\"{from:.1}\" cy=\"{:.1}\" r=\"4\"><title>{text}</title></circle>",
-                        y + 8.0
+                        // A notice comes with what follows from it: it stands above.
+                        if class == "notice" { y + 2.0 } else { y + 8.0 }
                     ),
                 ),
                 false => add(

@@ -58,7 +58,7 @@ fn section(case: &Case, report: &Report) -> String {
          <p><small>seed {}, {} calls to the outside, {} mishaps</small></p>\
          <ul>{verdicts}{broken}</ul>\
          <p class=\"legend\"><span class=\"cordoned\">cordoned</span><span class=\"gone\">taken away</span>\
-         <span class=\"notice\">notice</span><span class=\"evicted\">pod evicted</span><span class=\"killed\">pod killed</span>\
+         <span class=\"notice\">notice</span><span class=\"joined\">joins</span><span class=\"evicted\">pod evicted</span><span class=\"killed\">pod killed</span>\
          <span class=\"incident\">incident</span><span class=\"open\">not over</span><span class=\"plan\">remediation</span>\
          <span class=\"failed\">failed</span><span class=\"ring\">somebody is called</span></p>{}\
          <details><summary>Everything, line by line</summary><table>{lines}</table></details></section>",

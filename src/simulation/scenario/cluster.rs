@@ -33,10 +33,8 @@ pub(super) fn pool(node: &Node, faults: &mut Faults) -> Option<Pool> {
             market: word(&entries, "market", &Market::ALL, faults).unwrap_or_default(),
         })
     });
-    Some(Pool {
-        name: entries.text("name", faults)?,
-        prefix: String::new(),
-        nodes: entries.number("nodes", faults)?,
+    let (name, nodes) = (entries.text("name", faults), entries.number("nodes", faults));
+    let pool = Pool {
         zones: if zones.is_empty() { three() } else { zones },
         instance_type: entries.text("instance", faults).unwrap_or_else(|| INSTANCE.into()),
         market: word(&entries, "market", &Market::ALL, faults).unwrap_or_default(),
@@ -44,12 +42,14 @@ pub(super) fn pool(node: &Node, faults: &mut Faults) -> Option<Pool> {
         labels: labels(&entries, "labels", faults),
         price: number(&entries, "price", faults).unwrap_or(10.0),
         grows,
-    })
+        ..Pool::default()
+    };
+    Some(Pool { name: name?, nodes: nodes?, ..pool })
 }
 
 pub(super) fn app(node: &Node, pools: &[&str], faults: &mut Faults) -> Option<App> {
     let entries = Entries::of(node, &shape::APP, faults)?;
-    let (namespace, name) = full_name(&entries, "name", faults)?;
+    let full_name = full_name(&entries, "name", faults);
     let mut wanted = vec![];
     for (pool, place) in entries.texts("pools", faults) {
         if !pools.contains(&pool.as_str()) {
@@ -65,7 +65,7 @@ pub(super) fn app(node: &Node, pools: &[&str], faults: &mut Faults) -> Option<Ap
         entries.span(key, faults).map_or(Duration::from_secs(default), |span| span.0)
     };
     let budgets = entries.list("budgets", faults);
-    Some(App {
+    let app = App {
         kind: word(&entries, "kind", &Kind::ALL, faults).unwrap_or_default(),
         replicas: entries.number("replicas", faults).unwrap_or(1),
         pools: wanted,
@@ -77,10 +77,10 @@ pub(super) fn app(node: &Node, pools: &[&str], faults: &mut Faults) -> Option<Ap
         stops_in: span("stops_in", 2, faults),
         works_for: span("works_for", 600, faults),
         checkpoint: entries.get("checkpoint").and_then(|node| checkpoint(node, faults)),
-        own: false,
-        namespace,
-        name,
-    })
+        ..App::default()
+    };
+    let (namespace, name) = full_name?;
+    Some(App { namespace, name, ..app })
 }
 
 fn budget(node: &Node, faults: &mut Faults) -> Option<Budget> {

@@ -166,13 +166,19 @@ impl Expectation {
 
 /// Reads one expectation.
 pub(super) fn expectation(node: &Node, faults: &mut Faults) -> Option<Expectation> {
+    let before = faults.0.len();
     let entries = Entries::of(node, &shape::EXPECTATION, faults)?;
+    let misspelt = faults.0.len() > before;
     let facts: Vec<Fact> = Fact::ALL
         .iter()
         .filter(|(word, _)| entries.get(word).is_some())
         .map(|(_, fact)| *fact)
         .collect();
     let [fact] = facts.as_slice() else {
+        if misspelt && facts.is_empty() {
+            // What was meant is said already.
+            return None;
+        }
         let message = "an expectation is about exactly one number";
         let all: Vec<&str> = Fact::ALL.iter().map(|(word, _)| *word).collect();
         faults.add(Code::Conflict, &node.place, message).hint =

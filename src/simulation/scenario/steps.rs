@@ -19,13 +19,17 @@ pub(super) struct Stage<'a> {
 
 /// Reads one thing that happens.
 pub(super) fn step(node: &Node, stage: &Stage<'_>, faults: &mut Faults) -> Option<Step> {
+    let before = faults.0.len();
     let entries = Entries::of(node, &shape::STEP, faults)?;
+    let misspelt = faults.0.len() > before;
     let verbs: Vec<&str> = shape::STEP
         .names()
         .filter(|name| !["at", "every", "times"].contains(name) && entries.get(name).is_some())
         .collect();
     let [verb] = verbs.as_slice() else {
         let message = match verbs.len() {
+            // What was meant is said already.
+            0 if misspelt => return None,
             0 => "nothing happens here".to_owned(),
             _ => format!("one thing happens at a time, not {}", verbs.join(" and ")),
         };
@@ -35,9 +39,10 @@ pub(super) fn step(node: &Node, stage: &Stage<'_>, faults: &mut Faults) -> Optio
         return None;
     };
     let span = |key, faults: &mut Faults| entries.span(key, faults).map(|span| span.0);
-    let deed = deed(verb, &entries, stage, faults)?;
-    let (at, every) = (span("at", faults)?, span("every", faults).unwrap_or_default());
-    Some(Step { at, deed, times: entries.number("times", faults).unwrap_or(1).max(1), every })
+    let deed = deed(verb, &entries, stage, faults);
+    let (at, every) = (span("at", faults), span("every", faults).unwrap_or_default());
+    let times = entries.number("times", faults).unwrap_or(1).max(1);
+    Some(Step { at: at?, deed: deed?, times, every })
 }
 
 fn deed(verb: &str, entries: &Entries<'_>, stage: &Stage<'_>, faults: &mut Faults) -> Option<Deed> {

@@ -1,7 +1,7 @@
 //! Apps and their controllers: what is wanted, and the pods made for it.
 
 use super::{Mark, World};
-use crate::model::{PodPhase, Target, Workload, WorkloadKind};
+use crate::model::{Target, Workload, WorkloadKind};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
