@@ -5,7 +5,7 @@ use super::super::faults::{Mishap, Rates};
 use super::super::queue::Manners;
 use super::super::world::{App, Pool};
 use super::cluster::{app, offer, pool};
-use super::{Daemon, Person, Reaction, Scenario, expect, shape, steps};
+use super::{Daemon, Person, Reaction, Scenario, expect, script, shape, steps};
 use crate::model::Mode;
 use crate::rules::reading::{Entries, Faults, Node, pairs, parse, text};
 use crate::rules::{Code, Diagnostic, Source};
@@ -20,7 +20,11 @@ pub fn load(source: &Arc<Source>) -> Result<Scenario, Vec<Diagnostic>> {
     let documents = parse(source, &mut faults.0);
     let scenario = documents.first().and_then(|document| scenario(document, source, &mut faults));
     match scenario {
-        Some(scenario) if faults.0.is_empty() => Ok(scenario),
+        Some(scenario) if faults.0.is_empty() => {
+            let place = crate::rules::Place { source: Arc::clone(source), span: 0..0 };
+            bounded(&scenario, &place, &mut faults);
+            if faults.0.is_empty() { Ok(scenario) } else { Err(faults.0) }
+        }
         _ => {
             if faults.0.is_empty() {
                 let place = crate::rules::Place { source: Arc::clone(source), span: 0..0 };
@@ -88,6 +92,29 @@ fn scenario(node: &Node, source: &Source, faults: &mut Faults) -> Option<Scenari
         pools,
         apps,
     })
+}
+
+/// What a machine with some gigabytes can hold; what goes beyond is a slip of the keyboard.
+const MOST_NODES: u64 = 100_000;
+const MOST_PODS: u64 = 2_000_000;
+const MOST_STEPS: u64 = 1_000_000;
+const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+
+/// Whether all of it together is of a size that can be played.
+fn bounded(scenario: &Scenario, place: &crate::rules::Place, faults: &mut Faults) {
+    let nodes: u64 = scenario.pools.iter().map(|pool| u64::from(pool.nodes)).sum();
+    let pods: u64 = scenario.apps.iter().map(|app| u64::from(app.replicas)).sum();
+    let steps: u64 = scenario.happens.iter().map(script::Step::size).sum();
+    let sums = [
+        (nodes, MOST_NODES, "nodes"),
+        (pods, MOST_PODS, "pods"),
+        (steps, MOST_STEPS, "things that happen"),
+        (scenario.lasts.as_secs(), LONGEST.as_secs(), "seconds"),
+    ];
+    for (sum, most, what) in sums.into_iter().filter(|(sum, most, _)| sum > most) {
+        let message = format!("{sum} {what} are more than can be played; {most} at most");
+        faults.add(Code::TooLarge, place, message);
+    }
 }
 
 fn expectations(entries: &Entries<'_>, key: &str, faults: &mut Faults) -> Vec<super::Expectation> {

@@ -15,6 +15,17 @@ pub struct Step {
     pub every: Duration,
 }
 
+impl Step {
+    /// How much happens with it, counted in single things.
+    pub(super) fn size(&self) -> u64 {
+        let each = match &self.deed {
+            Deed::Alert { count, .. } | Deed::Event { count, .. } => u64::from(*count),
+            _ => 1,
+        };
+        u64::from(self.times) * each
+    }
+}
+
 /// The nodes concerned.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pick {
