@@ -55,7 +55,10 @@ fn cases(only: Option<&String>) -> Vec<Case> {
         let scenario =
             scenario::load(&Arc::new(source)).unwrap_or_else(|faults| panic!("{}", text(&faults)));
         let own: Vec<PathBuf> = scenario.rules.iter().map(|of| Path::new(HERE).join(of)).collect();
-        Case { rules: ruleset(&own), scenario }
+        let rules = ruleset(&own);
+        let faults = scenario.against(&rules);
+        assert!(faults.is_empty(), "{}", text(&faults));
+        Case { rules, scenario }
     };
     paths.iter().map(case).collect()
 }
@@ -155,26 +158,10 @@ fn everything() -> Arc<Ruleset> {
     ruleset(&[Path::new(HERE).join("../rules"), Path::new(HERE).join("rules/everything.yaml")])
 }
 
-fn words() -> Vocabulary {
-    let list = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect();
-    Vocabulary {
-        alerts: list(&[
-            "GpuXidCritical",
-            "KubeNodeNotReady",
-            "NodeSpotReclaim",
-            "GpuEccErrors",
-            "GpuThermal",
-            "InferenceSlow",
-            "Watchdog",
-        ]),
-        events: list(&["custom.rollout.stuck", "custom.queue.empty", "custom.unknown"]),
-        contacts: list(&["gpu-first-line", "gpu-second-line", "platform-on-call"]),
-    }
-}
-
 /// Random worlds, each twice.
 fn worlds_hold(count: u64) -> Result<String, String> {
-    let (rules, words) = (everything(), words());
+    let rules = everything();
+    let words = Vocabulary::of(&rules);
     let job = |number: u64| {
         let scenario = draw(number + 1, &words);
         let one = play(&scenario, &rules, &Orders::default());
@@ -191,12 +178,14 @@ fn worlds_hold(count: u64) -> Result<String, String> {
     match first_bad(count, job, |_| {}) {
         None => Ok(format!("{count} seeds, each twice: every invariant held")),
         Some((number, report)) => {
-            Err(format!("seed {}: {}", number + 1, verdict(&report).unwrap_err()))
+            let rules = "--rules rules --rules simulations/rules/everything.yaml";
+            let why = verdict(&report).unwrap_err();
+            Err(format!("medevac simulate --random {rules} --seed {}: {why}", number + 1))
         }
     }
 }
 
-/// Puts a bug in and looks where it shows: scenarios, then crashes, then random worlds.
+/// Puts a bug in and looks where it shows: in the scenarios, then in crashes of them.
 fn is_caught(bug: Bug, cases: &[Case]) -> Result<String, String> {
     plant(Some(bug));
     let small = cases.iter().filter(|case| !case.scenario.name.starts_with("storm-"));

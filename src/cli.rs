@@ -91,6 +91,15 @@ impl Exit {
         Exit::Failed(crate::model::chain(error))
     }
 
+    /// The same, with what it is about.
+    fn about(self, what: &str) -> Exit {
+        match self {
+            Exit::Usage(why) => Exit::Usage(format!("{what}: {why}")),
+            Exit::Failed(why) => Exit::Failed(format!("{what}: {why}")),
+            other => other,
+        }
+    }
+
     pub fn code(self) -> ExitCode {
         match self {
             Exit::Good => ExitCode::SUCCESS,

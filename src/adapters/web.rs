@@ -17,6 +17,9 @@ impl WebClient {
     }
 }
 
+/// Sixteen ids of ours, and some room.
+const LONGEST_CAUSE: usize = 1024;
+
 impl Web for WebClient {
     async fn call(&self, call: WebCall) -> Answer {
         let refused = |why: String| Answer::Refused(Refusal::Invalid(why));
@@ -34,12 +37,16 @@ impl Web for WebClient {
         let Ok(method) = call.method.parse() else {
             return refused(format!("no method `{}`", call.method));
         };
+        // Part of the chain may be a stranger's: what is no header is not sent as one.
+        let printable = call.cause.len() <= LONGEST_CAUSE
+            && call.cause.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+        let cause = if printable { call.cause.as_str() } else { "" };
         let request = self
             .client
             .request(method, url)
             .timeout(call.timeout)
             .header("Idempotency-Key", &call.key)
-            .header("ce-cause", &call.cause)
+            .header("ce-cause", cause)
             .header("Content-Type", "application/json")
             .body(call.body);
         match request.send().await.map(|response| response.status().as_u16()) {
@@ -49,6 +56,7 @@ impl Web for WebClient {
                 message: format!("{host} answered {status}"),
             }),
             Ok(status) => refused(format!("{host} answered {status}")),
+            Err(error) if error.is_builder() => refused(error.without_url().to_string()),
             Err(error) if error.is_connect() => {
                 let message = format!("{host} cannot be reached");
                 Answer::Refused(Refusal::Busy { retry_after: None, message })

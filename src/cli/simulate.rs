@@ -25,19 +25,19 @@ pub(super) struct Args {
     #[arg(long, value_name = "PATH")]
     pub(super) rules: Vec<PathBuf>,
     /// Worlds drawn from seeds instead of scenarios: needs `--rules`. Only the invariants are checked.
-    #[arg(long, requires = "rules")]
+    #[arg(long, requires = "rules", conflicts_with = "scenarios")]
     pub(super) random: bool,
     /// Other dice than the scenario's own.
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(..=9_000_000_000_000_000_000))]
     pub(super) seed: Option<u64>,
     /// Play so many seeds, beginning with `--seed`. The first that fails is made smaller and told.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     pub(super) seeds: Option<u64>,
     /// Play once for every call to the outside, and kill the daemon before it, and once more after it.
-    #[arg(long, conflicts_with = "seeds")]
+    #[arg(long, conflicts_with_all = ["seeds", "random", "mishaps"])]
     pub(super) crash_everywhere: bool,
     /// What another directory of rules would have decided. Exit 1 where it is something else.
-    #[arg(long, value_name = "OTHER_RULES", conflicts_with_all = ["seeds", "crash_everywhere", "random"])]
+    #[arg(long, value_name = "OTHER_RULES", conflicts_with_all = ["seeds", "crash_everywhere", "random", "output", "quiet"])]
     pub(super) diff: Vec<PathBuf>,
     /// Only these mishaps, by number of the call: `12:lost-after,40:crash`.
     #[arg(long, value_delimiter = ',', value_parser = mishap)]
@@ -98,10 +98,10 @@ pub(super) fn run(args: &Args) -> Exit {
     if !args.diff.is_empty() {
         return diff::run(args, &cases);
     }
-    let reports: Vec<(&Case, Report)> = cases
-        .iter()
-        .map(|case| (case, play(&case.scenario, &case.rules, &args.orders())))
-        .collect();
+    let silent = args.output == Output::Text && cases.len() > 1;
+    let orders = Orders { silent, ..args.orders() };
+    let reports = many::all(&cases, |case| play(&case.scenario, &case.rules, &orders));
+    let reports: Vec<(&Case, Report)> = cases.iter().zip(reports).collect();
     show(args, &reports)
 }
 

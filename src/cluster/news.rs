@@ -7,59 +7,62 @@ use std::collections::BTreeMap;
 /// More names than a cluster has at a time: the names of what is long gone are forgotten then.
 const MOST: usize = 500_000;
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Topic {
-    Target(Target),
-    Controller(String),
-}
-
 /// Counts the changes of a cluster, in all and of each thing that somebody may look at.
 #[derive(Debug, Clone, Default)]
 pub struct News {
     total: u64,
-    of: BTreeMap<Topic, u64>,
+    /// The last change that concerned everybody.
+    everybody: u64,
+    targets: BTreeMap<Target, u64>,
+    controllers: BTreeMap<String, u64>,
 }
 
 impl News {
     /// The node or workload has changed, has come or has gone.
     pub fn target(&mut self, target: Target) {
-        self.note(Topic::Target(target));
+        self.total += 1;
+        forget(&mut self.targets, self.total);
+        self.targets.insert(target, self.total);
     }
 
     /// The pod has changed, has come or has gone.
     pub fn pod(&mut self, pod: &Pod) {
         if !pod.node.is_empty() {
-            self.note(Topic::Target(Target::Node(pod.node.clone())));
+            self.target(Target::Node(pod.node.clone()));
         }
         if let Some(controller) = pod.controller() {
-            self.note(Topic::Controller(controller));
+            self.total += 1;
+            forget(&mut self.controllers, self.total);
+            self.controllers.insert(controller, self.total);
         }
     }
 
-    fn note(&mut self, topic: Topic) {
+    /// What concerns everybody: what was listed is complete now, so that absences mean something.
+    pub fn everybody(&mut self) {
         self.total += 1;
-        if self.of.len() >= MOST {
-            // Whoever waits for one of them is woken once for nothing.
-            let horizon = self.total.saturating_sub(MOST as u64 / 2);
-            self.of.retain(|_, version| *version > horizon);
-        }
-        self.of.insert(topic, self.total);
+        self.everybody = self.total;
     }
 
     /// Another number after every change of what `sight` shows.
     pub fn version(&self, sight: &Sight) -> u64 {
-        let known = |topic: &Topic| self.of.get(topic).copied().unwrap_or(0);
+        let of = |target: &Target| self.targets.get(target).copied().unwrap_or(0);
         let target = match &sight.target {
-            Some(target @ (Target::Node(_) | Target::Workload { .. })) => {
-                known(&Topic::Target(target.clone()))
-            }
+            Some(target @ (Target::Node(_) | Target::Workload { .. })) => of(target),
             // Nothing in the cluster shows what it is about.
             Some(Target::Other { .. }) => 0,
             Some(Target::Pod { .. } | Target::Instance(_)) | None => return self.total,
         };
-        let workload = sight.workload.clone().map_or(0, |of| known(&Topic::Target(of)));
-        let waiting = sight.controllers.iter().map(|of| known(&Topic::Controller(of.clone())));
-        waiting.chain([target, workload]).max().unwrap_or(0)
+        let workload = sight.workload.as_ref().map_or(0, of);
+        let waiting = sight.controllers.iter().filter_map(|of| self.controllers.get(of)).copied();
+        waiting.chain([target, workload, self.everybody]).max().unwrap_or(0)
+    }
+}
+
+/// Keeps the newer half of too many. Whoever waits for one of the others is woken once for nothing.
+fn forget<K: Ord>(of: &mut BTreeMap<K, u64>, total: u64) {
+    if of.len() >= MOST {
+        let horizon = total.saturating_sub(MOST as u64 / 2);
+        of.retain(|_, version| *version > horizon);
     }
 }
 
@@ -88,5 +91,9 @@ mod tests {
         let waits = Sight { controllers: vec!["ns/ReplicaSet/r".into()], ..node("a") };
         assert_ne!(news.version(&waits), before.0);
         assert_eq!(news.version(&Sight::default()), 3);
+        let nowhere = Sight::of(&Target::Other { kind: "x".into(), name: "y".into() });
+        let before = (news.version(&node("a")), news.version(&nowhere));
+        news.everybody();
+        assert!(news.version(&node("a")) > before.0 && news.version(&nowhere) > before.1);
     }
 }

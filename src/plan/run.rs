@@ -74,7 +74,12 @@ async fn plan<L: Log + Kv>(
             }
             let mut envelope = decision.follow(kind::PLAN, id.clone(), PLANNER, now, plan);
             envelope.deadline = deadline;
-            let appended = log.append(vec![log::Entry::of(Stream::Plans, &envelope)]).await?;
+            let appended = log.append(vec![log::Entry::of(Stream::Plans, &envelope)]).await;
+            if let Err(error @ LogError::TooLarge { .. }) = appended {
+                let why = format!("the plan cannot be written down: {error}");
+                return log.append(refusal(decision, &why, now)).await.map(|_| ());
+            }
+            let appended = appended?;
             let seq = appended.first().map_or(0, |appended| appended.seq);
             let expires = now.checked_add(KEEP).ok();
             let value = seq.to_string().into_bytes();

@@ -7,7 +7,7 @@ use super::journal::{Illegal, Journal, StepState};
 use super::steps::{self, Machine, Probe, Status};
 use crate::model::{Action, Answer, Entry, Id, Look, Plan, PlanEnd, PlannedStep, Undo};
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 /// One request to the outside, with what brings its answer home.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,9 @@ pub enum Work {
     Confirm(String),
 }
 
+/// So long after a cordon the caches may not show it; what they show later is a person's doing.
+const SHOWS: Duration = Duration::from_secs(60);
+
 #[derive(Debug)]
 pub struct Saga {
     pub plan: Plan,
@@ -35,7 +38,7 @@ pub struct Saga {
     /// How it has to end once nothing is left to do: set by the world, not by a step.
     ending: Option<PlanEnd>,
     /// A cordon of this life that no look has shown yet: its absence is the caches' delay, not a person's doing.
-    unseen: bool,
+    unseen: Option<Timestamp>,
 }
 
 impl Saga {
@@ -43,7 +46,7 @@ impl Saga {
         // A step is only skipped where the plan is being ended.
         let stopped = journal.stopped.clone().filter(|_| journal.failure(&plan).is_none());
         let ending = stopped.map(|why| PlanEnd::Moot { why });
-        Saga { plan, journal, machines: BTreeMap::new(), cleared: false, ending, unseen: false }
+        Saga { plan, journal, machines: BTreeMap::new(), cleared: false, ending, unseen: None }
     }
 
     /// The last alert of the incident has resolved.
@@ -76,7 +79,9 @@ impl Saga {
         if let Entry::Succeeded { step, .. } = entry
             && let Some(Action::Cordon { .. }) = self.plan.step(step).map(|step| &step.action)
         {
-            self.unseen = true;
+            // What a probe found done was seen.
+            let own = self.machines.contains_key(step);
+            self.unseen = own.then(|| now.checked_add(SHOWS).unwrap_or(now));
         }
         match entry {
             Entry::Started { step, .. } => {
@@ -120,7 +125,8 @@ impl Saga {
 
     /// The lines to record next, given one look. Nothing is done before they are durable.
     pub fn advance(&mut self, look: &Look, now: Timestamp) -> Vec<Entry> {
-        self.unseen &= !look.node.as_ref().is_some_and(|node| node.unschedulable);
+        let closed = look.node.as_ref().is_some_and(|node| node.unschedulable);
+        self.unseen = self.unseen.filter(|until| !closed && now < *until);
         if self.journal.ended.is_some() {
             return vec![];
         }
@@ -294,7 +300,8 @@ impl Saga {
                 && matches!(self.journal.state(&step.name), StepState::Succeeded { .. })
         });
         let open = look.node.as_ref().is_some_and(|node| !node.unschedulable);
-        (cordoned && open && !self.unseen).then(|| "a person uncordoned the node".to_owned())
+        (cordoned && open && self.unseen.is_none())
+            .then(|| "a person uncordoned the node".to_owned())
     }
 
     fn ready(&self, step: &PlannedStep) -> bool {
@@ -406,7 +413,15 @@ impl Saga {
     /// What to ask of the world now. Only after everything recorded is durable.
     pub fn calls(&mut self, look: &Look, now: Timestamp) -> Vec<Call> {
         let mut calls = vec![];
-        for (step, machine) in &mut self.machines {
+        let stopping = self.failed() || self.ending.is_some();
+        let (plan, journal) = (&self.plan, &self.journal);
+        let ahead = |step: &str| {
+            let planned = plan.steps.iter().any(|planned| planned.name == step);
+            planned && matches!(journal.state(step), StepState::Started { .. })
+        };
+        // What is to stop asks for nothing more: its answers are waited for, and no other.
+        let machines = self.machines.iter_mut().filter(|(step, _)| !(stopping && ahead(step)));
+        for (step, machine) in machines {
             for (tag, work) in machine.poll(look, now) {
                 calls.push(Call { step: step.clone(), tag, work });
             }

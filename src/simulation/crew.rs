@@ -8,7 +8,6 @@ use super::stage::{Life, Stage};
 use crate::clock::Clock;
 use crate::daemon::{self, Alone, Claim, KvLease, LeaseStore, Ports, Version, Witness};
 use crate::log::LogError;
-use crate::model::Mode;
 use crate::remediation::run::Hands;
 use crate::rules::Ruleset;
 use crate::sources::Intake;
@@ -56,7 +55,6 @@ pub(super) struct Crew {
     stage: Arc<Stage>,
     service: Service,
     rules: Arc<Ruleset>,
-    mode: Mode,
     daemon: Daemon,
     slots: Vec<Slot>,
     lives: u32,
@@ -67,7 +65,6 @@ impl Crew {
         stage: Arc<Stage>,
         service: Service,
         rules: Arc<Ruleset>,
-        mode: Mode,
         daemon: Daemon,
     ) -> Crew {
         let slot = |_| Slot {
@@ -80,7 +77,7 @@ impl Crew {
             stop: None,
         };
         let slots = (0..daemon.replicas).map(slot).collect();
-        Crew { stage, service, rules, mode, daemon, slots, lives: 0 }
+        Crew { stage, service, rules, daemon, slots, lives: 0 }
     }
 
     pub(super) fn start_all(&mut self) {
@@ -111,7 +108,8 @@ impl Crew {
             clock: life.watch.clone(),
             hands: Hands {
                 view: hand.clone(),
-                control: (self.mode == Mode::Enforce).then(|| hand.clone()),
+                // Hands it has in any mode: that it does not move them is what is looked at.
+                control: Some(hand.clone()),
                 web: hand.clone(),
             },
             dispatch: hand.clone(),
@@ -119,7 +117,11 @@ impl Crew {
                 1 => Lease::Alone(Alone),
                 _ => Lease::Shared(KvLease(log.clone())),
             },
-            me: format!("daemon-{replica}-{}", self.lives),
+            // Who is alone comes back as himself.
+            me: match self.daemon.replicas {
+                1 => "alone".into(),
+                _ => format!("daemon-{replica}-{}", self.lives),
+            },
         };
         let (rules, in_force) = watch::channel(Arc::clone(&self.rules));
         let (stop, stopped) = watch::channel(false);
@@ -127,6 +129,11 @@ impl Crew {
             Intake { log, clock: life.watch.clone(), view: hand, cluster: None, truncated: None };
         slot.tasks = JoinSet::new();
         slot.tasks.spawn(daemon::run(ports, in_force, Witness(Metrics::default()), stopped));
+        let (stage, listed_at) = (Arc::clone(&self.stage), life.listed_at);
+        slot.tasks.spawn(async move {
+            stage.time.until(Some(listed_at)).await;
+            stage.seen.notify_waiters();
+        });
         self.service.open(self.lives, door);
         (slot.rules, slot.stop) = (Some(rules), Some(stop));
         (slot.life, slot.again_at, slot.pod) = (Some(life), None, home);
@@ -145,7 +152,7 @@ impl Crew {
             if let Some(life) = slot.life.take_if(|life| life.gate.is_dead()) {
                 self.service.close(life.number);
                 self.stage.store().forget(life.number);
-                // Dropping the tasks is the end of the process: nothing of it runs any more.
+                // What still runs of it until the tasks are gone meets a gate that is shut.
                 slot.tasks = JoinSet::new();
                 (slot.rules, slot.stop, slot.pod) = (None, None, None);
                 slot.again_at = now.checked_add(self.daemon.restarts_in).ok();

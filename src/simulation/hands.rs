@@ -36,7 +36,7 @@ impl Ports {
 
 impl ClusterView for Ports {
     fn ready(&self) -> bool {
-        true
+        self.life.stage.time.now() >= self.life.listed_at
     }
 
     fn look(&self, sight: &Sight) -> Look {
@@ -59,7 +59,8 @@ impl ClusterView for Ports {
     }
 
     fn version(&self, sight: &Sight) -> u64 {
-        self.seen(|world| world.version(sight))
+        // That the lists are complete is news for everybody.
+        self.seen(|world| world.version(sight)) * 2 + u64::from(self.ready())
     }
 
     async fn changed(&self, sight: &Sight, since: u64) {
@@ -162,9 +163,13 @@ impl Dispatch for Ports {
     async fn send(&self, contact: &Contact, key: &PageKey, report: &Report) -> Delivery {
         let stage = &self.life.stage;
         let about = format!("page {}", contact.name);
+        let mut copies = 0;
         let deed = || {
             let now = stage.time.now();
-            stage.invariants().rang(key, now);
+            copies += 1;
+            if copies == 1 {
+                stage.invariants().rang(key, self.life.number, now);
+            }
             stage.tape().rang(now, key, report);
             stage.judged.notify_one();
             if stage.rung.send(key.clone()).is_err() {
@@ -173,7 +178,10 @@ impl Dispatch for Ports {
             format!("ref-{}", stage.invariants().rings())
         };
         match self.life.call(Outside::Pager, &about, deed).await {
-            Ok(reference) => Delivery::Accepted(reference),
+            Ok(reference) => {
+                stage.invariants().answered(key, self.life.number);
+                Delivery::Accepted(reference)
+            }
             Err(Silence::Trouble(Trouble::RefusesForGood | Trouble::Forbidden)) => {
                 Delivery::Refused("400: the provider does not take it".into())
             }

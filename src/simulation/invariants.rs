@@ -1,7 +1,8 @@
 //! The invariants I1 to I9 of the design, checked after every record, every request and every ring.
 //!
-//! They are written against what can be seen from outside, the log, the world and the pagers, and share no
-//! code with the rooms that have to keep them. I9 is a matter of whole runs: `explore` looks at it.
+//! They are written against what can be seen from outside: the log, the world and the pagers. What can only be
+//! said once everything has come to rest is in `settled`, where the log is also read a second time, by the engine
+//! in one go. That one seed has one history (I9) is a matter of two runs: `simulations/main.rs` compares them.
 
 mod guards;
 mod hands;
@@ -10,7 +11,7 @@ mod settled;
 
 use super::ledger::{self, Ledger, Opened};
 use super::store::Store;
-use super::world::{Told, World};
+use super::world::World;
 use crate::log::Record;
 use crate::model::{
     Alert, AlertStatus, ClusterCall, Decision, Entry, Envelope, Id, Mode, Outcome, PageKey, Target,
@@ -157,7 +158,7 @@ impl Invariants {
                 }
             }
             Outcome::Page { incident, step } => {
-                let faults = self.pages.step(incident, step, &self.ledger);
+                let faults = self.pages.step(incident, step, &self.ledger, at);
                 faults.into_iter().for_each(|text| self.broken("I6", at, text));
             }
         }
@@ -202,18 +203,31 @@ impl Invariants {
     }
 
     /// A pager has rung.
-    pub(super) fn rang(&mut self, key: &PageKey, now: Timestamp) {
-        if let Some(text) = self.pages.rang(key) {
+    pub(super) fn rang(&mut self, key: &PageKey, life: u32, now: Timestamp) {
+        if self.mode == Mode::Observe {
+            self.broken("I8", now, format!("{} is called in observe mode", key.contact));
+        }
+        if let Some(text) = self.pages.rang(key, life) {
             self.broken("I6", now, text);
         }
         self.ledger.rings.push(super::ledger::Ring { at: now, key: key.clone() });
+    }
+
+    /// A call to the log came back with an error.
+    pub(super) fn log_failed(&mut self) {
+        self.pages.log_failed();
+    }
+
+    /// A process has heard that a page was taken.
+    pub(super) fn answered(&mut self, key: &PageKey, life: u32) {
+        self.pages.answered(key, life);
     }
 
     pub(super) fn rings(&self) -> usize {
         self.ledger.rings.len()
     }
 
-    pub(super) fn world_told(&mut self, world: &World, _told: &[Told]) {
+    pub(super) fn world_changed(&mut self, world: &World) {
         self.ledger.cordoned_most = self.ledger.cordoned_most.max(world.cordoned());
     }
 
@@ -243,7 +257,7 @@ fn key_of(alert: &Alert) -> (String, bool, Timestamp) {
     (alert.fingerprint.clone(), alert.status == AlertStatus::Firing, alert.starts_at)
 }
 
-/// The node or workload that a plan's target stands for.
+/// The plan that holds a node, or reaches it.
 fn on_node<'a>(ledger: &'a Ledger, node: &str) -> Option<&'a super::ledger::PlanFact> {
     let holder = ledger.holders.get(&Target::Node(node.to_owned()));
     let reaches = |fact: &&super::ledger::PlanFact| {

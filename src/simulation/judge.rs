@@ -1,7 +1,7 @@
 //! Whether what was expected came true: facts are counted, bounds are compared, reasons are given.
 
 use super::ledger::{Ledger, PlanFact};
-use super::scenario::{Expectation, Fact, Filter, Scenario, When};
+use super::scenario::{Bound, Expectation, Fact, Filter, Scenario, When};
 use super::stage::Stage;
 use super::world::World;
 use crate::clock::Clock;
@@ -29,6 +29,14 @@ fn matches(text: &str, wanted: Option<&String>) -> bool {
 
 fn contains(text: &str, wanted: Option<&String>) -> bool {
     wanted.is_none_or(|wanted| text.contains(wanted.as_str()))
+}
+
+/// A target by its name, or by the beginning of its name and a star.
+fn is_about(text: &str, wanted: Option<&String>) -> bool {
+    wanted.is_none_or(|wanted| match wanted.strip_suffix('*') {
+        Some(beginning) => text.starts_with(beginning),
+        None => text == wanted,
+    })
 }
 
 /// The number that a fact is now.
@@ -71,7 +79,7 @@ pub(super) fn number(fact: Fact, filter: &Filter, ledger: &Ledger, world: &World
 fn counted(fact: Fact, filter: &Filter, ledger: &Ledger) -> usize {
     let about = |incident: &str| {
         let target = ledger.incidents.get(incident).map(|known| known.target.to_string());
-        contains(&target.unwrap_or_default(), filter.about.as_ref())
+        is_about(&target.unwrap_or_default(), filter.about.as_ref())
     };
     let rung = |ring: &&super::ledger::Ring| {
         (fact == Fact::Rings || ring.key.kind == PageKind::Trigger)
@@ -80,7 +88,11 @@ fn counted(fact: Fact, filter: &Filter, ledger: &Ledger) -> usize {
             && about(&ring.key.incident)
     };
     match fact {
-        Fact::Pages | Fact::Rings => ledger.rings.iter().filter(rung).count(),
+        // A provider knows a page by its key: what is sent again under it rings no second time.
+        Fact::Pages | Fact::Rings => {
+            let ours = ledger.rings.iter().filter(rung).map(|ring| &ring.key);
+            ours.collect::<BTreeSet<_>>().len()
+        }
         Fact::Incidents => ledger.incidents.keys().filter(|incident| about(incident)).count(),
         Fact::IncidentsOpen => ledger.open_incidents().filter(|(id, _)| about(id)).count(),
         Fact::Decisions => ledger
@@ -88,7 +100,7 @@ fn counted(fact: Fact, filter: &Filter, ledger: &Ledger) -> usize {
             .iter()
             .filter(|one| matches(&one.rule, filter.rule.as_ref()))
             .filter(|one| matches(one.verdict, filter.verdict.as_ref()))
-            .filter(|one| contains(&one.target.to_string(), filter.about.as_ref()))
+            .filter(|one| is_about(&one.target.to_string(), filter.about.as_ref()))
             .count(),
         Fact::Remediations => ledger.plans.values().filter(|plan| counts(plan, filter)).count(),
         _ => {
@@ -103,7 +115,7 @@ fn counts(fact: &PlanFact, filter: &Filter) -> bool {
     (fact.began || fact.ended.is_some())
         && matches(&fact.plan.rule, filter.rule.as_ref())
         && matches(ended, filter.ended.as_ref())
-        && contains(&fact.plan.target.to_string(), filter.about.as_ref())
+        && is_about(&fact.plan.target.to_string(), filter.about.as_ref())
 }
 
 /// The expectations of a run, and what has become of them so far.
@@ -164,7 +176,8 @@ impl Judge {
         for (one, verdict) in self.expect.iter_mut().filter(|(_, verdict)| verdict.is_none()) {
             let due = match one.when {
                 When::At(at) => passed >= at,
-                When::By(_) => true,
+                // "So many by then" is true then; "at least so many" as soon as it is.
+                When::By(by) => !matches!(one.bound, Bound::Is(_)) || passed >= by || end,
                 When::AtTheEnd => end,
             };
             if !due {

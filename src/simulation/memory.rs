@@ -65,6 +65,7 @@ impl Memory {
             Some(Trouble::Unavailable) => {
                 self.life.stage.time.after(Duration::from_millis(500)).await;
                 self.life.gate.pass().await;
+                self.life.stage.invariants().log_failed();
                 Err(unavailable())
             }
             _ => Ok(()),
@@ -107,7 +108,11 @@ impl Log for Memory {
             return Err(LogError::TooLarge { size, limit: MAX_RECORD });
         }
         let about = about(&entries);
-        self.life.call(Outside::Log, &about, || self.take(&entries)).await.map_err(silence)?
+        let written = self.life.call(Outside::Log, &about, || self.take(&entries)).await;
+        if !matches!(written, Ok(Ok(_))) {
+            self.life.stage.invariants().log_failed();
+        }
+        written.map_err(silence)?
     }
 
     async fn read(
@@ -198,14 +203,22 @@ impl Kv for Memory {
             return deed();
         }
         let about = format!("put {bucket} {key}");
-        self.life.call(Outside::Keys, &about, deed).await.map_err(silence)?
+        let done = self.life.call(Outside::Keys, &about, deed).await;
+        if done.is_err() {
+            self.life.stage.invariants().log_failed();
+        }
+        done.map_err(silence)?
     }
 
     async fn delete(&self, bucket: &str, key: &str, condition: Condition) -> Result<(), LogError> {
         let stage = &self.life.stage;
         let deed = || stage.store().remove(bucket, key, condition, stage.time.now());
         let about = format!("delete {bucket} {key}");
-        self.life.call(Outside::Keys, &about, deed).await.map_err(silence)?
+        let done = self.life.call(Outside::Keys, &about, deed).await;
+        if done.is_err() {
+            self.life.stage.invariants().log_failed();
+        }
+        done.map_err(silence)?
     }
 
     async fn list(

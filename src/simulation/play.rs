@@ -179,7 +179,7 @@ fn cast(
     let queue = Queue::new(service.clone(), scenario.manners.clone(), seed);
     let alertmanager = Alertmanager::new(service.clone(), scenario.route.clone(), inbox);
     let daemon = scenario.daemon.clone();
-    let mut crew = Crew::new(Arc::clone(stage), service.clone(), rules, scenario.mode, daemon);
+    let mut crew = Crew::new(Arc::clone(stage), service.clone(), rules, daemon);
     crew.start_all();
     let crew = Arc::new(Mutex::new(crew));
     let player = Player {

@@ -5,8 +5,12 @@ use super::faults::{Mishap, Outside, Rates, Trouble};
 use super::queue::Manners;
 use super::scenario::{Daemon, Deed, Person, Pick, Reaction, Scenario, Step};
 use super::world::{App, Budget, Checkpoint, Growth, Kind, Market, Pool};
-use crate::model::Scope;
-use std::{collections::BTreeMap, time::Duration};
+use crate::model::{Scope, kind};
+use crate::rules::Ruleset;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 const ZONES: [&str; 3] = ["eu-west-1a", "eu-west-1b", "eu-west-1c"];
 
@@ -16,6 +20,25 @@ pub struct Vocabulary {
     pub alerts: Vec<String>,
     pub events: Vec<String>,
     pub contacts: Vec<String>,
+}
+
+impl Vocabulary {
+    /// What these rules react to, and whom they call.
+    pub fn of(rules: &Ruleset) -> Vocabulary {
+        let own = |kind: &&String| {
+            !kind::KNOWN.contains(&kind.as_str()) || kind.as_str() == "aws.backup.job"
+        };
+        let events = rules.rules.iter().flat_map(|rule| &rule.when).filter(own).cloned();
+        // Alerts are told apart by their names: the texts of conditions are names, or do no harm.
+        let on_alerts = rules.candidates(kind::ALERT_FIRING);
+        let conditions = on_alerts.filter_map(|rule| rule.condition.as_ref());
+        let alerts: BTreeSet<&str> = conditions.flat_map(|condition| condition.texts()).collect();
+        Vocabulary {
+            alerts: alerts.into_iter().map(str::to_owned).collect(),
+            events: events.collect::<BTreeSet<_>>().into_iter().collect(),
+            contacts: rules.directory.contacts.keys().cloned().collect(),
+        }
+    }
 }
 
 fn seconds(dice: &mut Dice, least: u64, most: u64) -> Duration {

@@ -16,6 +16,7 @@ use super::faults::Rates;
 use super::queue::Manners;
 use super::world::{App, Offer, Pool};
 use crate::model::Mode;
+use crate::rules::{Code, Diagnostic, Ruleset};
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -42,6 +43,26 @@ pub struct Scenario {
     pub happens: Vec<Step>,
     pub expect: Vec<Expectation>,
     pub never: Vec<Expectation>,
+}
+
+impl Scenario {
+    /// Rules and contacts that it names and these rules do not have: such an expectation says nothing.
+    pub fn against(&self, rules: &Ruleset) -> Vec<Diagnostic> {
+        let mut faults = vec![];
+        for one in self.expect.iter().chain(&self.never) {
+            let rule = one.filter.rule.as_ref();
+            if let Some(name) = rule.filter(|name| rules.rules.iter().all(|it| it.name != **name)) {
+                let message = format!("there is no rule `{name}`");
+                faults.push(Diagnostic::new(Code::UnknownName, one.place.clone(), message));
+            }
+            let to = one.filter.to.as_ref();
+            if let Some(name) = to.filter(|name| !rules.directory.contacts.contains_key(*name)) {
+                let message = format!("there is no contact `{name}`");
+                faults.push(Diagnostic::new(Code::UnknownName, one.place.clone(), message));
+            }
+        }
+        faults
+    }
 }
 
 /// The JSON Schema of scenario files, for editors.

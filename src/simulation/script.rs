@@ -84,6 +84,10 @@ impl Player {
         if let Some(zone) = &pick.zone {
             names.retain(|name| world.node(name).is_some_and(|node| node.zone == *zone));
         }
+        if let Some(name) = names.iter().find(|name| world.node(name).is_none()) {
+            let text = format!("there is no node {name} now");
+            self.stage.tape().script(self.stage.time.now(), text);
+        }
         if let Some(count) = pick.count {
             names.sort_by_key(|name| turn.touched.contains(name));
             names.truncate(count as usize);

@@ -217,6 +217,7 @@ impl Shared {
                 (sink.retain)(&mut cache, listed);
                 listed.clear();
                 self.pending.lock().unwrap_or_else(PoisonError::into_inner).remove(kind);
+                cache.news.everybody();
             }
             watcher::Event::Apply(object) => (sink.put)(&mut cache, &object),
             watcher::Event::Delete(object) => (sink.drop)(&mut cache, &object),

@@ -3,11 +3,10 @@
 use super::super::{Exit, words};
 use super::Args;
 use crate::adapters::rulefiles;
-use crate::model::{Secret, kind};
+use crate::model::Secret;
 use crate::rules::{self, Diagnostic, Ruleset, Source};
-use crate::simulation::{Scenario, Vocabulary, scenario};
+use crate::simulation::{Scenario, scenario};
 use std::{
-    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -35,7 +34,12 @@ pub(super) fn cases(args: &Args) -> Result<Vec<Case>, Exit> {
                 let own = scenario.rules.iter().map(|rules| from.join(rules)).collect();
                 let paths: Vec<PathBuf> =
                     if args.rules.is_empty() { own } else { args.rules.clone() };
-                let rules = ruleset(&paths)?;
+                let rules = ruleset(&paths)
+                    .map_err(|exit| exit.about(&format!("the rules of {}", source.path)))?;
+                // Other rules than its own may well have other names.
+                if args.rules.is_empty() {
+                    faults.extend(scenario.against(&rules));
+                }
                 cases.push(Case { path: source.path.clone(), scenario, rules });
             }
             Err(more) => faults.extend(more),
@@ -86,16 +90,4 @@ fn refuse(faults: &[Diagnostic]) -> Exit {
     let many =
         if faults.len() == 1 { "one fault".to_owned() } else { format!("{} faults", faults.len()) };
     Exit::Usage(format!("{many}; nothing was played"))
-}
-
-/// What random worlds may say, so that the rules have something to react to.
-pub(super) fn vocabulary(rules: &Ruleset) -> Vocabulary {
-    let own =
-        |kind: &&String| !kind::KNOWN.contains(&kind.as_str()) || kind.as_str() == "aws.backup.job";
-    let events = rules.rules.iter().flat_map(|rule| &rule.when).filter(own).cloned().collect();
-    let contacts = rules.directory.contacts.keys().cloned().collect();
-    // Alerts are told apart by their names: the texts of conditions are names, or do no harm.
-    let on_alerts = rules.candidates(kind::ALERT_FIRING).filter_map(|rule| rule.condition.as_ref());
-    let alerts: BTreeSet<&str> = on_alerts.flat_map(|condition| condition.texts()).collect();
-    Vocabulary { alerts: alerts.into_iter().map(str::to_owned).collect(), events, contacts }
 }

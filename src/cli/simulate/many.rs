@@ -2,17 +2,22 @@
 
 use super::super::progress::Progress;
 use super::super::{Exit, words};
-use super::load::{Case, vocabulary};
-use super::{Args, show};
+use super::load::Case;
+use super::{Args, Output, show};
 use crate::simulation::{
-    Mishap, Orders, Report, Source, complaint, crash_at, crashes, draw, first_bad, play, shrink,
+    Mishap, Orders, Report, Source, Vocabulary, complaint, crash_at, crashes, draw, first_bad,
+    play, shrink,
 };
-use std::sync::{Mutex, PoisonError};
+use serde_json::json;
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicUsize, Ordering},
+};
 
 /// Random worlds, or seeds of one.
 pub(super) fn random(args: &Args, cases: &[Case]) -> Exit {
     let Some(case) = cases.first() else { return Exit::Good };
-    let words_known = vocabulary(&case.rules);
+    let words_known = Vocabulary::of(&case.rules);
     let first = args.seed.unwrap_or(1);
     let world = |seed: u64| draw(seed, &words_known);
     let Some(count) = args.seeds else {
@@ -27,10 +32,8 @@ pub(super) fn random(args: &Args, cases: &[Case]) -> Exit {
     };
     match search("random worlds", count, job) {
         None => {
-            words::say(&format!(
-                "{count} random worlds, seeds {first} to {}: every invariant held.",
-                first + count - 1
-            ));
+            let last = first + count - 1;
+            good(args, &format!("{count} random worlds, seeds {first} to {last}"));
             Exit::Good
         }
         Some((number, report)) => {
@@ -63,7 +66,7 @@ fn seeds(args: &Args, case: &Case, count: u64) -> Option<(Orders, Report)> {
     let found = search("seeds", count, job);
     if found.is_none() {
         let last = first + count.saturating_sub(1);
-        words::say(&format!("{}: {count} seeds, {first} to {last}: good.", case.scenario.name));
+        good(args, &format!("{}: {count} seeds, {first} to {last}", case.scenario.name));
     }
     found.map(|(number, report)| (orders(number), report))
 }
@@ -79,7 +82,7 @@ fn sweep(args: &Args, case: &Case) -> Option<(Orders, Report)> {
     let found = search("crashes", crashes(base.calls), job);
     if found.is_none() {
         let (name, calls) = (&case.scenario.name, base.calls);
-        words::say(&format!("{name}: killed before and after each of {calls} calls: good."));
+        good(args, &format!("{name}: killed before and after each of {calls} calls"));
     }
     found.map(|(number, report)| (orders(number), report))
 }
@@ -97,9 +100,51 @@ fn search(
     found
 }
 
+/// What was played and is good: a line for people, a value for programs.
+fn good(args: &Args, what: &str) {
+    match args.output {
+        Output::Json => words::say(&json!({ "good": true, "played": what }).to_string()),
+        Output::Text | Output::Html => {
+            words::say(&format!("{what}: every invariant and every expectation held."))
+        }
+    }
+}
+
+/// Plays all cases on every core, with a bar where somebody waits.
+pub(super) fn all(cases: &[Case], job: impl Fn(&Case) -> Report + Sync) -> Vec<Report> {
+    if let [case] = cases {
+        return vec![job(case)];
+    }
+    let reports: Vec<Mutex<Option<Report>>> = cases.iter().map(|_| Mutex::new(None)).collect();
+    let progress = Mutex::new(Progress::new("scenarios", cases.len() as u64));
+    let next = AtomicUsize::new(0);
+    let done = AtomicUsize::new(0);
+    let work = || {
+        while let at = next.fetch_add(1, Ordering::SeqCst)
+            && let Some(case) = cases.get(at)
+        {
+            let report = job(case);
+            *reports[at].lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
+            let done = done.fetch_add(1, Ordering::SeqCst) + 1;
+            progress.lock().unwrap_or_else(PoisonError::into_inner).at(done as u64);
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
+    progress.into_inner().unwrap_or_else(PoisonError::into_inner).end();
+    let taken =
+        |one: Mutex<Option<Report>>| one.into_inner().unwrap_or_else(PoisonError::into_inner);
+    reports.into_iter().filter_map(taken).collect()
+}
+
 /// Makes the failing run as small as it gets, shows it, and says how to repeat it.
 fn told(args: &Args, case: &Case, orders: &Orders, report: &Report) -> Exit {
-    words::say(&format!(
+    // Beside what a program reads, not in it.
+    let tell = |text: &str| match args.output {
+        Output::Text => words::say(text),
+        Output::Json | Output::Html => words::complain(text),
+    };
+    tell(&format!(
         "{}: seed {} fails: {}",
         case.scenario.name,
         report.seed,
@@ -109,11 +154,13 @@ fn told(args: &Args, case: &Case, orders: &Orders, report: &Report) -> Exit {
     let (orders, report) = shrink(&case.scenario, &case.rules, &loud, report);
     let exit = show(args, &[(case, report.clone())]);
     let command = repeat(args, case, &orders, &report);
-    let left = match (report.mishaps.len(), case.scenario.happens.len() - orders.without.len()) {
-        (1, 1) => "one mishap and one event are left".to_owned(),
-        (mishaps, events) => format!("{mishaps} mishaps and {events} events are left"),
+    let many = |number: usize, what: &str| match number {
+        1 => format!("one {what}"),
+        number => format!("{number} {what}s"),
     };
-    words::say(&format!("\nMade smaller, {left}. It comes again with:\n  {command}"));
+    let mishaps = many(report.mishaps.len(), "mishap");
+    let events = many(case.scenario.happens.len() - orders.without.len(), "event");
+    tell(&format!("\nMade smaller, to {mishaps} and {events}. It comes again with:\n  {command}"));
     exit
 }
 

@@ -22,8 +22,12 @@ pub(super) fn print(args: &Args, reports: &[(&Case, Report)]) {
 }
 
 fn title(case: &Case, report: &Report) {
-    let name = words::paint(&report.scenario, AnsiColor::Cyan.on_default().bold(), words::colour());
-    words::say(&format!("{name}  {}\n", case.scenario.about.trim()));
+    let name = words::paint(
+        &words::plain(&report.scenario),
+        AnsiColor::Cyan.on_default().bold(),
+        words::colour(),
+    );
+    words::say(&format!("{name}  {}\n", words::plain(case.scenario.about.trim())));
 }
 
 /// The colour of who says it.
@@ -61,15 +65,15 @@ fn verdicts(report: &Report, all: bool) {
         report.mishaps.len()
     ));
     for verdict in report.verdicts.iter().filter(|verdict| all || !verdict.held) {
-        let (line, _) = verdict.place.line_column();
+        let (line, column) = verdict.place.line_column();
         let place = match verdict.held {
             true => String::new(),
-            false => format!("  {}:{line}", verdict.place.source.path),
+            false => format!("  {}:{line}:{column}", verdict.place.source.path),
         };
         words::say(&format!(
             "  {}  {}  ({}){place}",
             mark(verdict.held),
-            verdict.text,
+            words::plain(&verdict.text),
             verdict.reason
         ));
     }
@@ -88,7 +92,7 @@ fn verdicts(report: &Report, all: bool) {
             mark(false),
             broken.invariant,
             clock.clock(),
-            broken.text
+            words::plain(&broken.text)
         ));
     }
 }

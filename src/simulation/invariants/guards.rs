@@ -6,7 +6,7 @@ use crate::model::{
 };
 use crate::rules::{Per, Ruleset};
 use jiff::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 type Slot = (String, String);
 
@@ -18,10 +18,12 @@ pub(super) struct Book {
     running: BTreeMap<String, Id>,
     /// Event to the sizes that it was recorded with: pool, zone, tenant, cluster.
     sizes: BTreeMap<String, [Option<u32>; 4]>,
+    /// The same events, oldest first.
+    order: VecDeque<String>,
 }
 
 /// Events whose sizes are remembered.
-const MOST: usize = 20_000;
+const MOST: usize = 50_000;
 
 impl Book {
     pub(super) fn event(&mut self, event: &Envelope<Event>) {
@@ -33,9 +35,13 @@ impl Book {
         let sizes = context.sizes;
         let all =
             [pool, sizes.map(|it| it.zone), sizes.map(|it| it.tenant), sizes.map(|it| it.cluster)];
-        self.sizes.insert(event.id.as_str().to_owned(), all);
-        if self.sizes.len() > MOST {
-            self.sizes.pop_first();
+        let id = event.id.as_str().to_owned();
+        self.order.push_back(id.clone());
+        self.sizes.insert(id, all);
+        if self.order.len() > MOST
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.sizes.remove(&oldest);
         }
     }
 

@@ -1,6 +1,6 @@
 //! I4 and I7: what was asked of the world was written down first, looked at again after a crash, and is gentle.
 
-use super::super::ledger::{Ledger, PlanFact};
+use super::super::ledger::{Ledger, PlanFact, StepFact};
 use super::super::world::World;
 use super::on_node;
 use crate::model::{Action, ClusterCall, Id, NodePatch, Pod, Reach};
@@ -25,8 +25,9 @@ pub(super) struct Book {
 
 /// Between the decision and the request.
 const SLACK: Duration = Duration::from_secs(1);
-/// By so many seconds may a daemon's clock and that of the log differ.
-const CLOCKS: u32 = 3;
+/// By so many seconds may what the log says of a beginning be later than what the daemon goes by: clocks differ,
+/// and a slow log takes its time.
+const CLOCKS: u32 = 12;
 
 impl Book {
     pub(super) fn person(&mut self, node: &str, closed: bool) {
@@ -54,7 +55,8 @@ impl Book {
     ) -> Vec<Fault> {
         match call {
             ClusterCall::PatchNode { name, patch } => {
-                let mut faults = journaled(on_node(ledger, name), life, &format!("node {name}"));
+                let mut faults =
+                    journaled(on_node(ledger, name), life, &format!("node {name}"), patches);
                 if patch.unschedulable == Some(false) && self.by_person.contains(name) {
                     faults.push(("I7", format!("a person's cordon of {name} is taken back")));
                 }
@@ -70,15 +72,20 @@ impl Book {
                 let pod = world.pod(namespace, name).filter(|pod| pod.uid == *uid);
                 if let Some(pod) = pod {
                     let plan = on_node(ledger, &pod.node);
-                    faults.extend(journaled(plan, life, &format!("pod {}", pod.full_name())));
-                    faults.extend(gentle(pod, plan, *grace, begun));
+                    faults.extend(journaled(
+                        plan,
+                        life,
+                        &format!("pod {}", pod.full_name()),
+                        drains,
+                    ));
+                    faults.extend(gentle(pod, world.has_to_stay(&pod.uid), plan, *grace, begun));
                 }
                 faults
             }
             ClusterCall::Restart { namespace, name, .. }
             | ClusterCall::Scale { namespace, name, .. } => {
                 let slot = format!("{namespace}/{name}");
-                journaled(by_workload(ledger, namespace, name), life, &slot)
+                journaled(by_workload(ledger, namespace, name), life, &slot, turns)
             }
         }
     }
@@ -123,7 +130,8 @@ impl Book {
         let Some((fact, action)) = found else {
             return vec![("I4", format!("{} is called under a key that no plan has", call.url))];
         };
-        let mut faults = journaled(Some(fact), life, &call.url);
+        let mut faults =
+            journaled(Some(fact), life, &call.url, |action| matches!(action, Action::Http { .. }));
         let calls = self.web.entry(call.key.clone()).or_default();
         *calls += 1;
         if *calls > 1 && matches!(action, Action::Http { idempotent: false, .. }) {
@@ -135,15 +143,26 @@ impl Book {
     }
 }
 
-/// Record, then act: a plan that holds the target, with a step of this process under way.
-fn journaled(plan: Option<&PlanFact>, life: u32, what: &str) -> Vec<Fault> {
+/// Record, then act: a plan that holds the target, with a step of that kind under way, begun by this process.
+fn journaled(
+    plan: Option<&PlanFact>,
+    life: u32,
+    what: &str,
+    fits: impl Fn(&Action) -> bool,
+) -> Vec<Fault> {
     let Some(plan) = plan else {
         return vec![("I4", format!("{what} is acted upon, and no journal says so"))];
     };
-    let mut open = plan.open().peekable();
+    let ours = |(name, _): &(&String, &StepFact)| {
+        plan.plan.step(name).is_some_and(|step| fits(&step.action))
+    };
+    let mut open = plan.open().filter(ours).peekable();
     if open.peek().is_none() {
         let id = plan.plan.id.short(10);
-        return vec![("I4", format!("{what} is acted upon between the steps of plan {id}"))];
+        return vec![(
+            "I4",
+            format!("{what} is acted upon, and no step of plan {id} is about that"),
+        )];
     }
     let foreign = open.find(|(_, step)| step.word == "started" && step.life != life);
     foreign
@@ -152,6 +171,26 @@ fn journaled(plan: Option<&PlanFact>, life: u32, what: &str) -> Vec<Fault> {
         })
         .into_iter()
         .collect()
+}
+
+/// What patches nodes.
+fn patches(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Cordon { .. }
+            | Action::Uncordon
+            | Action::Taint { .. }
+            | Action::Label { .. }
+            | Action::Annotate { .. }
+    )
+}
+
+fn drains(action: &Action) -> bool {
+    matches!(action, Action::Drain { .. })
+}
+
+fn turns(action: &Action) -> bool {
+    matches!(action, Action::Restart { .. } | Action::Scale { .. })
 }
 
 fn by_workload<'a>(ledger: &'a Ledger, namespace: &str, name: &str) -> Option<&'a PlanFact> {
@@ -176,11 +215,17 @@ fn stands(world: &World, name: &str, patch: &NodePatch) -> bool {
 }
 
 /// Grace is `min(spec, deadline - now - reserve)`, never longer, never zero; what has to stay is left alone.
-fn gentle(pod: &Pod, plan: Option<&PlanFact>, grace: u32, begun: Timestamp) -> Vec<Fault> {
+fn gentle(
+    pod: &Pod,
+    stays: bool,
+    plan: Option<&PlanFact>,
+    grace: u32,
+    begun: Timestamp,
+) -> Vec<Fault> {
     let mut faults = vec![];
     let name = pod.full_name();
-    if let Some(why) = pod.stays() {
-        faults.push(("I7", format!("{name} is asked to go and has to stay ({why:?})")));
+    if stays {
+        faults.push(("I7", format!("{name} is asked to go and has to stay")));
     }
     if grace == 0 || grace > pod.grace.max(1) {
         let text = format!("{name} gets {grace} s of grace, its spec says {}", pod.grace);

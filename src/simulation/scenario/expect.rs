@@ -68,12 +68,28 @@ impl Fact {
     }
 }
 
+impl Fact {
+    /// By what its entries can be told apart.
+    fn filters(self) -> &'static [&'static str] {
+        match self {
+            Fact::Pages | Fact::Rings => &["to", "level", "about"],
+            Fact::Incidents | Fact::IncidentsOpen | Fact::Cordoned => &["about"],
+            Fact::Decisions => &["rule", "verdict", "about"],
+            Fact::Remediations => &["rule", "ended", "about"],
+            Fact::PodsRunning | Fact::Restarts => &["app"],
+            Fact::Nodes => &["pool"],
+            Fact::WebCalls => &["url"],
+            _ => &[],
+        }
+    }
+}
+
 /// Which of them are counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     pub to: Option<String>,
     pub level: Option<u32>,
-    /// The target, for example `node/spot-1`, or a part of it.
+    /// The target, for example `node/spot-1`, or `node/spot-*`.
     pub about: Option<String>,
     pub rule: Option<String>,
     pub verdict: Option<String>,
@@ -205,7 +221,13 @@ pub(super) fn expectation(node: &Node, faults: &mut Faults) -> Option<Expectatio
         url: only("url"),
         level: entries.number("level", faults),
     };
+    applies(*fact, &entries, faults);
     let (at, by) = (entries.span("at", faults), entries.span("by", faults));
+    if by.is_some() && matches!(bound, Bound::AtMost(_) | Bound::Below(_)) {
+        let fault =
+            faults.add(Code::Conflict, &value.place, "at most so many is true from the start");
+        fault.hint = Some("say `at` for that moment, or put what must not be under `never`".into());
+    }
     let when = match (at, by) {
         (Some(at), None) => When::At(at.0),
         (None, Some(by)) => When::By(by.0),
@@ -216,6 +238,21 @@ pub(super) fn expectation(node: &Node, faults: &mut Faults) -> Option<Expectatio
         }
     };
     Some(Expectation { fact: *fact, bound, filter, when, place: node.place.clone() })
+}
+
+/// Whether what is counted can be told apart as it is asked for.
+fn applies(fact: Fact, entries: &Entries<'_>, faults: &mut Faults) {
+    let all = ["to", "level", "about", "rule", "verdict", "ended", "app", "pool", "url"];
+    for (key, node) in all.iter().filter_map(|key| Some((key, entries.get(key)?))) {
+        if !fact.filters().contains(key) {
+            let message = format!("{} are not counted by `{key}`", fact.word());
+            let hint = match fact.filters() {
+                [] => "they are counted all together".to_owned(),
+                some => format!("they are counted by {}", some.join(", ")),
+            };
+            faults.add(Code::Conflict, &node.place, message).hint = Some(hint);
+        }
+    }
 }
 
 fn bound(text: &str, fact: Fact) -> Option<Bound> {

@@ -5,7 +5,7 @@ use super::super::faults::{Mishap, Rates};
 use super::super::queue::Manners;
 use super::super::world::{App, Pool};
 use super::cluster::{app, offer, pool};
-use super::{Daemon, Person, Reaction, Scenario, expect, script, shape, steps};
+use super::{Daemon, Person, Reaction, Scenario, When, expect, script, shape, steps};
 use crate::model::Mode;
 use crate::rules::reading::{Entries, Faults, Node, pairs, parse, text};
 use crate::rules::{Code, Diagnostic, Source};
@@ -23,6 +23,8 @@ pub fn load(source: &Arc<Source>) -> Result<Scenario, Vec<Diagnostic>> {
         Some(scenario) if faults.0.is_empty() => {
             let place = crate::rules::Place { source: Arc::clone(source), span: 0..0 };
             bounded(&scenario, &place, &mut faults);
+            consistent(&scenario, &mut faults);
+            names(&scenario, &place, &mut faults);
             if faults.0.is_empty() { Ok(scenario) } else { Err(faults.0) }
         }
         _ => {
@@ -94,11 +96,66 @@ fn scenario(node: &Node, source: &Source, faults: &mut Faults) -> Option<Scenari
     })
 }
 
+/// Names that stand twice, or for nothing.
+fn names(scenario: &Scenario, place: &crate::rules::Place, faults: &mut Faults) {
+    let pools = scenario.pools.iter().map(|pool| ("pool", pool.name.clone()));
+    let apps = scenario.apps.iter().map(|app| ("app", format!("{}/{}", app.namespace, app.name)));
+    let mut seen = std::collections::BTreeSet::new();
+    for (what, name) in pools.chain(apps) {
+        if !seen.insert((what, name.clone())) {
+            faults.add(Code::Duplicate, place, format!("another {what} is called `{name}`"));
+        }
+    }
+    if let Some((space, name)) = &scenario.daemon.app
+        && !seen.contains(&("app", format!("{space}/{name}")))
+    {
+        let message = format!("the daemon is to run as `{space}/{name}`, and there is no such app");
+        faults.add(Code::UnknownName, place, message);
+    }
+    for step in &scenario.happens {
+        if let Some(replica) = step.deed.replica().filter(|one| *one >= scenario.daemon.replicas) {
+            let message = format!(
+                "there is no daemon {replica}: they are counted from 0, and there are {}",
+                scenario.daemon.replicas
+            );
+            faults.add(Code::UnknownName, place, message);
+        }
+    }
+    let span = scenario.lasts + Duration::from_secs(86_400);
+    if scenario.begins.checked_add(span).is_err() {
+        faults.add(Code::BadValue, place, "it would end after the end of the calendar");
+    }
+}
+
 /// What a machine with some gigabytes can hold; what goes beyond is a slip of the keyboard.
 const MOST_NODES: u64 = 100_000;
 const MOST_PODS: u64 = 2_000_000;
 const MOST_STEPS: u64 = 1_000_000;
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+
+/// What is said of the scenario as a whole: moments after its end, names that nothing has, names twice.
+fn consistent(scenario: &Scenario, faults: &mut Faults) {
+    let end = crate::model::Span(scenario.lasts);
+    for one in scenario.expect.iter().chain(&scenario.never) {
+        if let When::At(at) | When::By(at) = one.when
+            && at > scenario.lasts
+        {
+            let message = format!("the run is over after {end}: nobody looks at that moment");
+            faults.add(Code::BadValue, &one.place, message).hint =
+                Some("`lasts` is how long it is".into());
+        }
+        let known = |name: &String| {
+            scenario.apps.iter().any(|app| format!("{}/{}", app.namespace, app.name) == *name)
+        };
+        if let Some(name) = one.filter.app.as_ref().filter(|name| !known(name)) {
+            faults.add(Code::UnknownName, &one.place, format!("there is no app `{name}`"));
+        }
+        let known = |name: &String| scenario.pools.iter().any(|pool| pool.name == *name);
+        if let Some(name) = one.filter.pool.as_ref().filter(|name| !known(name)) {
+            faults.add(Code::UnknownName, &one.place, format!("there is no pool `{name}`"));
+        }
+    }
+}
 
 /// Whether all of it together is of a size that can be played.
 fn bounded(scenario: &Scenario, place: &crate::rules::Place, faults: &mut Faults) {
@@ -222,7 +279,10 @@ fn person(node: &Node, faults: &mut Faults) -> Option<Person> {
 fn daemon(node: &Node, faults: &mut Faults) -> Daemon {
     let fresh = Daemon::default();
     let Some(entries) = Entries::of(node, &shape::DAEMON, faults) else { return fresh };
-    let replicas = entries.number("replicas", faults).map_or(1, |number| number.clamp(1, 9));
+    let replicas = entries.number("replicas", faults).unwrap_or(1);
+    if !(1..=9).contains(&replicas) {
+        faults.add(Code::BadValue, entries.place(), "there are one to nine replicas");
+    }
     Daemon {
         replicas: usize::try_from(replicas).unwrap_or(1),
         restarts_in: entries.span("restarts_in", faults).map_or(fresh.restarts_in, |span| span.0),

@@ -147,16 +147,14 @@ pub enum Tool {
 }
 
 impl Deed {
-    /// It makes something worse that is not the daemon's to mend: a fault, for shrinking.
-    pub fn is_fault(&self) -> bool {
-        matches!(
-            self,
-            Deed::Trouble { .. }
-                | Deed::Stale { .. }
-                | Deed::Kill { .. }
-                | Deed::Stop { .. }
-                | Deed::Skew { .. }
-        )
+    /// The daemon concerned, where one is.
+    pub(super) fn replica(&self) -> Option<usize> {
+        match self {
+            Deed::Kill { replica } | Deed::Stop { replica, .. } | Deed::Skew { replica, .. } => {
+                Some(*replica)
+            }
+            _ => None,
+        }
     }
 
     /// In a few words, for transcripts.

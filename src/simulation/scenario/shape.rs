@@ -376,7 +376,7 @@ pub(super) static EXPECTATION: Shape = Shape {
         key("events", Of::Text, "Events in the log."),
         key("to", Of::Text, "Only pages to this contact."),
         key("level", Of::Number, "Only pages of this level."),
-        key("about", Of::Text, "Only what is about this target, or names it in part."),
+        key("about", Of::Text, "Only what is about this target: `node/spot-1`, or `node/spot-*`."),
         key("rule", Of::Text, "Only of this rule."),
         key(
             "verdict",
@@ -392,6 +392,6 @@ pub(super) static EXPECTATION: Shape = Shape {
         key("pool", Of::Text, "Only of this pool."),
         key("url", Of::Text, "Only to URLs that contain this."),
         key("at", Of::Duration, "At that moment."),
-        key("by", Of::Duration, "At that moment or before."),
+        key("by", Of::Duration, "At that moment; with `>=` or `>` also before."),
     ],
 };

@@ -53,9 +53,16 @@ impl Player {
         match deed {
             Deed::PersonCordons { pick, closed } => {
                 let nodes = self.choose(&pick, turn);
+                // Nobody can tell a second cordon from the first: only what a person changed is that person's.
+                let differs = |node: &String| {
+                    let world = self.stage.world();
+                    world.node(node).is_some_and(|node| node.unschedulable != closed)
+                };
+                let changed: Vec<String> =
+                    nodes.iter().filter(|node| differs(node)).cloned().collect();
                 self.each(&nodes, |world, node| world.person_cordons(node, closed));
                 let mut invariants = self.stage.invariants();
-                nodes.iter().for_each(|node| invariants.person_cordons(node, closed));
+                changed.iter().for_each(|node| invariants.person_cordons(node, closed));
             }
             Deed::PersonAnswers { pick, by, resolves } => {
                 for node in self.choose(&pick, turn) {

@@ -1,7 +1,7 @@
 //! Apps and their controllers: what is wanted, and the pods made for it.
 
 use super::{Mark, World};
-use crate::model::{Target, Workload, WorkloadKind};
+use crate::model::{Workload, WorkloadKind};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -269,11 +269,5 @@ impl World {
         let state = self.apps.iter().find(|known| known.spec.name == app)?;
         let run = state.pods.iter().filter_map(|uid| self.pods.get(uid));
         run.map(|run| run.pod.node.clone()).find(|node| !node.is_empty())
-    }
-
-    /// The target that a workload's name stands for.
-    pub fn workload_target(&self, namespace: &str, name: &str) -> Option<Target> {
-        let at = *self.by_app.get(&(namespace.to_owned(), name.to_owned()))?;
-        Some(self.workload_at(at)?.target())
     }
 }

@@ -1,10 +1,8 @@
 //! What watch caches would show of the world.
 
-use super::{Run, World};
+use super::{Kind, Run, World};
 use crate::cluster::Sight;
-use crate::model::{
-    Context, Look, Node, Pod, Pool, Sizes, Target, Waiting, Workload, WorkloadKind,
-};
+use crate::model::{Context, Look, Node, Pod, Pool, Sizes, Target, Waiting, Workload};
 use std::collections::BTreeMap;
 
 impl World {
@@ -112,8 +110,9 @@ impl World {
         pods
     }
 
-    /// Kinds of workload that have apps in this world.
-    pub fn workload_kinds(&self) -> Vec<WorkloadKind> {
-        (0..self.apps.len()).filter_map(|at| Some(self.workload_at(at)?.kind)).collect()
+    /// A DaemonSet's pod, or a static one: nobody may tell it to go.
+    pub fn has_to_stay(&self, uid: &str) -> bool {
+        let kind = self.pods.get(uid).map(|run| self.apps[run.app].spec.kind);
+        matches!(kind, Some(Kind::DaemonSet | Kind::Static))
     }
 }
