@@ -113,7 +113,7 @@ fn the_demonstration_comes_to_its_end() {
         "calling level 2",
         "acknowledged by you",
         "of 53 pods run",
-        "is rescheduled",
+        " runs on spot-training-",
         "nobody was paged",
     ] {
         assert!(shown.contains(wanted), "{wanted} is missing in\n{shown}");

@@ -59,8 +59,12 @@ async fn a_crash_counts_as_a_delivery() {
             assert_eq!((batch[0].record.seq, batch[0].deliveries), (seq, life));
             // Its place is written with the next commit.
             log.append(vec![entry(Stream::Plans, &format!("commit {life}"))]).await.unwrap();
-            // As a crash does it: nobody tidies up.
-            std::mem::forget(consumer);
+            // As a crash does it: who panics says nothing in its favour.
+            let died = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+                let _dies_with_it = consumer;
+                panic!("it was the record");
+            }));
+            assert!(died.is_err());
         } else {
             let fine = log.append(vec![entry(Stream::Events, "fine")]).await.unwrap()[0].seq;
             assert_eq!(

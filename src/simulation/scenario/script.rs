@@ -147,6 +147,18 @@ pub enum Tool {
 }
 
 impl Deed {
+    /// It makes something worse that nobody asked for.
+    pub fn harms(&self) -> bool {
+        matches!(
+            self,
+            Deed::Trouble { .. }
+                | Deed::Stale { .. }
+                | Deed::Kill { .. }
+                | Deed::Stop { .. }
+                | Deed::Skew { .. }
+        )
+    }
+
     /// The daemon concerned, where one is.
     pub(super) fn replica(&self) -> Option<usize> {
         match self {
