@@ -1,11 +1,15 @@
 //! The simulator: the shipped daemon in a world of plain data, on virtual time, with seeded faults.
 //!
-//! `world` is pure: nodes, pods, budgets, a scheduler, kubelets, a cloud. `stage` is what everybody shares and the
-//! one road from a daemon to the outside, where `faults` are. `memory` is the log, `hands` the other ports;
-//! `crew` starts, kills and stops the daemons, each of them [`crate::daemon::run`] itself. `alertmanager`, `queue`,
-//! `people` and `script` are everybody else. `invariants` looks on, `judge` compares with what was expected,
-//! `tape` writes it down; `play` is one run of a `scenario`, `explore` many. `practice` is the world on real
-//! time, for the demonstration.
+//! - `world` is pure: nodes, pods, budgets, a scheduler, kubelets, a cloud. `time` and `dice` are all that a run has
+//!   of clocks and of chance.
+//! - `stage` is what everybody shares and the one road from a daemon to the outside, where `faults` are.
+//! - The ports: `memory` is the log on a `store` that outlives every process, `hands` are view, hand, web and pagers,
+//!   `service` is the way in. `crew` starts, kills and stops the daemons, each of them [`crate::daemon::run`] itself.
+//! - Everybody else: `alertmanager`, `queue`, `people`, and `script`, which makes happen what the scenario says.
+//! - Looking on: `ledger` folds what happened into facts, `invariants` checks, `judge` compares with what was
+//!   expected, `tape` writes it down.
+//! - `play` is one run of a `scenario`, `explore` many of them, `random` draws worlds from seeds. `practice` is the
+//!   world on real time, for the demonstration.
 //!
 //! A run is one runtime of one thread whose clock is paused: it jumps from one thing to the next. Whatever a
 //! process asks of the outside passes its `gate`; a gate that is shut is a kill -9.
