@@ -90,7 +90,7 @@ impl Deliveries {
     /// stays pending.
     pub fn poisoned(&self, consumer: &str, now: Timestamp) -> Option<(Seq, DeadLetter)> {
         let most = self.policy.max_deliver;
-        let (seq, pending) = self.pending.iter().find(|(_, pending)| pending.deliveries > most)?;
+        let (seq, pending) = self.worn_out()?;
         let letter = DeadLetter {
             source: format!("consumer/{consumer}"),
             reason: format!("record {seq} was delivered {most} times without success"),
@@ -98,6 +98,15 @@ impl Deliveries {
             at: now,
         };
         Some((*seq, letter))
+    }
+
+    fn worn_out(&self) -> Option<(&Seq, &Pending)> {
+        self.pending.iter().find(|(_, pending)| pending.deliveries > self.policy.max_deliver)
+    }
+
+    /// Whether something has to be set aside before anything else is delivered.
+    pub fn is_poisoned(&self) -> bool {
+        self.worn_out().is_some()
     }
 
     /// What has to be delivered again.
@@ -153,6 +162,11 @@ impl Deliveries {
         if let Some(pending) = self.pending.get_mut(&seq) {
             pending.due = Self::later(now, wait);
         }
+    }
+
+    /// Still being worked on: the wait for an acknowledgement starts again.
+    pub fn in_progress(&mut self, seq: Seq, now: Timestamp) {
+        self.delay(seq, self.policy.ack_wait, now);
     }
 
     /// When something has to be delivered again.

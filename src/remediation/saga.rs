@@ -166,34 +166,35 @@ impl Saga {
             };
             return self.journal.steps.iter().any(orphan).then(Vec::new);
         }
-        let steps: Vec<PlannedStep> = self.all_steps().cloned().collect();
-        for step in &steps {
-            let name = step.name.clone();
-            let orphan = !self.machines.contains_key(&name);
-            match self.journal.state(&name) {
-                StepState::Started { .. } if orphan => {
-                    return Some(vec![Entry::Unknown { step: name }]);
-                }
-                StepState::Unknown { .. } => {
-                    let pointless = self.moot(look).filter(|_| step.action.destructive());
-                    let entry = match (steps::probe(&self.plan, step, look), pointless) {
-                        (Probe::Done(note), _) => Entry::Succeeded { step: name, note },
-                        (Probe::CannotKnow(why), _) => Entry::Failed { step: name, why },
-                        (Probe::Again, None) => self.start(step, look),
-                        (Probe::Again, Some(why)) => {
-                            self.ending.get_or_insert(PlanEnd::Moot { why: why.clone() });
-                            Entry::Skipped { step: name, why }
-                        }
-                    };
-                    return Some(vec![entry]);
-                }
-                StepState::Undoing { .. } if orphan => {
-                    return Some(vec![Entry::UndoStarted { step: name }]);
-                }
-                _ => {}
+        let unclear = |step: &&PlannedStep| match self.journal.state(&step.name) {
+            StepState::Unknown { .. } => true,
+            StepState::Started { .. } | StepState::Undoing { .. } => {
+                !self.machines.contains_key(&step.name)
+            }
+            _ => false,
+        };
+        let step = self.all_steps().find(unclear)?.clone();
+        let name = step.name.clone();
+        Some(vec![match self.journal.state(&name) {
+            StepState::Started { .. } => Entry::Unknown { step: name },
+            StepState::Undoing { .. } => Entry::UndoStarted { step: name },
+            _ => self.judged(&step, look),
+        }])
+    }
+
+    /// What one look makes of a step of unknown outcome.
+    fn judged(&mut self, step: &PlannedStep, look: &Look) -> Entry {
+        let name = step.name.clone();
+        let pointless = self.moot(look).filter(|_| step.action.destructive());
+        match (steps::probe(&self.plan, step, look), pointless) {
+            (Probe::Done(note), _) => Entry::Succeeded { step: name, note },
+            (Probe::CannotKnow(why), _) => Entry::Failed { step: name, why },
+            (Probe::Again, None) => self.start(step, look),
+            (Probe::Again, Some(why)) => {
+                self.ending.get_or_insert(PlanEnd::Moot { why: why.clone() });
+                Entry::Skipped { step: name, why }
             }
         }
-        None
     }
 
     /// What the machines have come to.

@@ -9,7 +9,6 @@ pub struct EmbeddedConsumer {
     log: Embedded,
     name: String,
     streams: Vec<Stream>,
-    policy: Policy,
     hand: Deliveries,
     /// The stand that was saved last.
     saved: Stand,
@@ -27,7 +26,6 @@ impl EmbeddedConsumer {
             log,
             name: name.into(),
             streams: streams.to_vec(),
-            policy,
             hand: Deliveries::new(policy, stand),
             saved: stand,
         }
@@ -78,7 +76,7 @@ impl Consumer for EmbeddedConsumer {
             if !again.is_empty() {
                 return Ok(again);
             }
-            if self.hand.poisoned(&self.name, self.now()).is_some() {
+            if self.hand.is_poisoned() {
                 continue;
             }
             let top = self.log.last();
@@ -93,7 +91,7 @@ impl Consumer for EmbeddedConsumer {
             if !fresh.is_empty() {
                 return Ok(fresh);
             }
-            if self.hand.poisoned(&self.name, self.now()).is_some() || (room > 0 && !whole) {
+            if self.hand.is_poisoned() || (room > 0 && !whole) {
                 continue;
             }
             let wait = self.hand.due().map(|due| due.duration_since(self.now()));
@@ -119,8 +117,9 @@ impl Consumer for EmbeddedConsumer {
     }
 
     async fn in_progress(&mut self, seq: Seq) -> Result<(), LogError> {
-        let wait = self.policy.ack_wait;
-        self.nak(seq, wait).await
+        let now = self.now();
+        self.hand.in_progress(seq, now);
+        Ok(())
     }
 
     fn floor(&self) -> Seq {

@@ -150,11 +150,13 @@ where
         }
         let (control, web) = (self.hands.control.clone(), self.hands.web.clone());
         let view = self.hands.view.clone();
-        let cause: String = self.envelope.cause.clone().into();
+        let cause = self.envelope.cause.clone();
         self.calls.spawn(async move {
             let answer = match (&call.work, control) {
                 (Work::Cluster(work), Some(control)) => control.call(work.clone()).await,
-                (Work::Web(work), Some(_)) => web.call(WebCall { cause, ..work.clone() }).await,
+                (Work::Web(work), Some(_)) => {
+                    web.call(WebCall { cause: cause.into(), ..work.clone() }).await
+                }
                 (Work::Confirm(node), _) => view.confirm_empty(node).await,
                 // Observe mode has no hands; a plan that got here was made before it was switched on.
                 (_, None) => {

@@ -11,7 +11,6 @@ pub struct MemoryConsumer {
     log: Memory,
     name: String,
     streams: Vec<Stream>,
-    policy: Policy,
     hand: Deliveries,
 }
 
@@ -24,7 +23,7 @@ impl MemoryConsumer {
         stand: Stand,
     ) -> MemoryConsumer {
         let (name, streams) = (name.to_owned(), streams.to_vec());
-        MemoryConsumer { log, name, streams, policy, hand: Deliveries::new(policy, stand) }
+        MemoryConsumer { log, name, streams, hand: Deliveries::new(policy, stand) }
     }
 
     fn save(&self) {
@@ -59,7 +58,7 @@ impl Consumer for MemoryConsumer {
             if !again.is_empty() {
                 return Ok(again);
             }
-            if self.hand.poisoned(&self.name, self.now()).is_some() {
+            if self.hand.is_poisoned() {
                 continue;
             }
             let stage = self.log.life.stage.clone();
@@ -77,7 +76,7 @@ impl Consumer for MemoryConsumer {
             if !fresh.is_empty() {
                 return Ok(fresh);
             }
-            if self.hand.poisoned(&self.name, self.now()).is_some() || (room > 0 && !whole) {
+            if self.hand.is_poisoned() || (room > 0 && !whole) {
                 continue;
             }
             tokio::select! {
@@ -102,8 +101,9 @@ impl Consumer for MemoryConsumer {
     }
 
     async fn in_progress(&mut self, seq: Seq) -> Result<(), LogError> {
-        let wait = self.policy.ack_wait;
-        self.nak(seq, wait).await
+        let now = self.now();
+        self.hand.in_progress(seq, now);
+        Ok(())
     }
 
     fn floor(&self) -> Seq {
