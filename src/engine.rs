@@ -2,21 +2,26 @@
 //!
 //! [`step`] is the whole of it: state and one input in, what is to be said out. State is a fold over the
 //! log: events make episodes, what the engine said makes incidents, throttles and reservations, outcomes
-//! give them back. So recovery is replay, and needs no rules.
+//! give them back, and what time words remember is a fold over the events and the rules. So recovery is replay.
 //! Pure but for `run` and `shelf`. May import: `model`, `rules`.
 
 mod correlate;
 mod decide;
 mod episode;
+mod explain;
 mod guard;
 pub mod run;
 pub mod shelf;
 mod state;
+mod verdict;
+mod windows;
 
 pub use decide::Miscount;
 pub use episode::{Episodes, News};
+pub use explain::{Explanation, OfClause, OfRule, explain, in_words};
 pub use guard::{Guards, Holder, Shown};
 pub use state::State;
+pub use windows::Windows;
 
 use crate::model::{Decision, Envelope, Event, IncidentChange, Outcome};
 use crate::rules::Ruleset;
@@ -68,11 +73,25 @@ pub fn step(
     now: Timestamp,
     misses: &mut Vec<Miscount>,
 ) -> Vec<Said> {
+    state.windows.of_rules(rules);
+    let mut said = decide::due(rules, state, now, misses);
     let news = state.take(seq, input, now);
-    match input {
+    said.extend(match input {
         Input::Event(event) => decide::event(rules, state, seq, event, news, now, misses),
         Input::Outcome(outcome) => correlate::outcome(state, outcome, now),
-    }
+    });
+    said
+}
+
+/// What follows at `now` from nothing having come: the timers of time words that have gone off.
+pub fn wake(
+    rules: &Ruleset,
+    state: &mut State,
+    now: Timestamp,
+    misses: &mut Vec<Miscount>,
+) -> Vec<Said> {
+    state.windows.of_rules(rules);
+    decide::due(rules, state, now, misses)
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ mod told;
 pub use alert::{Alert, AlertStatus};
 pub use call::{Answer, ClusterCall, NodePatch, Refusal};
 pub use cluster::{Look, Node, Owner, Pod, PodPhase, Stay, Taint, Waiting, Workload, WorkloadKind};
-pub use decision::{Decision, Reservation, Severity, Suppression, Verdict};
+pub use decision::{Decision, Reservation, Severity, Suppression, Timer, Verdict};
 pub use envelope::{Cause, Envelope, MAX_CAUSES, RECORD_VERSION};
 pub use escalation::{Contact, Directory, Level, Pager, Policy};
 pub use event::{Context, Event, Pool, Sizes, kind};

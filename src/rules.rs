@@ -9,20 +9,26 @@ mod condition;
 mod diagnostic;
 mod file;
 mod guard;
+mod hours;
+mod index;
 mod people;
 mod rule;
 mod shape;
 mod steps;
 mod walk;
+mod words;
 mod yaml;
 
-pub use condition::{Condition, Facts, Miss};
+pub use condition::{Clause, Condition, Facts, Miss};
 pub use diagnostic::{Code, Diagnostic, Place, Source};
 pub use file::load;
 pub use guard::{Guard, Limits, Per, Rate};
+pub use hours::{Hours, allowed};
+pub use index::Role;
 pub use people::SecretRef;
-pub use rule::{Deadline, Rule, Throttle};
+pub use rule::{Deadline, Once, Rule, Throttle};
 pub use shape::json_schema;
+pub use words::{Absent, Burst, By, Count, Hold, Other, Sequence, Sticky, Words};
 
 /// Reading YAML with places and tables of keys: what the configuration file is read with, too.
 pub(crate) mod reading {
@@ -32,6 +38,7 @@ pub(crate) mod reading {
 }
 
 use crate::model::{Directory, Id};
+use index::Index;
 use std::collections::BTreeMap;
 
 /// Everything that the rule files say, checked and ready to use. Immutable: a reload makes a new one.
@@ -40,8 +47,9 @@ pub struct Ruleset {
     pub rules: Vec<Rule>,
     pub guards: BTreeMap<String, Guard>,
     pub directory: Directory,
-    /// Event type to the rules that name it, in file order.
-    index: BTreeMap<String, Vec<usize>>,
+    index: Index,
+    names: BTreeMap<String, usize>,
+    lateness: crate::model::Span,
     /// Hash of the files: which rules decided.
     pub version: Option<Id>,
     /// Worth saying, though the rules can be used.
@@ -50,13 +58,20 @@ pub struct Ruleset {
 
 impl Ruleset {
     fn new(rules: Vec<Rule>, guards: BTreeMap<String, Guard>, directory: Directory) -> Ruleset {
-        let mut index: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-        for (at, rule) in rules.iter().enumerate() {
-            for kind in &rule.when {
-                index.entry(kind.clone()).or_default().push(at);
-            }
+        let index = Index::new(&rules);
+        let names = rules.iter().enumerate().map(|(at, rule)| (rule.name.clone(), at)).collect();
+        let looks_back = rules.iter().filter(|rule| rule.looks_back());
+        let lateness = looks_back.map(|rule| rule.words.lateness).max().unwrap_or_default();
+        Ruleset {
+            rules,
+            guards,
+            directory,
+            index,
+            names,
+            lateness,
+            version: None,
+            warnings: vec![],
         }
-        Ruleset { rules, guards, directory, index, version: None, warnings: vec![] }
     }
 
     /// The same rules, none bolder than `mode`.
@@ -67,8 +82,20 @@ impl Ruleset {
         self
     }
 
-    /// The rules that an event of this type may match.
-    pub fn candidates(&self, kind: &str) -> impl Iterator<Item = &Rule> {
-        self.index.get(kind).into_iter().flatten().filter_map(|at| self.rules.get(*at))
+    pub fn named(&self, name: &str) -> Option<&Rule> {
+        self.names.get(name).and_then(|at| self.rules.get(*at))
+    }
+
+    /// By how much an event may be late at most, over all rules that look back.
+    pub fn lateness(&self) -> crate::model::Span {
+        self.lateness
+    }
+
+    /// The rules that the event may match, in file order, and as what they hear it.
+    pub fn candidates(&self, facts: &Facts<'_>) -> impl Iterator<Item = (&Rule, Role)> {
+        self.index
+            .find(facts)
+            .into_iter()
+            .filter_map(|(at, role)| Some((self.rules.get(at)?, role)))
     }
 }

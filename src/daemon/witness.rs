@@ -18,6 +18,7 @@ impl crate::engine::run::Witness for Witness {
                 Verdict::Act { .. } => "act",
                 Verdict::Tell => "tell",
                 Verdict::Suppressed { reason: Suppression::Throttled { .. } } => "throttled",
+                Verdict::Suppressed { reason: Suppression::Hours { .. } } => "hours",
                 Verdict::Suppressed { reason: Suppression::Busy { .. } } => "busy",
                 Verdict::Suppressed { reason: Suppression::Loop } => "loop",
                 Verdict::Suppressed { reason: Suppression::Paused { .. } } => "paused",

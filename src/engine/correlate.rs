@@ -156,7 +156,7 @@ fn parked(
         .get(incident)
         .filter(|open| open.running.is_none() && !open.signals.is_empty())?;
     let held = state.parked.get(incident)?;
-    let decision = Decision { verdict: Verdict::Tell, quiet: None, ..held.clone() };
+    let decision = Decision { verdict: Verdict::Tell, quiet: None, timer: None, ..held.clone() };
     let id = Id::of(&["decision", outcome.id.as_str(), &held.rule]);
     let mut envelope = outcome.follow(kind::DECISION, id, ENGINE, now, decision);
     envelope.subject = open.target.clone();

@@ -85,9 +85,7 @@ impl Guards {
     /// Leave, or the limit that is reached.
     pub(super) fn ask(&self, ask: &Ask<'_>) -> Result<Reservation, Suppression> {
         let slot = slot(&ask.guard.name, ask.key);
-        let others =
-            |plans: &BTreeSet<Id>| plans.iter().filter(|plan| Some(*plan) != ask.but).count();
-        let held = u32::try_from(self.held.get(&slot).map_or(0, others)).unwrap_or(u32::MAX);
+        let held = self.held(&slot, ask.but);
         let storm = ask.guard.storm;
         let calm_at = storm.and_then(|storm| ask.now.checked_add(storm.0).ok());
         let deny = |limit: String, trip: Option<Timestamp>| {
@@ -129,6 +127,12 @@ impl Guards {
         }
         let (guard, key) = (ask.guard.name.clone(), ask.key.to_owned());
         Ok(Reservation { guard, key, probe: trip.is_some() })
+    }
+
+    /// How many hold leave, without that one.
+    pub(super) fn held(&self, slot: &str, but: Option<&Id>) -> u32 {
+        let others = |plans: &BTreeSet<Id>| plans.iter().filter(|plan| Some(*plan) != but).count();
+        u32::try_from(self.held.get(slot).map_or(0, others)).unwrap_or(u32::MAX)
     }
 
     pub(super) fn reserve(&mut self, reservation: &Reservation, plan: &Id, holder: &Holder) {

@@ -1,7 +1,7 @@
 //! The engine's shell: it reads, lets `step` decide, records, and only then acknowledges.
 
 use super::shelf::run::Shelf;
-use super::{Input, Miscount, Said, State, step};
+use super::{Input, Miscount, Said, State, step, wake};
 use crate::clock::Clock;
 use crate::log::{
     self, Condition, Consumer, Delivered, Kv, Log, LogError, Policy, Record, Seq, Stream, bucket,
@@ -10,6 +10,7 @@ use crate::model::{Decision, Event, Incident, IncidentChange, Outcome, kind};
 use crate::planted::{Bug, planted};
 use crate::rules::Ruleset;
 use futures_util::{StreamExt, TryStreamExt};
+use jiff::Timestamp;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
@@ -76,7 +77,8 @@ pub async fn run<L: Log + Kv>(
     witness: impl Witness,
 ) -> Result<(), LogError> {
     let mut consumer = log.consumer(NAME, &INPUTS, Policy::default()).await?;
-    let (mut state, answered) = recover(&log, consumer.floor()).await?;
+    let in_force = Arc::clone(&rules.borrow());
+    let (mut state, answered) = recover(&log, &in_force, consumer.floor()).await?;
     let mut pace = log::Pace::new(state.inputs_upto, clock.now());
     let mut shown = Shelf::find(&log).await?;
     state.guards.touch_all();
@@ -86,10 +88,14 @@ pub async fn run<L: Log + Kv>(
         let batch = tokio::select! {
             biased;
             batch = consumer.next(BATCH) => batch?,
-            () = clock.after(log::Pace::TICK) => vec![],
+            () = clock.after(until_due(&state, clock.now())) => vec![],
         };
         let rules = Arc::clone(&rules.borrow());
-        let said = decide(&rules, &mut state, &batch, &answered, &clock, &witness);
+        let said = match batch.as_slice() {
+            // Whatever came is decided on first: it may end what a timer waits for.
+            [] => awake(&rules, &mut state, clock.now(), &witness),
+            batch => decide(&rules, &mut state, batch, &answered, &clock, &witness),
+        };
         shown.show(&log, &mut state).await?;
         record(&log, &clock, &mut state, &said).await?;
         index(&log, &mut state).await?;
@@ -103,15 +109,35 @@ pub async fn run<L: Log + Kv>(
     }
 }
 
+/// How long nothing has to be done if nothing comes.
+fn until_due(state: &State, now: Timestamp) -> Duration {
+    let left = |due: Timestamp| Duration::try_from(due.duration_since(now)).unwrap_or_default();
+    state.windows.wake_at().map_or(log::Pace::TICK, |due| left(due).min(log::Pace::TICK))
+}
+
+fn awake(rules: &Ruleset, state: &mut State, now: Timestamp, witness: &impl Witness) -> Vec<Said> {
+    let mut misses = vec![];
+    let said = wake(rules, state, now, &mut misses);
+    misses.iter().for_each(|miss| witness.missed(miss));
+    if !said.is_empty() {
+        witness.decided("timer", Duration::ZERO, &said);
+    }
+    said
+}
+
 /// The state as it was when the last input was acknowledged, with all that was said since; and the ids of the
 /// inputs after it that were answered: what is appended together stands or falls together.
-async fn recover<L: Log + Kv>(log: &L, floor: Seq) -> Result<(State, BTreeSet<String>), LogError> {
+async fn recover<L: Log + Kv>(
+    log: &L,
+    rules: &Ruleset,
+    floor: Seq,
+) -> Result<(State, BTreeSet<String>), LogError> {
     let log::Saved { seq, mut state } = log::snapshot::<State>(log, NAME).await?;
     let mut answered = BTreeSet::new();
     let take = |record: &Record| {
         match read(record) {
             Some(Heard::Input(input)) if record.seq <= floor => {
-                state.replay(record.seq, &input, record.at);
+                state.replay(rules, record.seq, &input, record.at);
             }
             Some(Heard::Said(said)) => {
                 state.said(Some(record.seq), &said);
@@ -150,7 +176,7 @@ fn decide(
         }
         if answered.contains(input.id().as_str()) {
             // Another life decided on it and died before it said so to the consumer.
-            state.replay(record.seq, &input, record.at);
+            state.replay(rules, record.seq, &input, record.at);
             continue;
         }
         let mut misses = vec![];

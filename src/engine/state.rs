@@ -1,11 +1,13 @@
 //! The engine's state: a fold over events, over what the engine said, and over outcomes.
 
+use super::decide::hear;
 use super::guard::{Holder, slot};
-use super::{Episodes, Guards, Input, News, Said};
+use super::{Episodes, Guards, Input, News, Said, Windows};
 use crate::model::{
     Decision, Entry, Envelope, Event, Id, Incident, IncidentChange, IncidentState, Mode, Move,
     Outcome, Pause, Plan, PlanEnd, Suppression, Target, Verdict, kind,
 };
+use crate::rules::{Facts, Ruleset};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
@@ -29,6 +31,9 @@ pub struct State {
     /// Decisions that found the target busy: when it is free and an alert still fires, a person is told.
     #[serde(default)]
     pub(super) parked: BTreeMap<String, Decision>,
+    /// What the time words remember.
+    #[serde(default)]
+    pub windows: Windows,
     /// What people have paused, by id.
     #[serde(default)]
     pub pauses: BTreeMap<String, Pause>,
@@ -59,15 +64,23 @@ impl State {
     }
 
     /// Folds an input in whose decisions are recorded already.
-    pub fn replay(&mut self, seq: u64, input: &Input, now: Timestamp) {
+    pub fn replay(&mut self, rules: &Ruleset, seq: u64, input: &Input, now: Timestamp) {
+        self.windows.of_rules(rules);
+        while self.windows.next_due(rules, now).is_some() {}
         let news = self.take(seq, input, now);
         // What was reset then was said then.
         self.guards.take_resets();
-        if let (News::Other, Input::Event(event)) = (news, input) {
+        let Input::Event(event) = input else { return };
+        if news == News::Other {
             for fingerprint in self.reconciled(event) {
                 self.episodes.close(&fingerprint, now, now);
+                self.windows.cleared(&fingerprint);
             }
         }
+        if let (News::Closed, Some(alert)) = (news, &event.data.alert) {
+            self.windows.cleared(&alert.fingerprint);
+        }
+        hear(rules, &mut self.windows, news, &Facts::new(event, now), &mut vec![]);
     }
 
     fn take_event(&mut self, event: &Envelope<Event>, now: Timestamp) -> News {
@@ -193,6 +206,7 @@ impl State {
 
     fn decided(&mut self, envelope: &Envelope<Decision>) {
         let decision = &envelope.data;
+        self.windows.went_off(envelope);
         let Some(incident) = self.incidents.get_mut(&decision.incident) else { return };
         if let Verdict::Act { reserved, .. } = &decision.verdict {
             let plan = Plan::id_of(&decision.incident, decision.epoch);

@@ -301,7 +301,12 @@ fn a_missing_label_is_no_match_and_is_counted() {
     let mut room = Room::default();
     room.alert("Other", "n", Firing, 1, 1);
     assert!(room.state.incidents.is_empty());
+    assert!(room.misses.is_empty(), "the index leaves the rule out");
+    let text = RULES.replace(r#"alert.labels.nope == "x""#, r#"alert.labels.nope != "x""#);
+    let mut room = Room { rules: load(&text), ..Room::default() };
+    room.alert("Other", "n", Firing, 1, 1);
     assert_eq!(room.misses[0].rule, "odd");
+    assert_eq!(room.misses[0].why, "`alert.labels.nope` is not there");
 }
 
 #[test]
@@ -328,7 +333,7 @@ fn replayed_from_the_log_the_state_is_the_same() {
     let mut replayed = State::default();
     for (seq, record, now) in &log {
         match record {
-            Ok(input) => replayed.replay(*seq, input, *now),
+            Ok(input) => replayed.replay(&rules(), *seq, input, *now),
             Err(said) => replayed.said(None, said),
         }
     }

@@ -11,6 +11,15 @@ pub enum AlertStatus {
     Resolved,
 }
 
+impl AlertStatus {
+    pub fn word(self) -> &'static str {
+        match self {
+            AlertStatus::Firing => "firing",
+            AlertStatus::Resolved => "resolved",
+        }
+    }
+}
+
 /// The payload of `alertmanager.alert.firing` and `alertmanager.alert.resolved`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alert {

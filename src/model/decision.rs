@@ -58,7 +58,18 @@ pub struct Decision {
     /// The throttle that starts with this decision: its key, and until when it holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quiet: Option<(String, Timestamp)>,
+    /// The timer that led to it: with this decision it has gone off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timer: Option<Box<Timer>>,
     pub verdict: Verdict,
+}
+
+/// What a time word waited for, until when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timer {
+    pub word: String,
+    pub key: String,
+    pub due: Timestamp,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -102,6 +113,12 @@ pub enum Suppression {
         by: String,
         reason: String,
         until: Timestamp,
+    },
+    /// Outside of the rule's hours. An alert waits until then.
+    Hours {
+        hours: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
     },
     /// Another remediation holds the target.
     Busy {

@@ -208,6 +208,7 @@ mod tests {
             policy: Some("p".into()),
             evidence: BTreeMap::new(),
             quiet: None,
+            timer: None,
             verdict: Verdict::Act { steps, otherwise: vec![], reserved: vec![], doomed: false },
         };
         let at = Timestamp::UNIX_EPOCH;

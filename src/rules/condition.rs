@@ -1,175 +1,258 @@
 //! Conditions: CEL, checked when a file is loaded, compiled to a small tree, evaluated on borrowed values.
 //!
-//! The grammar is the `cel` crate's; types, names and evaluation are ours. What we support: literals,
-//! fields, indexing, `has()`, `in`, arithmetic, comparison, `&& || ! ?:`, `exists()` and `all()`, the
-//! functions of [`eval::FUNCTIONS`], and the file's definitions by name. Anything else is a load error.
+//! `token` and `parse` read the text, `check` and `operators` resolve names and types against `schema` in a
+//! `scope`, `never` finds clauses that rule each other out, `eval` evaluates. What of CEL we have and have
+//! not stands in `rules/README.md`; whatever is not there is a load error that names what to write instead.
 
 mod check;
 mod eval;
+mod expr;
+mod fault;
+mod functions;
+mod members;
+mod never;
+mod operators;
+mod parse;
+mod places;
+mod presence;
 mod schema;
+mod scope;
+mod token;
+mod tree;
 mod types;
-mod words;
+mod value;
 
-pub(super) use check::{Definitions, compile, compile_any};
 pub use eval::{Facts, Miss};
+pub(super) use expr::Expr;
+pub(super) use scope::{Definition, Definitions, Scope};
 pub(super) use types::Type;
 
-use eval::Val;
-use types::Expr;
+use super::diagnostic::{Code, Diagnostic, Place};
+use super::walk::Faults;
+use check::Checker;
+use fault::Fault;
+use std::{collections::BTreeSet, ops::Range, sync::Arc};
+use tree::{Join, Tree, What};
+use types::an;
+use value::Val;
 
-/// Stands in for a clause that could not be checked.
-pub(super) fn unknown() -> (std::sync::Arc<Expr>, Type) {
-    (std::sync::Arc::new(Expr::Literal(types::Literal::Null)), Type::Any)
-}
+/// Longer conditions are programs. In bytes.
+const LONGEST: usize = 8192;
+
+/// What is another for each event, so that nothing can be grouped by it.
+const UNBOUNDED: &[&str] =
+    &["event.id", "event.time", "now", "alert.starts_at", "alert.ends_at", "event.deadline"];
 
 /// A checked condition, or a checked expression of another type.
 #[derive(Debug, Clone)]
 pub struct Condition {
-    expr: Expr,
+    clauses: Vec<Clause>,
 }
 
-impl Condition {
+/// One of the parts that `&&` joins, as it is written.
+#[derive(Debug, Clone)]
+pub struct Clause {
+    pub text: Arc<str>,
+    pub(super) expr: Expr,
+}
+
+impl Clause {
     /// Whether it holds.
     ///
     /// # Errors
-    /// A value it needs is not there: no match, with the reason.
-    pub fn holds(&self, facts: &Facts) -> Result<bool, Miss> {
-        match eval::eval(&self.expr, facts, &mut vec![])? {
-            Val::Bool(holds) => Ok(holds),
-            other => Err(Miss::new(format!("it gives {}, not true or false", other.describe()))),
+    /// A value it needs is not there.
+    pub fn holds<'a>(&'a self, facts: &Facts<'a>) -> Result<bool, Miss<'a>> {
+        self.value(facts).and_then(|value| eval::truth(&value))
+    }
+
+    fn value<'a>(&'a self, facts: &Facts<'a>) -> Result<Val<'a>, Miss<'a>> {
+        eval::eval(&self.expr, facts, &mut Vec::new())
+    }
+
+    /// The values that it was decided on, each with the way to it.
+    pub fn seen(&self, facts: &Facts<'_>) -> Vec<(String, String)> {
+        let mut reads = vec![];
+        self.expr.reads(&mut reads);
+        let mut seen: Vec<(String, String)> = vec![];
+        for of in reads {
+            let Some(path) = of.path().filter(|path| !seen.iter().any(|(known, _)| known == path))
+            else {
+                continue;
+            };
+            let shown = match eval::eval(of, facts, &mut Vec::new()) {
+                Ok(value) => value.describe(),
+                Err(_) => "(not there)".into(),
+            };
+            seen.push((path, shown));
         }
+        seen
+    }
+}
+
+impl Condition {
+    /// Whether it holds: CEL's `&&` over its clauses.
+    ///
+    /// # Errors
+    /// A value it needs is not there: no match, with the reason.
+    pub fn holds<'a>(&'a self, facts: &Facts<'a>) -> Result<bool, Miss<'a>> {
+        let mut undecided = None;
+        for clause in &self.clauses {
+            match clause.holds(facts) {
+                Ok(true) => {}
+                Ok(false) => return Ok(false),
+                Err(miss) => undecided = undecided.or(Some(miss)),
+            }
+        }
+        undecided.map_or(Ok(true), Err)
+    }
+
+    /// The parts that `&&` joins.
+    pub fn clauses(&self) -> &[Clause] {
+        &self.clauses
     }
 
     /// The texts that it compares with, in order.
-    pub fn texts(&self) -> std::collections::BTreeSet<&str> {
-        let mut all = std::collections::BTreeSet::new();
-        self.expr.texts(&mut all);
+    pub fn texts(&self) -> BTreeSet<&str> {
+        let mut all = BTreeSet::new();
+        self.clauses.iter().for_each(|clause| clause.expr.texts(&mut all));
         all
     }
 
-    /// The value as a key: of a throttle, of a guard.
+    /// Its value differs for each event: what it is, where it does.
+    pub(super) fn unbounded(&self) -> Option<String> {
+        let [Clause { expr, .. }] = self.clauses.as_slice() else { return None };
+        let path = expr.path()?;
+        UNBOUNDED.contains(&path.as_str()).then_some(path)
+    }
+
+    /// What must all hold for it to hold, through definitions.
+    pub(super) fn conjuncts(&self) -> Vec<&Expr> {
+        let mut all = vec![];
+        self.clauses.iter().for_each(|clause| clause.expr.conjuncts(&mut all));
+        all
+    }
+
+    fn value<'a>(&'a self, facts: &Facts<'a>) -> Result<Val<'a>, Miss<'a>> {
+        match self.clauses.as_slice() {
+            [one] => one.value(facts),
+            _ => self.holds(facts).map(Val::Bool),
+        }
+    }
+
+    /// The value as a key: of a throttle, of a guard, of a window.
     ///
     /// # Errors
     /// A value it needs is not there.
-    pub fn key(&self, facts: &Facts) -> Result<String, Miss> {
-        eval::eval(&self.expr, facts, &mut vec![]).map(|value| value.as_key())
+    pub fn key<'a>(&'a self, facts: &Facts<'a>) -> Result<String, Miss<'a>> {
+        self.value(facts).map(|value| value.as_key())
     }
 
     /// The value as a time: of a deadline.
     ///
     /// # Errors
     /// A value it needs is not there, or is no time.
-    pub fn time(&self, facts: &Facts) -> Result<jiff::Timestamp, Miss> {
-        match eval::eval(&self.expr, facts, &mut vec![])? {
+    pub fn time<'a>(&'a self, facts: &Facts<'a>) -> Result<jiff::Timestamp, Miss<'a>> {
+        match self.value(facts)? {
             Val::Time(at) => Ok(at),
-            other => Err(Miss::new(format!("it gives {}, not a time", other.describe()))),
+            other => Err(Miss::NotTime(other.kind())),
         }
     }
+
+    /// The value in words, or why there is none.
+    pub fn show(&self, facts: &Facts<'_>) -> String {
+        self.value(facts).map_or_else(|miss| miss.to_string(), |value| value.describe())
+    }
+}
+
+/// Compiles `text`, which stands at `place` and must be of type `wanted`.
+pub(super) fn compile(
+    text: &str,
+    place: &Place,
+    wanted: Type,
+    scope: Scope<'_>,
+    faults: &mut Faults,
+) -> Option<Condition> {
+    let told = |fault: Fault, faults: &mut Faults| report(place, text, fault, faults);
+    if text.len() > LONGEST {
+        faults.add(Code::TooLarge, place, format!("a condition of more than {LONGEST} bytes"));
+        return None;
+    }
+    let tree = parse::parse(text).map_err(|fault| told(fault, faults)).ok()?;
+    let mut checker = Checker::new(scope);
+    let checked = checker.check(&tree);
+    let found = std::mem::take(&mut checker.faults);
+    let wrong = found.iter().any(|fault| !fault.warning);
+    found.into_iter().for_each(|fault| told(fault, faults));
+    let (expr, kind) = checked.filter(|_| !wrong)?;
+    if !wanted.comparable(&kind) || (kind == Type::Null && wanted != Type::Any) {
+        let message = format!(
+            "this gives {kind}, where {wanted} is needed",
+            kind = an(&kind),
+            wanted = an(&wanted)
+        );
+        let fault = Fault::new(Code::OperandType, tree.range.clone(), message);
+        told(
+            fault.hint(format!(
+                "compare it with something, so that it gives {wanted}",
+                wanted = an(&wanted)
+            )),
+            faults,
+        );
+        return None;
+    }
+    let clauses = clauses(text, &tree, expr);
+    if wanted == Type::Bool {
+        let parts: Vec<(&Expr, Range<usize>)> =
+            clauses.iter().map(|(clause, range)| (&clause.expr, range.clone())).collect();
+        if let Some(fault) = never::contradiction(&parts, scope.when) {
+            told(fault, faults);
+            return None;
+        }
+    }
+    Some(Condition { clauses: clauses.into_iter().map(|(clause, _)| clause).collect() })
+}
+
+/// Parses and checks a shared clause, which may name those in `definitions`.
+pub(super) fn define(
+    text: &str,
+    place: &Place,
+    definitions: &Definitions,
+    faults: &mut Faults,
+) -> Definition {
+    let scope = Scope { definitions, when: &[] };
+    let before = faults.0.len();
+    compile(text, place, Type::Any, scope, faults);
+    let broken = faults.0[before..].iter().any(|fault| !fault.warning);
+    let nothing = || Tree { what: What::List(vec![]), range: 0..0 };
+    let tree = Arc::new(parse::parse(text).unwrap_or_else(|_| nothing()));
+    Definition { tree, broken }
+}
+
+/// The parts of a tree that `&&` joins, with their texts and places.
+fn clauses(text: &str, tree: &Tree, expr: Expr) -> Vec<(Clause, Range<usize>)> {
+    match (&tree.what, expr) {
+        (What::Both(Join::And, a, b), Expr::And(first, second)) => {
+            let mut all = clauses(text, a, *first);
+            all.extend(clauses(text, b, *second));
+            all
+        }
+        (_, expr) => {
+            let words = text.get(tree.range.clone()).unwrap_or(text);
+            let words: Vec<&str> = words.split_whitespace().collect();
+            vec![(Clause { text: words.join(" ").into(), expr }, tree.range.clone())]
+        }
+    }
+}
+
+fn report(place: &Place, text: &str, fault: Fault, faults: &mut Faults) {
+    faults.0.push(Diagnostic {
+        code: fault.code,
+        message: fault.message,
+        place: places::within(place, text, &fault.range),
+        hint: fault.hint,
+        warning: fault.warning,
+    });
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::diagnostic::{Place, Source};
-    use super::super::walk::Faults;
-    use super::*;
-    use crate::model::{Context, Envelope, Event, Id, Node, Target, kind};
-    use jiff::Timestamp;
-    use serde_json::json;
-    use std::sync::Arc;
-
-    fn compiled(text: &str) -> Result<Condition, String> {
-        let source = Arc::new(Source { path: "t".into(), text: text.into() });
-        let place = Place { source, span: 0..text.len() };
-        let mut faults = Faults::default();
-        let definitions = Definitions::default();
-        match compile(text, &place, Type::Bool, &definitions, &["custom".into()], &mut faults) {
-            Some(condition) if faults.0.is_empty() => Ok(condition),
-            _ => Err(faults
-                .0
-                .iter()
-                .map(|fault| fault.message.clone())
-                .collect::<Vec<_>>()
-                .join("; ")),
-        }
-    }
-
-    fn facts() -> Facts {
-        let node = Node {
-            name: "n1".into(),
-            pool: "gpu".into(),
-            labels: [("workload".to_owned(), "training".to_owned())].into(),
-            ..Node::default()
-        };
-        let data = Event {
-            payload: json!({ "reason": "NodeXid", "count": 3, "tags": ["a", "b"], "ratio": 0.5 }),
-            context: Context { node: Some(node), ..Context::default() },
-            alert: None,
-        };
-        let at = Timestamp::UNIX_EPOCH;
-        let event =
-            Envelope::new(kind::KNOWN[9], Id::of(&["x"]), "t", Target::Node("n1".into()), at, data);
-        Facts::new(&event, at)
-    }
-
-    fn holds(text: &str) -> Result<bool, String> {
-        compiled(text)?.holds(&facts()).map_err(|miss| miss.to_string())
-    }
-
-    #[test]
-    fn what_is_true_holds() {
-        for text in [
-            r#"event.reason == "NodeXid" && event.count >= 3"#,
-            r#"node.labels["workload"] == "training""#,
-            r#"node.labels.workload.startsWith("train")"#,
-            r#"!("medevac.dev/leave-me" in node.annotations)"#,
-            r#"event.tags.exists(t, t == "b") && !event.tags.all(t, t == "b")"#,
-            r#""a" in event.tags && event.tags.size() == 2"#,
-            r#"has(node.labels.workload) && !has(node.labels.nope)"#,
-            r#"false || true ? 1 < 2 : false"#,
-            r#"event.nope == 1 || true"#,
-            r#"now - event.time < duration("1m")"#,
-            r#"event.ratio + 0.5 == 1.0 && event.count * 2 == 6"#,
-            r#"node.pool in ["gpu", "cpu"]"#,
-            r#"event.reason.matches("^Node[A-Z]")"#,
-        ] {
-            assert_eq!(holds(text), Ok(true), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_missing_value_is_a_reason_and_no_match() {
-        assert_eq!(holds(r#"event.nope == 1"#).unwrap_err(), "`event.nope` is not there");
-        assert!(holds(r#"pod.name == "x""#).unwrap_err().contains("pod"));
-        assert!(holds("event.count / 0 == 1").unwrap_err().contains("zero"));
-    }
-
-    #[test]
-    fn what_cannot_be_is_refused_when_loaded() {
-        for (text, says) in [
-            ("node.labls.x == \"a\"", "labls"),
-            ("nod.name == \"a\"", "nod"),
-            ("node.name == 1", "string"),
-            ("node.name", "bool"),
-            ("node.name && true", "bool"),
-            ("event.tags.map(t, t)", "map"),
-            ("foo(1)", "foo"),
-            ("event.reason == ", ""),
-            ("1 + \"a\" == 2", "+"),
-            ("node.ready == \"true\"", "bool"),
-            ("node.name.matches(\"(\")", "regular expression"),
-        ] {
-            let error = holds(text).unwrap_err();
-            assert!(error.contains(says), "{text}: {error}");
-        }
-    }
-
-    proptest::proptest! {
-        /// Whatever is written, it is either refused or evaluated: never a panic.
-        #[test]
-        fn nothing_panics(text in r#"[a-z."\[\]()&|!<>=+*/ 0-9-]{0,60}"#) {
-            if let Ok(condition) = compiled(&text) {
-                condition.holds(&facts()).ok();
-            }
-        }
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@
 use super::condition::Definitions;
 use super::diagnostic::{Code, Diagnostic, Place, Source};
 use super::guard::{Guard, guard};
+use super::hours::hours;
 use super::people::{Secrets, contact, policy};
 use super::rule::{Names, Rule, rule};
 use super::walk::{Entries, Faults, pairs, text};
@@ -58,11 +59,19 @@ fn read(files: &[Entries<'_>], secrets: Secrets<'_>, faults: &mut Faults) -> Rul
     };
     let (guard_nodes, policy_nodes) = (nodes("guards", faults), nodes("escalations", faults));
     let (contact_nodes, rule_nodes) = (nodes("contacts", faults), nodes("rules", faults));
+    let window_nodes = nodes("windows", faults);
+    named(&window_nodes, "window", faults);
+    let windows: super::hours::Named = window_nodes
+        .iter()
+        .filter_map(|node| hours(node, &shape::WINDOW, faults))
+        .map(|hours| (hours.name.clone(), Arc::new(hours)))
+        .collect();
     let names = Names {
         definitions: &definitions,
         guards: named(&guard_nodes, "guard", faults),
         policies: named(&policy_nodes, "escalation", faults),
         contacts: named(&contact_nodes, "contact", faults),
+        windows: &windows,
     };
     named(&rule_nodes, "rule", faults);
     let guards: BTreeMap<String, Guard> = guard_nodes
@@ -164,11 +173,8 @@ fn definitions(files: &[Entries<'_>], faults: &mut Faults) -> Definitions {
             break;
         };
         let (key, node, clause) = waiting.remove(at);
-        match super::condition::compile_any(&clause, &node.place, &definitions, &[], faults) {
-            Some((expr, of)) => definitions.insert(key.text.clone(), (Arc::new(expr), of)),
-            // Its fault is noted: let what names it be checked as far as it can be.
-            None => definitions.insert(key.text.clone(), super::condition::unknown()),
-        };
+        let definition = super::condition::define(&clause, &node.place, &definitions, faults);
+        definitions.insert(key.text.clone(), definition);
     }
     definitions
 }

@@ -1,10 +1,12 @@
 //! A rule: as a value, and how it is read.
 
-use super::condition::{Condition, Definitions, Type, compile};
+use super::condition::{Condition, Definitions, Scope, Type, compile};
 use super::diagnostic::{Code, nearest};
+use super::index::Role;
 use super::shape;
 use super::steps;
 use super::walk::{Entries, Faults, text};
+use super::words::{By, Reading, Words};
 use super::yaml::Node;
 use crate::model::{Mode, Severity, Span, StepSpec, kind};
 
@@ -15,6 +17,7 @@ pub struct Rule {
     pub condition: Option<Condition>,
     /// `None`: the alert's own label, else warning.
     pub severity: Option<Severity>,
+    pub words: Words,
     pub throttle: Option<Throttle>,
     pub guards: Vec<String>,
     pub deadline: Option<Deadline>,
@@ -28,9 +31,18 @@ pub struct Rule {
 
 #[derive(Debug, Clone)]
 pub struct Throttle {
-    pub within: Span,
-    /// `None`: per target.
-    pub by: Option<Condition>,
+    pub once: Once,
+    pub time: Span,
+    pub by: By,
+}
+
+/// When, of all that comes within the time, the rule acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Once {
+    /// At once, and then it is quiet.
+    Within,
+    /// In the end, for all that was collected.
+    After,
 }
 
 #[derive(Debug, Clone)]
@@ -40,15 +52,38 @@ pub enum Deadline {
     At(Condition),
 }
 
+impl Rule {
+    /// Whether what it does depends on events before: then late and repeated ones are passed over.
+    pub fn looks_back(&self) -> bool {
+        let collects = |throttle: &Throttle| throttle.once == Once::After;
+        self.words.windowed() || self.throttle.as_ref().is_some_and(collects)
+    }
+
+    /// What must hold of an event that the rule hears as `role`.
+    pub fn heard_as(&self, role: Role) -> Option<&Condition> {
+        match role {
+            Role::Own => self.condition.as_ref(),
+            Role::Next(step) => self.words.sequence.as_ref()?.then.get(step)?.condition.as_ref(),
+            Role::Expected => self.words.absent.as_ref()?.other.as_ref()?.condition.as_ref(),
+        }
+    }
+}
+
 /// What a rule may refer to.
 pub(super) struct Names<'a> {
     pub(super) definitions: &'a Definitions,
     pub(super) guards: Vec<&'a str>,
     pub(super) policies: Vec<&'a str>,
     pub(super) contacts: Vec<&'a str>,
+    pub(super) windows: &'a super::hours::Named,
 }
 
 impl Names<'_> {
+    /// What the conditions of a rule about events of the types `when` may name.
+    pub(super) fn scope<'s>(&'s self, when: &'s [String]) -> Scope<'s> {
+        Scope { definitions: self.definitions, when }
+    }
+
     /// Faults where `name` is not in `known`.
     pub(super) fn check(
         &self,
@@ -92,7 +127,7 @@ pub(super) fn rule(node: &Node, names: &Names<'_>, faults: &mut Faults) -> Optio
     let when = when(&entries, faults);
     let condition = entries.get("if").and_then(|node| {
         let clause = text(node, faults)?;
-        compile(clause, &node.place, Type::Bool, names.definitions, &when, faults)
+        compile(clause, &node.place, Type::Bool, names.scope(&when), faults)
     });
     let guards = entries.texts("guard", faults);
     for (guard, place) in &guards {
@@ -109,6 +144,10 @@ pub(super) fn rule(node: &Node, names: &Names<'_>, faults: &mut Faults) -> Optio
         name: entries.text("name", faults).unwrap_or_default(),
         condition,
         severity: word(&entries, "severity", &severities, faults),
+        words: Words {
+            version: entries.version(),
+            ..Reading { when: &when, names }.words(&entries, faults)
+        },
         throttle: entries.get("throttle").and_then(|node| throttle(node, &when, names, faults)),
         guards: guards.into_iter().map(|(guard, _)| guard).collect(),
         deadline: deadline(&entries, &when, names, faults),
@@ -136,7 +175,7 @@ pub(super) fn rule(node: &Node, names: &Names<'_>, faults: &mut Faults) -> Optio
     Some(rule)
 }
 
-fn when(entries: &Entries<'_>, faults: &mut Faults) -> Vec<String> {
+pub(super) fn when(entries: &Entries<'_>, faults: &mut Faults) -> Vec<String> {
     let kinds = entries.texts("when", faults);
     for (name, place) in &kinds {
         if !kind::KNOWN.contains(&name.as_str())
@@ -159,10 +198,16 @@ fn throttle(
     faults: &mut Faults,
 ) -> Option<Throttle> {
     let entries = Entries::of(node, &shape::THROTTLE, faults)?;
-    let by = entries.get("by").and_then(|node| {
-        compile(text(node, faults)?, &node.place, Type::Any, names.definitions, when, faults)
-    });
-    Some(Throttle { within: entries.span("once_within", faults)?, by })
+    let by = Reading { when, names }.by(&entries, faults);
+    let within = entries.span("once_within", faults).map(|time| (Once::Within, time));
+    let after = entries.span("once_after", faults).map(|time| (Once::After, time));
+    if entries.get("once_within").is_some() == entries.get("once_after").is_some() {
+        let message = "`throttle` needs either `once_within` or `once_after`";
+        faults.add(Code::Conflict, entries.place(), message);
+        return None;
+    }
+    let (once, time) = within.or(after)?;
+    Some(Throttle { once, time, by })
 }
 
 fn deadline(
@@ -176,5 +221,5 @@ fn deadline(
     if clause.starts_with(|c: char| c.is_ascii_digit()) {
         return entries.span("deadline", faults).map(Deadline::After);
     }
-    compile(clause, &node.place, Type::Time, names.definitions, when, faults).map(Deadline::At)
+    compile(clause, &node.place, Type::Time, names.scope(when), faults).map(Deadline::At)
 }

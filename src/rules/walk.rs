@@ -3,7 +3,7 @@
 use super::diagnostic::{Code, Diagnostic, Place, suggest};
 use super::shape::{Field, Shape};
 use super::yaml::{Key, Kind, Node};
-use crate::model::{BadSpan, Span};
+use crate::model::{BadSpan, Id, Span};
 
 /// Faults so far, and nothing else: the readers below share it.
 #[derive(Debug, Default)]
@@ -67,6 +67,12 @@ impl<'a> Entries<'a> {
             }
         }
         Some(Entries { place: &node.place, entries })
+    }
+
+    /// Of what stands in it: another where anything is written in another way.
+    pub(crate) fn version(&self) -> Option<Id> {
+        let text = self.place.source.text.get(self.place.span.clone())?;
+        Some(Id::of(&[text]))
     }
 
     pub(crate) fn place(&self) -> &'a Place {

@@ -120,6 +120,7 @@ pub(super) fn word(verdict: &Verdict) -> &'static str {
         Verdict::Suppressed { reason } => match reason {
             Suppression::Throttled { .. } => "throttled",
             Suppression::Guard { .. } => "guard",
+            Suppression::Hours { .. } => "hours",
             Suppression::Busy { .. } => "busy",
             Suppression::Loop => "loop",
             Suppression::Paused { .. } => "paused",

@@ -6,7 +6,7 @@ use super::queue::Manners;
 use super::scenario::{Daemon, Deed, Person, Pick, Reaction, Scenario, Step};
 use super::world::{App, Budget, Checkpoint, Growth, Kind, Market, Pool};
 use crate::model::{Scope, kind};
-use crate::rules::Ruleset;
+use crate::rules::{Rule, Ruleset};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -30,7 +30,8 @@ impl Vocabulary {
         };
         let events = rules.rules.iter().flat_map(|rule| &rule.when).filter(own).cloned();
         // Alerts are told apart by their names: the texts of conditions are names, or do no harm.
-        let on_alerts = rules.candidates(kind::ALERT_FIRING);
+        let firing = |rule: &&Rule| rule.when.iter().any(|kind| kind == kind::ALERT_FIRING);
+        let on_alerts = rules.rules.iter().filter(firing);
         let conditions = on_alerts.filter_map(|rule| rule.condition.as_ref());
         let alerts: BTreeSet<&str> = conditions.flat_map(|condition| condition.texts()).collect();
         Vocabulary {

@@ -1,284 +1,198 @@
-//! Evaluation: no allocation on the common path, no panic, a reason where there is no answer.
+//! Evaluation: nothing is copied on the common path, nothing panics, and there is a reason where there is no answer.
 
-use super::types::{Arith, Compare, Expr, Literal};
+use super::expr::{Expr, Quantifier};
+use super::schema::Root;
+use super::types::{Arith, Compare, an};
+use super::value::{Thing, Val};
 use crate::model::{Envelope, Event};
-use jiff::{SignedDuration, Timestamp};
-use serde_json::{Map, Value, json};
-use std::borrow::Cow;
+use jiff::Timestamp;
+use std::fmt;
 
-/// Everything a condition may ask about one event: made once, asked by every candidate rule.
-#[derive(Debug)]
-pub struct Facts {
-    roots: Map<String, Value>,
-    now: Timestamp,
+/// Everything that a condition may ask about one event, borrowed.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    pub event: &'a Envelope<Event>,
+    pub now: Timestamp,
 }
 
-impl Facts {
-    pub fn new(event: &Envelope<Event>, now: Timestamp) -> Facts {
-        let mut own = match &event.data.payload {
-            Value::Object(fields) => fields.clone(),
-            Value::Null => Map::new(),
-            other => Map::from_iter([("value".to_owned(), other.clone())]),
-        };
-        let mut set = |name: &str, value: Value| {
-            if !value.is_null() {
-                own.insert(name.into(), value);
-            }
-        };
-        set("type", json!(event.kind));
-        set("id", json!(event.id));
-        set("source", json!(event.source));
-        set("subject", json!(event.subject));
-        set("time", json!(event.time));
-        set("deadline", json!(event.deadline));
-        set("cluster", json!(event.cluster));
-        set("tenant", json!(event.tenant));
-        let context = &event.data.context;
-        let roots = [
-            ("event", Value::Object(own)),
-            ("alert", json!(event.data.alert)),
-            ("node", json!(context.node)),
-            ("pod", json!(context.pod)),
-            ("workload", json!(context.workload)),
-            ("pool", json!(context.pool)),
-            ("tenant", json!(event.tenant)),
-            ("cloud", json!(context.cloud)),
-        ];
-        let roots = roots.into_iter().filter(|(_, value)| !value.is_null());
-        Facts { roots: roots.map(|(name, value)| (name.to_owned(), value)).collect(), now }
+impl<'a> Facts<'a> {
+    pub fn new(event: &'a Envelope<Event>, now: Timestamp) -> Facts<'a> {
+        Facts { event, now }
+    }
+
+    fn root(&self, root: Root) -> Option<Val<'a>> {
+        let (event, context) = (self.event, &self.event.data.context);
+        Some(match root {
+            Root::Event => Val::Thing(Thing::Event(event)),
+            Root::Alert => Val::Thing(Thing::Alert(event.data.alert.as_ref()?)),
+            Root::Node => Val::Thing(Thing::Node(context.node.as_ref()?)),
+            Root::Pod => Val::Thing(Thing::Pod(context.pod.as_ref()?)),
+            Root::Workload => Val::Thing(Thing::Workload(context.workload.as_ref()?)),
+            Root::Pool => Val::Thing(Thing::Pool(context.pool.as_ref()?)),
+            Root::Tenant => Val::text(event.tenant.as_deref()?),
+            Root::Cloud => Val::Texts(&context.cloud),
+            Root::Now => Val::Time(self.now),
+        })
     }
 }
 
-/// Why a condition has no answer for this event.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Miss(String);
-
-impl Miss {
-    pub(super) fn new(why: impl Into<String>) -> Miss {
-        Miss(why.into())
-    }
+/// Why a condition has no answer for this event. Words are made only where somebody reads them.
+#[derive(Debug, Clone, Copy)]
+pub enum Miss<'a> {
+    /// The value at this path is not there.
+    #[expect(private_interfaces, reason = "shown, never taken apart")]
+    Absent(&'a Expr),
+    /// A value of that type, where true or false is needed.
+    NotTruth(&'static str),
+    NotNumber(&'static str),
+    NotText(&'static str),
+    NotTime(&'static str),
+    NotList(&'static str),
+    NoOrder(&'static str, &'static str),
+    /// An operator and what it cannot reckon with.
+    Reckon(&'static str, &'static str, &'static str),
+    /// A function and what it does not take.
+    Argument(&'static str, &'static str),
+    Zero,
+    TooLarge,
 }
 
-#[derive(Debug, Clone)]
-pub(super) enum Val<'a> {
-    Null,
-    Bool(bool),
-    Int(i64),
-    Double(f64),
-    Text(Cow<'a, str>),
-    Time(Timestamp),
-    Span(SignedDuration),
-    Json(&'a Value),
-    List(Vec<Val<'a>>),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::rules) enum Function {
-    Size,
-    Contains,
-    StartsWith,
-    EndsWith,
-    LowerAscii,
-    Int,
-    Double,
-    String,
-    Duration,
-    Timestamp,
-}
-
-/// Name, function, how many arguments it takes with its receiver.
-pub(super) const FUNCTIONS: &[(&str, Function, usize)] = &[
-    ("size", Function::Size, 1),
-    ("contains", Function::Contains, 2),
-    ("startsWith", Function::StartsWith, 2),
-    ("endsWith", Function::EndsWith, 2),
-    ("lowerAscii", Function::LowerAscii, 1),
-    ("int", Function::Int, 1),
-    ("double", Function::Double, 1),
-    ("string", Function::String, 1),
-    ("duration", Function::Duration, 1),
-    ("timestamp", Function::Timestamp, 1),
-];
-
-impl<'a> Val<'a> {
-    fn json(value: &'a Value) -> Val<'a> {
-        match value {
-            Value::Null => Val::Null,
-            Value::Bool(yes) => Val::Bool(*yes),
-            Value::Number(number) => match number.as_i64() {
-                Some(whole) => Val::Int(whole),
-                None => Val::Double(number.as_f64().unwrap_or(f64::NAN)),
+impl fmt::Display for Miss<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Miss::Absent(expr) => match (expr, expr.path()) {
+                (Expr::Root(root), _) => write!(f, "this event has no `{}`", root.name()),
+                (_, Some(path)) => write!(f, "`{path}` is not there"),
+                (Expr::Key(_, name), None) => write!(f, "`{name}` is not there"),
+                (Expr::Index(of, _), None) => match of.path() {
+                    Some(path) => write!(f, "`{path}` has nothing at that place"),
+                    None => f.write_str("a list or a map has nothing at that place"),
+                },
+                (_, None) => f.write_str("a value is not there"),
             },
-            Value::String(text) => Val::Text(Cow::Borrowed(text)),
-            Value::Array(_) | Value::Object(_) => Val::Json(value),
-        }
-    }
-
-    pub(super) fn describe(&self) -> String {
-        match self {
-            Val::Null => "null".into(),
-            Val::Bool(yes) => yes.to_string(),
-            Val::Int(number) => number.to_string(),
-            Val::Double(number) => number.to_string(),
-            Val::Text(text) => format!("{:?}", text.chars().take(60).collect::<String>()),
-            Val::Time(at) => at.to_string(),
-            Val::Span(span) => format!("{span:#}"),
-            Val::Json(value) => {
-                if value.is_array() {
-                    "a list".into()
-                } else {
-                    "a map".into()
-                }
+            Miss::NotTruth(kind) => {
+                write!(f, "{kind} stands where true or false is needed", kind = an(kind))
             }
-            Val::List(_) => "a list".into(),
-        }
-    }
-
-    /// As part of a key: texts without quotes, at most 256 characters.
-    pub(super) fn as_key(&self) -> String {
-        match self {
-            Val::Text(text) => text.chars().take(256).collect(),
-            Val::Json(value) => value.to_string().chars().take(256).collect(),
-            other => other.describe(),
-        }
-    }
-
-    fn items(self) -> Result<Vec<Val<'a>>, Miss> {
-        match self {
-            Val::List(items) => Ok(items),
-            Val::Json(Value::Array(items)) => Ok(items.iter().map(Val::json).collect()),
-            Val::Json(Value::Object(map)) => {
-                Ok(map.keys().map(|key| Val::Text(Cow::Borrowed(key.as_str()))).collect())
+            Miss::NotNumber(kind) => write!(f, "{kind} is not a number", kind = an(kind)),
+            Miss::NotText(kind) => write!(f, "{kind} is not a string", kind = an(kind)),
+            Miss::NotTime(kind) => write!(f, "{kind} that is not a time", kind = an(kind)),
+            Miss::NotList(kind) => write!(f, "{kind} is not a list", kind = an(kind)),
+            Miss::NoOrder(a, b) => write!(f, "{a} and {b} have no order", a = an(a), b = an(b)),
+            Miss::Reckon(sign, a, b) => {
+                write!(f, "`{sign}` does not go with {a} and {b}", a = an(a), b = an(b))
             }
-            other => Err(Miss(format!("{} is not a list", other.describe()))),
+            Miss::Argument(name, kind) => write!(f, "`{name}` cannot use this {kind}"),
+            Miss::Zero => f.write_str("division by zero"),
+            Miss::TooLarge => f.write_str("the number is too large"),
         }
     }
 }
 
 pub(super) fn eval<'a>(
     expr: &'a Expr,
-    facts: &'a Facts,
+    facts: &Facts<'a>,
     locals: &mut Vec<Val<'a>>,
-) -> Result<Val<'a>, Miss> {
-    match expr {
-        Expr::Literal(literal) => Ok(constant(literal)),
-        Expr::Root("now") => Ok(Val::Time(facts.now)),
-        Expr::Root(name) => match facts.roots.get(*name) {
-            Some(value) => Ok(Val::json(value)),
-            None => Err(Miss(format!("this event has no `{name}`"))),
+) -> Result<Val<'a>, Miss<'a>> {
+    Ok(match expr {
+        Expr::Literal(literal) => Val::literal(literal),
+        Expr::Root(root) => facts.root(*root).ok_or(Miss::Absent(expr))?,
+        Expr::Local(at) => locals.get(*at).cloned().ok_or(Miss::Absent(expr))?,
+        Expr::Field(of, _, get) => match eval(of, facts, locals)? {
+            Val::Thing(thing) => get(thing).ok_or(Miss::Absent(expr))?,
+            _ => return Err(Miss::Absent(expr)),
         },
-        Expr::Local(at) => locals.get(*at).cloned().ok_or_else(|| Miss("no such variable".into())),
-        Expr::Field { of, name, as_time } => {
-            let value = field(eval(of, facts, locals)?, name).ok_or_else(|| missing(of, name))?;
-            if *as_time { time(value) } else { Ok(value) }
+        Expr::Key(of, name) => eval(of, facts, locals)?.key(name).ok_or(Miss::Absent(expr))?,
+        Expr::Index(of, index) => {
+            let (of, index) = (eval(of, facts, locals)?, eval(index, facts, locals)?);
+            at(of, &index).ok_or(Miss::Absent(expr))?
         }
-        Expr::Index(of, index) => at(eval(of, facts, locals)?, eval(index, facts, locals)?),
-        Expr::Has { of, name } => {
-            let found = eval(of, facts, locals).ok().and_then(|value| field(value, name));
-            Ok(Val::Bool(!matches!(found, None | Some(Val::Null))))
+        Expr::Has(of) => {
+            Val::Bool(!matches!(eval(of, facts, locals), Err(Miss::Absent(_)) | Ok(Val::Null)))
         }
-        Expr::Not(inner) => truth(eval(inner, facts, locals)?).map(|yes| Val::Bool(!yes)),
-        Expr::Negate(inner) => match eval(inner, facts, locals)? {
-            Val::Int(number) => number.checked_neg().map(Val::Int).ok_or_else(overflow),
-            Val::Double(number) => Ok(Val::Double(-number)),
-            other => Err(Miss(format!("{} is not a number", other.describe()))),
+        Expr::Time(of) => match eval(of, facts, locals)? {
+            Val::Text(text) => Val::Time(text.parse().map_err(|_| Miss::NotTime("string"))?),
+            other => return Err(Miss::NotTime(other.kind())),
         },
-        Expr::And(a, b) => logic(a, b, false, facts, locals),
-        Expr::Or(a, b) => logic(a, b, true, facts, locals),
-        Expr::If(test, then, otherwise) => {
-            let yes = truth(eval(test, facts, locals)?)?;
-            eval(if yes { then } else { otherwise }, facts, locals)
+        Expr::Not(of) => Val::Bool(!truth(&eval(of, facts, locals)?)?),
+        Expr::Negate(of) => negated(eval(of, facts, locals)?)?,
+        Expr::And(a, b) => Val::Bool(logic(a, b, false, facts, locals)?),
+        Expr::Or(a, b) => Val::Bool(logic(a, b, true, facts, locals)?),
+        Expr::If(test, yes, no) => {
+            let yes_holds = truth(&eval(test, facts, locals)?)?;
+            eval(if yes_holds { yes } else { no }, facts, locals)?
+        }
+        Expr::Same(of, text) => {
+            Val::Bool(matches!(eval(of, facts, locals)?, Val::Text(found) if *found == **text))
         }
         Expr::Compare(how, a, b) => {
-            compare(*how, &eval(a, facts, locals)?, &eval(b, facts, locals)?)
+            Val::Bool(compare(*how, &eval(a, facts, locals)?, &eval(b, facts, locals)?)?)
         }
-        Expr::Arith(how, a, b) => arith(*how, eval(a, facts, locals)?, eval(b, facts, locals)?),
-        Expr::In(a, b) => {
-            let wanted = eval(a, facts, locals)?;
-            let items = eval(b, facts, locals)?.items()?;
-            Ok(Val::Bool(items.iter().any(|item| equal(&wanted, item))))
+        Expr::Arith(how, a, b) => arith(*how, &eval(a, facts, locals)?, &eval(b, facts, locals)?)?,
+        Expr::In(a, b) => Val::Bool(contains(a, b, facts, locals)?),
+        Expr::List(items) => {
+            Val::List(items.iter().map(|item| eval(item, facts, locals)).collect::<Result<_, _>>()?)
         }
-        Expr::List(items) => Ok(Val::List(
-            items.iter().map(|item| eval(item, facts, locals)).collect::<Result<_, _>>()?,
-        )),
         Expr::Call(function, args) => {
             let args =
                 args.iter().map(|arg| eval(arg, facts, locals)).collect::<Result<Vec<_>, _>>()?;
-            call(*function, &args)
+            function.call(&args)?
         }
-        Expr::Matches(text, regex) => match eval(text, facts, locals)? {
-            Val::Text(text) => Ok(Val::Bool(regex.is_match(&text))),
-            other => Err(Miss(format!("{} is not a string", other.describe()))),
+        Expr::Matches(of, regex) => match eval(of, facts, locals)? {
+            Val::Text(text) => Val::Bool(regex.is_match(&text)),
+            other => return Err(Miss::NotText(other.kind())),
         },
-        Expr::Every { range, test, all } => every(range, test, *all, facts, locals),
-        Expr::Shared(clause) => eval(clause, facts, &mut vec![]),
+        Expr::Every(how, range, test) => Val::Bool(every(*how, range, test, facts, locals)?),
+        // Its variables are its own.
+        Expr::Shared(clause) => eval(clause, facts, &mut vec![])?,
+    })
+}
+
+pub(super) fn truth(value: &Val<'_>) -> Result<bool, Miss<'static>> {
+    match value {
+        Val::Bool(yes) => Ok(*yes),
+        other => Err(Miss::NotTruth(other.kind())),
     }
 }
 
-fn constant(literal: &Literal) -> Val<'_> {
-    match literal {
-        Literal::Null => Val::Null,
-        Literal::Bool(yes) => Val::Bool(*yes),
-        Literal::Int(number) => Val::Int(*number),
-        Literal::Double(number) => Val::Double(*number),
-        Literal::Text(text) => Val::Text(Cow::Borrowed(text)),
-        Literal::Span(millis) => Val::Span(SignedDuration::from_millis(*millis)),
-        Literal::Time(at) => Val::Time(*at),
-    }
+fn negated(value: Val<'_>) -> Result<Val<'_>, Miss<'_>> {
+    Ok(match value {
+        Val::Int(whole) => Val::Int(whole.checked_neg().ok_or(Miss::TooLarge)?),
+        Val::Double(real) => Val::Double(-real),
+        Val::Span(span) => Val::Span(-span),
+        other => return Err(Miss::NotNumber(other.kind())),
+    })
 }
 
-fn overflow() -> Miss {
-    Miss("the number is too large".into())
-}
-
-fn missing(of: &Expr, name: &str) -> Miss {
-    fn path(expr: &Expr) -> String {
-        match expr {
-            Expr::Root(name) => (*name).to_owned(),
-            Expr::Field { of, name, .. } => format!("{}.{name}", path(of)),
-            _ => "…".into(),
-        }
-    }
-    Miss(format!("`{}.{name}` is not there", path(of)))
-}
-
-fn field<'a>(of: Val<'a>, name: &str) -> Option<Val<'a>> {
-    match of {
-        Val::Json(Value::Object(map)) => map.get(name).map(Val::json),
+fn at<'a>(of: Val<'a>, index: &Val<'_>) -> Option<Val<'a>> {
+    match index {
+        Val::Text(key) => of.key(key),
+        Val::Int(at) => of.items()?.into_iter().nth(usize::try_from(*at).ok()?),
         _ => None,
     }
 }
 
-fn at<'a>(of: Val<'a>, index: Val<'a>) -> Result<Val<'a>, Miss> {
-    match (of, index) {
-        (of @ Val::Json(Value::Object(_)), Val::Text(key)) => {
-            field(of, &key).ok_or_else(|| Miss(format!("the key {key:?} is not there")))
+fn contains<'a>(
+    a: &'a Expr,
+    b: &'a Expr,
+    facts: &Facts<'a>,
+    locals: &mut Vec<Val<'a>>,
+) -> Result<bool, Miss<'a>> {
+    let wanted = eval(a, facts, locals)?;
+    if let Expr::List(items) = b {
+        for item in items {
+            if wanted.equals(&eval(item, facts, locals)?) {
+                return Ok(true);
+            }
         }
-        (Val::Json(Value::Array(items)), Val::Int(index)) => usize::try_from(index)
-            .ok()
-            .and_then(|index| items.get(index))
-            .map(Val::json)
-            .ok_or_else(|| Miss(format!("the list has no item {index}"))),
-        (of, index) => Err(Miss(format!("{} has no {}", of.describe(), index.describe()))),
+        return Ok(false);
     }
-}
-
-fn time(value: Val<'_>) -> Result<Val<'_>, Miss> {
-    match &value {
-        Val::Text(text) => {
-            text.parse().map(Val::Time).map_err(|_| Miss(format!("{text:?} is not a time")))
-        }
-        Val::Time(_) => Ok(value),
-        other => Err(Miss(format!("{} is not a time", other.describe()))),
+    let range = eval(b, facts, locals)?;
+    if let (Val::Text(key), Val::Texts(map)) = (&wanted, &range) {
+        return Ok(map.contains_key(key.as_ref()));
     }
-}
-
-fn truth(value: Val<'_>) -> Result<bool, Miss> {
-    match value {
-        Val::Bool(yes) => Ok(yes),
-        other => Err(Miss(format!("{} is not true or false", other.describe()))),
-    }
+    let kind = range.kind();
+    let items = range.items().ok_or(Miss::NotList(kind))?;
+    Ok(items.iter().any(|item| wanted.equals(item)))
 }
 
 /// CEL's `&&` and `||`: one decisive side is enough, even where the other has no answer.
@@ -286,64 +200,55 @@ fn logic<'a>(
     a: &'a Expr,
     b: &'a Expr,
     decisive: bool,
-    facts: &'a Facts,
+    facts: &Facts<'a>,
     locals: &mut Vec<Val<'a>>,
-) -> Result<Val<'a>, Miss> {
-    let first = eval(a, facts, locals).and_then(truth);
-    if first == Ok(decisive) {
-        return Ok(Val::Bool(decisive));
+) -> Result<bool, Miss<'a>> {
+    let first = eval(a, facts, locals).and_then(|value| truth(&value));
+    if matches!(first, Ok(yes) if yes == decisive) {
+        return Ok(decisive);
     }
-    let second = eval(b, facts, locals).and_then(truth)?;
-    if second == decisive { Ok(Val::Bool(decisive)) } else { first.map(|_| Val::Bool(second)) }
+    let second = eval(b, facts, locals).and_then(|value| truth(&value))?;
+    if second == decisive { Ok(decisive) } else { first }
 }
 
 fn every<'a>(
+    how: Quantifier,
     range: &'a Expr,
     test: &'a Expr,
-    all: bool,
-    facts: &'a Facts,
+    facts: &Facts<'a>,
     locals: &mut Vec<Val<'a>>,
-) -> Result<Val<'a>, Miss> {
-    let mut undecided = None;
-    for item in eval(range, facts, locals)?.items()? {
+) -> Result<bool, Miss<'a>> {
+    let range = eval(range, facts, locals)?;
+    let kind = range.kind();
+    let (mut undecided, mut held) = (None, 0);
+    for item in range.items().ok_or(Miss::NotList(kind))? {
         locals.push(item);
-        let verdict = eval(test, facts, locals).and_then(truth);
+        let verdict = eval(test, facts, locals).and_then(|value| truth(&value));
         locals.pop();
-        match verdict {
-            Ok(yes) if yes != all => return Ok(Val::Bool(yes)),
-            Ok(_) => {}
-            Err(miss) => undecided = Some(miss),
+        match (how, verdict) {
+            (Quantifier::All, Ok(false)) => return Ok(false),
+            (Quantifier::Exists, Ok(true)) => return Ok(true),
+            // It counts, so nothing may be unknown.
+            (Quantifier::ExistsOne, Err(miss)) => return Err(miss),
+            (_, Ok(yes)) => held += usize::from(yes),
+            (_, Err(miss)) => undecided = Some(miss),
         }
     }
-    undecided.map_or(Ok(Val::Bool(all)), Err)
+    undecided.map_or(
+        Ok(match how {
+            Quantifier::All => true,
+            Quantifier::Exists => false,
+            Quantifier::ExistsOne => held == 1,
+        }),
+        Err,
+    )
 }
 
-fn equal(a: &Val<'_>, b: &Val<'_>) -> bool {
-    match (a, b) {
-        (Val::Null, Val::Null) => true,
-        (Val::Bool(a), Val::Bool(b)) => a == b,
-        (Val::Int(a), Val::Int(b)) => a == b,
-        (Val::Double(a), Val::Double(b)) => a == b,
-        (Val::Int(a), Val::Double(b)) | (Val::Double(b), Val::Int(a)) => *a as f64 == *b,
-        (Val::Text(a), Val::Text(b)) => a == b,
-        (Val::Time(a), Val::Time(b)) => a == b,
-        (Val::Span(a), Val::Span(b)) => a == b,
-        (Val::Json(a), Val::Json(b)) => a == b,
-        (Val::List(a), Val::List(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b))
-        }
-        (Val::List(a), Val::Json(Value::Array(b))) | (Val::Json(Value::Array(b)), Val::List(a)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, &Val::json(b)))
-        }
-        _ => false,
-    }
-}
-
-fn compare<'a>(how: Compare, a: &Val<'a>, b: &Val<'a>) -> Result<Val<'a>, Miss> {
+fn compare<'a>(how: Compare, a: &Val<'a>, b: &Val<'a>) -> Result<bool, Miss<'a>> {
     use std::cmp::Ordering::{Equal, Greater, Less};
     match how {
-        Compare::Equal => return Ok(Val::Bool(equal(a, b))),
-        Compare::NotEqual => return Ok(Val::Bool(!equal(a, b))),
+        Compare::Equal => return Ok(a.equals(b)),
+        Compare::NotEqual => return Ok(!a.equals(b)),
         Compare::Less | Compare::LessEqual | Compare::Greater | Compare::GreaterEqual => {}
     }
     let order = match (a, b) {
@@ -355,46 +260,43 @@ fn compare<'a>(how: Compare, a: &Val<'a>, b: &Val<'a>) -> Result<Val<'a>, Miss> 
         (Val::Time(a), Val::Time(b)) => Some(a.cmp(b)),
         (Val::Span(a), Val::Span(b)) => Some(a.cmp(b)),
         (Val::Bool(a), Val::Bool(b)) => Some(a.cmp(b)),
-        _ => None,
+        _ => return Err(Miss::NoOrder(a.kind(), b.kind())),
     };
-    let order = order
-        .ok_or_else(|| Miss(format!("{} and {} have no order", a.describe(), b.describe())))?;
-    Ok(Val::Bool(match how {
-        Compare::Less => order == Less,
-        Compare::LessEqual => order != Greater,
-        Compare::Greater => order == Greater,
-        Compare::GreaterEqual => order != Less,
-        Compare::Equal | Compare::NotEqual => order == Equal,
-    }))
+    // Not a number has no order, and every comparison with it is false.
+    Ok(match how {
+        Compare::Less => order == Some(Less),
+        Compare::LessEqual => matches!(order, Some(Less | Equal)),
+        Compare::Greater => order == Some(Greater),
+        Compare::GreaterEqual => matches!(order, Some(Greater | Equal)),
+        Compare::Equal | Compare::NotEqual => order == Some(Equal),
+    })
 }
 
-fn arith<'a>(how: Arith, a: Val<'a>, b: Val<'a>) -> Result<Val<'a>, Miss> {
-    match (how, &a, &b) {
-        (Arith::Add, Val::Text(a), Val::Text(b)) => Ok(Val::Text(Cow::Owned(format!("{a}{b}")))),
-        (Arith::Subtract, Val::Time(a), Val::Time(b)) => Ok(Val::Span(a.duration_since(*b))),
+fn arith<'a>(how: Arith, a: &Val<'a>, b: &Val<'a>) -> Result<Val<'a>, Miss<'a>> {
+    let large = Miss::TooLarge;
+    Ok(match (how, a, b) {
+        (Arith::Add, Val::Text(a), Val::Text(b)) => Val::Text(format!("{a}{b}").into()),
+        (Arith::Subtract, Val::Time(a), Val::Time(b)) => Val::Span(a.duration_since(*b)),
         (Arith::Add, Val::Time(at), Val::Span(by)) | (Arith::Add, Val::Span(by), Val::Time(at)) => {
-            at.checked_add(*by).map(Val::Time).map_err(|_| overflow())
+            Val::Time(at.checked_add(*by).map_err(|_| large)?)
         }
         (Arith::Subtract, Val::Time(at), Val::Span(by)) => {
-            at.checked_sub(*by).map(Val::Time).map_err(|_| overflow())
+            Val::Time(at.checked_sub(*by).map_err(|_| large)?)
         }
-        (Arith::Add, Val::Span(a), Val::Span(b)) => {
-            a.checked_add(*b).map(Val::Span).ok_or_else(overflow)
-        }
-        (Arith::Subtract, Val::Span(a), Val::Span(b)) => {
-            a.checked_sub(*b).map(Val::Span).ok_or_else(overflow)
-        }
-        (_, Val::Int(a), Val::Int(b)) => whole(how, *a, *b).map(Val::Int),
-        (_, Val::Int(a), Val::Double(b)) => Ok(Val::Double(real(how, *a as f64, *b))),
-        (_, Val::Double(a), Val::Int(b)) => Ok(Val::Double(real(how, *a, *b as f64))),
-        (_, Val::Double(a), Val::Double(b)) => Ok(Val::Double(real(how, *a, *b))),
-        _ => Err(Miss(format!("cannot reckon with {} and {}", a.describe(), b.describe()))),
-    }
+        (Arith::Add, Val::Span(a), Val::Span(b)) => Val::Span(a.checked_add(*b).ok_or(large)?),
+        (Arith::Subtract, Val::Span(a), Val::Span(b)) => Val::Span(a.checked_sub(*b).ok_or(large)?),
+        (_, Val::Int(a), Val::Int(b)) => Val::Int(whole(how, *a, *b)?),
+        (Arith::Modulo, _, _) => return Err(Miss::Reckon(how.sign(), a.kind(), b.kind())),
+        (_, Val::Int(a), Val::Double(b)) => Val::Double(real(how, *a as f64, *b)),
+        (_, Val::Double(a), Val::Int(b)) => Val::Double(real(how, *a, *b as f64)),
+        (_, Val::Double(a), Val::Double(b)) => Val::Double(real(how, *a, *b)),
+        _ => return Err(Miss::Reckon(how.sign(), a.kind(), b.kind())),
+    })
 }
 
-fn whole(how: Arith, a: i64, b: i64) -> Result<i64, Miss> {
+fn whole(how: Arith, a: i64, b: i64) -> Result<i64, Miss<'static>> {
     if b == 0 && matches!(how, Arith::Divide | Arith::Modulo) {
-        return Err(Miss("division by zero".into()));
+        return Err(Miss::Zero);
     }
     match how {
         Arith::Add => a.checked_add(b),
@@ -403,7 +305,7 @@ fn whole(how: Arith, a: i64, b: i64) -> Result<i64, Miss> {
         Arith::Divide => a.checked_div(b),
         Arith::Modulo => a.checked_rem(b),
     }
-    .ok_or_else(overflow)
+    .ok_or(Miss::TooLarge)
 }
 
 fn real(how: Arith, a: f64, b: f64) -> f64 {
@@ -411,43 +313,6 @@ fn real(how: Arith, a: f64, b: f64) -> f64 {
         Arith::Add => a + b,
         Arith::Subtract => a - b,
         Arith::Multiply => a * b,
-        Arith::Divide => a / b,
-        Arith::Modulo => a % b,
-    }
-}
-
-fn call<'a>(function: Function, args: &[Val<'a>]) -> Result<Val<'a>, Miss> {
-    let wrong = || {
-        let args: Vec<String> = args.iter().map(Val::describe).collect();
-        Miss(format!("{function:?} does not take {}", args.join(", ")))
-    };
-    match (function, args) {
-        (Function::Size, [Val::Text(text)]) => Ok(Val::Int(text.chars().count() as i64)),
-        (Function::Size, [list]) => Ok(Val::Int(list.clone().items()?.len() as i64)),
-        (Function::Contains, [Val::Text(a), Val::Text(b)]) => Ok(Val::Bool(a.contains(b.as_ref()))),
-        (Function::StartsWith, [Val::Text(a), Val::Text(b)]) => {
-            Ok(Val::Bool(a.starts_with(b.as_ref())))
-        }
-        (Function::EndsWith, [Val::Text(a), Val::Text(b)]) => {
-            Ok(Val::Bool(a.ends_with(b.as_ref())))
-        }
-        (Function::LowerAscii, [Val::Text(a)]) => Ok(Val::Text(Cow::Owned(a.to_ascii_lowercase()))),
-        (Function::Int, [Val::Int(number)]) => Ok(Val::Int(*number)),
-        (Function::Int, [Val::Double(number)]) if number.abs() < 9e18 => {
-            Ok(Val::Int(*number as i64))
-        }
-        (Function::Int, [Val::Text(text)]) => text.parse().map(Val::Int).map_err(|_| wrong()),
-        (Function::Double, [Val::Int(number)]) => Ok(Val::Double(*number as f64)),
-        (Function::Double, [Val::Double(number)]) => Ok(Val::Double(*number)),
-        (Function::Double, [Val::Text(text)]) => text.parse().map(Val::Double).map_err(|_| wrong()),
-        (Function::String, [value]) => Ok(Val::Text(Cow::Owned(value.as_key()))),
-        (Function::Duration, [Val::Text(text)]) => text
-            .parse::<crate::model::Span>()
-            .ok()
-            .and_then(|span| SignedDuration::try_from(span.0).ok())
-            .map(Val::Span)
-            .ok_or_else(wrong),
-        (Function::Timestamp, [value @ (Val::Text(_) | Val::Time(_))]) => time(value.clone()),
-        _ => Err(wrong()),
+        Arith::Divide | Arith::Modulo => a / b,
     }
 }

@@ -1,13 +1,18 @@
-//! What a condition may speak of: the objects, their fields and types.
+//! What a condition may speak of: one table that says what a field is, and how it is had.
+
+mod payloads;
+
+pub(in crate::rules) use payloads::{PAYLOADS, Shape};
 
 use super::types::Type;
+use super::value::{Thing, Val};
+use crate::model::PodPhase;
 
+/// One of our own objects: all its fields are known.
 #[derive(Debug)]
 pub(in crate::rules) struct Object {
-    pub(super) name: &'static str,
-    pub(super) fields: &'static [(&'static str, Kind)],
-    /// Other fields may exist: the sender decides.
-    pub(super) open: bool,
+    pub(in crate::rules) name: &'static str,
+    pub(in crate::rules) fields: &'static [Field],
 }
 
 impl PartialEq for Object {
@@ -16,164 +21,250 @@ impl PartialEq for Object {
     }
 }
 
+pub(in crate::rules) type Get = for<'a> fn(Thing<'a>) -> Option<Val<'a>>;
+
+#[derive(Debug)]
+pub(in crate::rules) struct Field {
+    pub(in crate::rules) name: &'static str,
+    pub(in crate::rules) kind: Kind,
+    /// No value where it is not there.
+    pub(super) get: Get,
+}
+
 /// A type that can stand in a table.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Kind {
+pub(in crate::rules) enum Kind {
+    Any,
     Text,
+    Word(&'static [&'static str]),
     Bool,
     Int,
     Time,
     Texts,
-    Objects(&'static Object),
+    List(&'static Object),
+    /// JSON whose parts are known.
+    Shape(&'static Shape),
+    /// A list of JSON.
+    Items,
 }
 
 impl Kind {
-    pub(super) fn to_type(self) -> Type {
+    pub(in crate::rules) fn to_type(self) -> Type {
         match self {
+            Kind::Any => Type::Any,
             Kind::Text => Type::Text,
+            Kind::Word(words) => Type::Word(words),
             Kind::Bool => Type::Bool,
             Kind::Int => Type::Int,
             Kind::Time => Type::Time,
             Kind::Texts => Type::Map(Box::new(Type::Text)),
-            Kind::Objects(object) => Type::List(Box::new(Type::Object(object))),
+            Kind::List(object) => Type::List(Box::new(Type::Object(object))),
+            Kind::Shape(shape) => Type::Shape(shape),
+            Kind::Items => Type::List(Box::new(Type::Any)),
         }
     }
 }
 
 impl Object {
-    pub(super) fn field(&self, name: &str) -> Option<Type> {
-        self.fields.iter().find(|(known, _)| *known == name).map(|(_, kind)| kind.to_type())
+    pub(super) fn field(&self, name: &str) -> Option<&'static Field> {
+        self.fields.iter().find(|field| field.name == name)
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &'static str> + Clone {
-        self.fields.iter().map(|(name, _)| *name)
+        self.fields.iter().map(|field| field.name)
     }
+}
+
+macro_rules! fields {
+    ($thing:ident: $($name:literal $kind:expr, $it:ident => $value:expr;)*) => {
+        &[$(Field {
+            name: $name,
+            kind: $kind,
+            get: |thing| match thing {
+                Thing::$thing($it) => $value,
+                _ => None,
+            },
+        }),*]
+    };
 }
 
 static TAINT: Object = Object {
     name: "taint",
-    open: false,
-    fields: &[("key", Kind::Text), ("value", Kind::Text), ("effect", Kind::Text)],
+    fields: fields! { Taint:
+        "key" Kind::Text, it => Some(Val::text(&it.key));
+        "value" Kind::Text, it => Some(Val::text(&it.value));
+        "effect" Kind::Word(EFFECTS), it => Some(Val::text(&it.effect));
+    },
 };
+
+const EFFECTS: &[&str] = &["NoSchedule", "PreferNoSchedule", "NoExecute"];
+const PHASES: &[&str] = &["Pending", "Running", "Succeeded", "Failed", "Unknown"];
+/// As Kubernetes' and Karpenter's labels are read; empty where no label says.
+const CAPACITY: &[&str] = &["spot", "on-demand", ""];
 
 static NODE: Object = Object {
     name: "node",
-    open: false,
-    fields: &[
-        ("name", Kind::Text),
-        ("uid", Kind::Text),
-        ("labels", Kind::Texts),
-        ("annotations", Kind::Texts),
-        ("taints", Kind::Objects(&TAINT)),
-        ("unschedulable", Kind::Bool),
-        ("ready", Kind::Bool),
-        ("pool", Kind::Text),
-        ("zone", Kind::Text),
-        ("instance_type", Kind::Text),
-        ("capacity_type", Kind::Text),
-        ("instance_id", Kind::Text),
-        ("internal_ip", Kind::Text),
-    ],
+    fields: fields! { Node:
+        "name" Kind::Text, it => Some(Val::text(&it.name));
+        "uid" Kind::Text, it => Some(Val::text(&it.uid));
+        "labels" Kind::Texts, it => Some(Val::Texts(&it.labels));
+        "annotations" Kind::Texts, it => Some(Val::Texts(&it.annotations));
+        "taints" Kind::List(&TAINT), it => Some(Val::Taints(&it.taints));
+        "unschedulable" Kind::Bool, it => Some(Val::Bool(it.unschedulable));
+        "ready" Kind::Bool, it => Some(Val::Bool(it.ready));
+        "pool" Kind::Text, it => Some(Val::text(&it.pool));
+        "zone" Kind::Text, it => Some(Val::text(&it.zone));
+        "instance_type" Kind::Text, it => Some(Val::text(&it.instance_type));
+        "capacity_type" Kind::Word(CAPACITY), it => Some(Val::text(&it.capacity_type));
+        "instance_id" Kind::Text, it => Some(Val::text(&it.instance_id));
+        "internal_ip" Kind::Text, it => Some(Val::text(&it.internal_ip));
+    },
 };
 
 static OWNER: Object = Object {
     name: "owner",
-    open: false,
-    fields: &[
-        ("api_version", Kind::Text),
-        ("kind", Kind::Text),
-        ("name", Kind::Text),
-        ("controller", Kind::Bool),
-    ],
+    fields: fields! { Owner:
+        "api_version" Kind::Text, it => Some(Val::text(&it.api_version));
+        "kind" Kind::Text, it => Some(Val::text(&it.kind));
+        "name" Kind::Text, it => Some(Val::text(&it.name));
+        "controller" Kind::Bool, it => Some(Val::Bool(it.controller));
+    },
 };
 
 static POD: Object = Object {
     name: "pod",
-    open: false,
-    fields: &[
-        ("namespace", Kind::Text),
-        ("name", Kind::Text),
-        ("uid", Kind::Text),
-        ("node", Kind::Text),
-        ("labels", Kind::Texts),
-        ("annotations", Kind::Texts),
-        ("owners", Kind::Objects(&OWNER)),
-        ("phase", Kind::Text),
-        ("ready", Kind::Bool),
-        ("grace", Kind::Int),
-        ("deleted_at", Kind::Time),
-    ],
+    fields: fields! { Pod:
+        "namespace" Kind::Text, it => Some(Val::text(&it.namespace));
+        "name" Kind::Text, it => Some(Val::text(&it.name));
+        "uid" Kind::Text, it => Some(Val::text(&it.uid));
+        "node" Kind::Text, it => Some(Val::text(&it.node));
+        "labels" Kind::Texts, it => Some(Val::Texts(&it.labels));
+        "annotations" Kind::Texts, it => Some(Val::Texts(&it.annotations));
+        "owners" Kind::List(&OWNER), it => Some(Val::Owners(&it.owners));
+        "phase" Kind::Word(PHASES), it => Some(Val::text(phase(it.phase)));
+        "ready" Kind::Bool, it => Some(Val::Bool(it.ready));
+        "grace" Kind::Int, it => Some(Val::Int(it.grace.into()));
+        "deleted_at" Kind::Time, it => it.deleted_at.map(Val::Time);
+    },
 };
+
+fn phase(phase: PodPhase) -> &'static str {
+    match phase {
+        PodPhase::Pending => "Pending",
+        PodPhase::Running => "Running",
+        PodPhase::Succeeded => "Succeeded",
+        PodPhase::Failed => "Failed",
+        PodPhase::Unknown => "Unknown",
+    }
+}
 
 static WORKLOAD: Object = Object {
     name: "workload",
-    open: false,
-    fields: &[
-        ("kind", Kind::Text),
-        ("namespace", Kind::Text),
-        ("name", Kind::Text),
-        ("labels", Kind::Texts),
-        ("annotations", Kind::Texts),
-        ("replicas", Kind::Int),
-        ("ready", Kind::Int),
-        ("updated", Kind::Int),
-    ],
+    fields: fields! { Workload:
+        "kind" Kind::Word(&["deployment", "statefulset", "daemonset", "job"]),
+            it => Some(Val::text(it.kind.word()));
+        "namespace" Kind::Text, it => Some(Val::text(&it.namespace));
+        "name" Kind::Text, it => Some(Val::text(&it.name));
+        "labels" Kind::Texts, it => Some(Val::Texts(&it.labels));
+        "annotations" Kind::Texts, it => Some(Val::Texts(&it.annotations));
+        "replicas" Kind::Int, it => Some(Val::Int(it.replicas.into()));
+        "ready" Kind::Int, it => Some(Val::Int(it.ready.into()));
+        "updated" Kind::Int, it => Some(Val::Int(it.updated.into()));
+    },
 };
 
-static POOL: Object =
-    Object { name: "pool", open: false, fields: &[("name", Kind::Text), ("size", Kind::Int)] };
+static POOL: Object = Object {
+    name: "pool",
+    fields: fields! { Pool:
+        "name" Kind::Text, it => Some(Val::text(&it.name));
+        "size" Kind::Int, it => Some(Val::Int(it.size.into()));
+    },
+};
 
 static ALERT: Object = Object {
     name: "alert",
-    open: false,
-    fields: &[
-        ("name", Kind::Text),
-        ("status", Kind::Text),
-        ("labels", Kind::Texts),
-        ("annotations", Kind::Texts),
-        ("starts_at", Kind::Time),
-        ("ends_at", Kind::Time),
-        ("fingerprint", Kind::Text),
-        ("generator_url", Kind::Text),
-        ("receiver", Kind::Text),
-        ("external_url", Kind::Text),
-        ("group_key", Kind::Text),
-    ],
+    fields: fields! { Alert:
+        "name" Kind::Text, it => Some(Val::text(&it.name));
+        "status" Kind::Word(&["firing", "resolved"]), it => Some(Val::text(it.status.word()));
+        "labels" Kind::Texts, it => Some(Val::Texts(&it.labels));
+        "annotations" Kind::Texts, it => Some(Val::Texts(&it.annotations));
+        "starts_at" Kind::Time, it => Some(Val::Time(it.starts_at));
+        "ends_at" Kind::Time, it => it.ends_at.map(Val::Time);
+        "fingerprint" Kind::Text, it => Some(Val::text(&it.fingerprint));
+        "generator_url" Kind::Text, it => Some(Val::text(&it.generator_url));
+        "receiver" Kind::Text, it => Some(Val::text(&it.receiver));
+        "external_url" Kind::Text, it => Some(Val::text(&it.external_url));
+        "group_key" Kind::Text, it => Some(Val::text(&it.group_key));
+    },
 };
 
-const EVENT_FIELDS: &[(&str, Kind)] = &[
-    ("type", Kind::Text),
-    ("id", Kind::Text),
-    ("source", Kind::Text),
-    ("subject", Kind::Text),
-    ("time", Kind::Time),
-    ("deadline", Kind::Time),
-    ("cluster", Kind::Text),
-    ("tenant", Kind::Text),
-];
+/// What every event has, whatever its sender wrote: the envelope.
+pub(in crate::rules) static EVENT: Object = Object {
+    name: "event",
+    fields: fields! { Event:
+        "type" Kind::Text, it => Some(Val::text(&it.kind));
+        "id" Kind::Text, it => Some(Val::text(it.id.as_str()));
+        "source" Kind::Text, it => Some(Val::text(&it.source));
+        "subject" Kind::Text, it => Some(Val::Text(it.subject.to_string().into()));
+        "time" Kind::Time, it => Some(Val::Time(it.time));
+        "deadline" Kind::Time, it => it.deadline.map(Val::Time);
+        "cluster" Kind::Text, it => it.cluster.as_deref().map(Val::text);
+        "tenant" Kind::Text, it => it.tenant.as_deref().map(Val::text);
+    },
+};
 
-/// An event whose payload is somebody else's.
-pub(super) static EVENT: Object = Object { name: "event", open: true, fields: EVENT_FIELDS };
-/// An Alertmanager event: its payload is `alert`, and there is nothing else.
-pub(super) static ALERT_EVENT: Object = Object { name: "event", open: false, fields: EVENT_FIELDS };
-
-/// The objects a condition starts from. `event` depends on the rule's `when`.
-pub(super) fn root(name: &str, alerts_only: bool) -> Option<(&'static str, Type)> {
-    let event = if alerts_only { &ALERT_EVENT } else { &EVENT };
-    let of = match name {
-        "event" => Type::Object(event),
-        "alert" => Type::Object(&ALERT),
-        "node" => Type::Object(&NODE),
-        "pod" => Type::Object(&POD),
-        "workload" => Type::Object(&WORKLOAD),
-        "pool" => Type::Object(&POOL),
-        "tenant" => Type::Text,
-        "cloud" => Type::Map(Box::new(Type::Text)),
-        "now" => Type::Time,
-        _ => return None,
-    };
-    ROOTS.iter().find(|known| **known == name).map(|known| (*known, of))
+/// Where a condition starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::rules) enum Root {
+    Event,
+    Alert,
+    Node,
+    Pod,
+    Workload,
+    Pool,
+    Tenant,
+    Cloud,
+    Now,
 }
 
-pub(super) const ROOTS: &[&str] =
-    &["event", "alert", "node", "pod", "workload", "pool", "tenant", "cloud", "now"];
+impl Root {
+    pub(in crate::rules) const ALL: [Root; 9] = [
+        Root::Event,
+        Root::Alert,
+        Root::Node,
+        Root::Pod,
+        Root::Workload,
+        Root::Pool,
+        Root::Tenant,
+        Root::Cloud,
+        Root::Now,
+    ];
+
+    pub(in crate::rules) fn name(self) -> &'static str {
+        match self {
+            Root::Event => "event",
+            Root::Alert => "alert",
+            Root::Node => "node",
+            Root::Pod => "pod",
+            Root::Workload => "workload",
+            Root::Pool => "pool",
+            Root::Tenant => "tenant",
+            Root::Cloud => "cloud",
+            Root::Now => "now",
+        }
+    }
+
+    pub(in crate::rules) fn kind(self) -> Type {
+        match self {
+            Root::Event => Type::Event,
+            Root::Alert => Type::Object(&ALERT),
+            Root::Node => Type::Object(&NODE),
+            Root::Pod => Type::Object(&POD),
+            Root::Workload => Type::Object(&WORKLOAD),
+            Root::Pool => Type::Object(&POOL),
+            Root::Tenant => Type::Text,
+            Root::Cloud => Type::Map(Box::new(Type::Text)),
+            Root::Now => Type::Time,
+        }
+    }
+}

@@ -1,6 +1,6 @@
-//! The types of conditions, and the tree that they compile to.
+//! The types of conditions.
 
-use regex_lite::Regex;
+use super::schema::{Object, Shape};
 use std::{fmt, sync::Arc};
 
 #[derive(Debug, Clone, PartialEq)]
@@ -11,6 +11,8 @@ pub(in crate::rules) enum Type {
     Int,
     Double,
     Text,
+    /// A text that is one of a few.
+    Word(&'static [&'static str]),
     Time,
     Span,
     Null,
@@ -18,7 +20,11 @@ pub(in crate::rules) enum Type {
     /// Text to a value.
     Map(Box<Type>),
     /// One of our own objects.
-    Object(&'static super::schema::Object),
+    Object(&'static Object),
+    /// A part of a sender's payload whose fields are known.
+    Shape(&'static Shape),
+    /// The event itself: its fields depend on the rule's `when`.
+    Event,
 }
 
 impl fmt::Display for Type {
@@ -28,15 +34,24 @@ impl fmt::Display for Type {
             Type::Bool => f.write_str("bool"),
             Type::Int => f.write_str("int"),
             Type::Double => f.write_str("double"),
-            Type::Text => f.write_str("string"),
+            Type::Text | Type::Word(_) => f.write_str("string"),
             Type::Time => f.write_str("timestamp"),
             Type::Span => f.write_str("duration"),
             Type::Null => f.write_str("null"),
             Type::List(of) => write!(f, "list of {of}"),
             Type::Map(of) => write!(f, "map of {of}"),
             Type::Object(object) => f.write_str(object.name),
+            Type::Shape(shape) => f.write_str(shape.name),
+            Type::Event => f.write_str("event"),
         }
     }
+}
+
+/// With its article: `an int`.
+pub(super) fn an(word: impl fmt::Display) -> String {
+    let word = word.to_string();
+    let article = if word.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {word}")
 }
 
 impl Type {
@@ -44,13 +59,34 @@ impl Type {
         matches!(self, Type::Any | Type::Int | Type::Double)
     }
 
+    pub(super) fn text(&self) -> bool {
+        matches!(self, Type::Any | Type::Text | Type::Word(_))
+    }
+
     /// Whether a value of one could ever equal a value of the other.
     pub(super) fn comparable(&self, other: &Type) -> bool {
         match (self, other) {
             (Type::Any | Type::Null, _) | (_, Type::Any | Type::Null) => true,
             (Type::Int | Type::Double, Type::Int | Type::Double) => true,
+            (Type::Text | Type::Word(_), Type::Text | Type::Word(_)) => true,
             (Type::List(a), Type::List(b)) | (Type::Map(a), Type::Map(b)) => a.comparable(b),
             (a, b) => a == b,
+        }
+    }
+
+    /// Whether values of it have an order.
+    pub(super) fn ordered(&self) -> bool {
+        self.number() || self.text() || matches!(self, Type::Time | Type::Span | Type::Bool)
+    }
+
+    /// What both are.
+    pub(super) fn join(self, other: &Type) -> Type {
+        if self == *other {
+            self
+        } else if self.text() && other.text() && self != Type::Any && *other != Type::Any {
+            Type::Text
+        } else {
+            Type::Any
         }
     }
 }
@@ -65,6 +101,19 @@ pub(in crate::rules) enum Compare {
     GreaterEqual,
 }
 
+impl Compare {
+    /// The same with the sides exchanged.
+    pub(super) fn turned(self) -> Compare {
+        match self {
+            Compare::Less => Compare::Greater,
+            Compare::LessEqual => Compare::GreaterEqual,
+            Compare::Greater => Compare::Less,
+            Compare::GreaterEqual => Compare::LessEqual,
+            same @ (Compare::Equal | Compare::NotEqual) => same,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::rules) enum Arith {
     Add,
@@ -74,78 +123,40 @@ pub(in crate::rules) enum Arith {
     Modulo,
 }
 
-#[derive(Debug, Clone)]
+impl Arith {
+    pub(super) fn sign(self) -> &'static str {
+        match self {
+            Arith::Add => "+",
+            Arith::Subtract => "-",
+            Arith::Multiply => "*",
+            Arith::Divide => "/",
+            Arith::Modulo => "%",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
 pub(in crate::rules) enum Literal {
     Null,
     Bool(bool),
     Int(i64),
     Double(f64),
     Text(Arc<str>),
+    /// Milliseconds.
     Span(i64),
     Time(jiff::Timestamp),
 }
 
-#[derive(Debug, Clone)]
-pub(in crate::rules) enum Expr {
-    Literal(Literal),
-    /// A top-level object: `event`, `node`, `now`.
-    Root(&'static str),
-    /// A variable of `exists` or `all`, counted from the outermost.
-    Local(usize),
-    /// The type says how to read what stands in JSON.
-    Field {
-        of: Box<Expr>,
-        name: Arc<str>,
-        as_time: bool,
-    },
-    Index(Box<Expr>, Box<Expr>),
-    Has {
-        of: Box<Expr>,
-        name: Arc<str>,
-    },
-    Not(Box<Expr>),
-    Negate(Box<Expr>),
-    And(Box<Expr>, Box<Expr>),
-    Or(Box<Expr>, Box<Expr>),
-    If(Box<Expr>, Box<Expr>, Box<Expr>),
-    Compare(Compare, Box<Expr>, Box<Expr>),
-    Arith(Arith, Box<Expr>, Box<Expr>),
-    In(Box<Expr>, Box<Expr>),
-    List(Vec<Expr>),
-    Call(super::eval::Function, Vec<Expr>),
-    Matches(Box<Expr>, Arc<Regex>),
-    Every {
-        range: Box<Expr>,
-        test: Box<Expr>,
-        all: bool,
-    },
-    /// A clause from `definitions`.
-    Shared(Arc<Expr>),
-}
-
-impl Expr {
-    /// The texts that stand in it: what it compares with.
-    pub(super) fn texts<'a>(&'a self, into: &mut std::collections::BTreeSet<&'a str>) {
+impl Literal {
+    pub(super) fn kind(&self) -> Type {
         match self {
-            Expr::Literal(Literal::Text(text)) => {
-                into.insert(text);
-            }
-            Expr::Literal(_) | Expr::Root(_) | Expr::Local(_) => {}
-            Expr::Field { of, .. } | Expr::Has { of, .. } => of.texts(into),
-            Expr::Not(of) | Expr::Negate(of) | Expr::Matches(of, _) => of.texts(into),
-            Expr::Index(a, b)
-            | Expr::And(a, b)
-            | Expr::Or(a, b)
-            | Expr::Compare(_, a, b)
-            | Expr::Arith(_, a, b)
-            | Expr::In(a, b) => [a, b].into_iter().for_each(|one| one.texts(into)),
-            Expr::If(a, b, c) => [a, b, c].into_iter().for_each(|one| one.texts(into)),
-            Expr::List(all) | Expr::Call(_, all) => all.iter().for_each(|one| one.texts(into)),
-            Expr::Every { range, test, .. } => {
-                range.texts(into);
-                test.texts(into);
-            }
-            Expr::Shared(of) => of.texts(into),
+            Literal::Null => Type::Null,
+            Literal::Bool(_) => Type::Bool,
+            Literal::Int(_) => Type::Int,
+            Literal::Double(_) => Type::Double,
+            Literal::Text(_) => Type::Text,
+            Literal::Span(_) => Type::Span,
+            Literal::Time(_) => Type::Time,
         }
     }
 }

@@ -42,7 +42,7 @@ rules:
 #[test]
 fn the_documented_example_loads() {
     let ruleset = try_load(GOOD).unwrap();
-    let rule = ruleset.candidates("aws.ec2.spot.interruption").next().unwrap();
+    let rule = ruleset.named("spot").unwrap();
     assert_eq!(rule.then[1].needs, ["cordon"], "a drain waits for what stands above it");
     assert!(
         matches!(&rule.otherwise[0].action, Action::Escalate { policy, level: 3 } if policy == "gpu-platform")

@@ -1,0 +1,130 @@
+//! Timers: what will be decided if nothing comes in between.
+
+use crate::model::{Envelope, Event, Timer};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One timer that runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Pending {
+    pub(super) due: Timestamp,
+    /// The time of the event that began it.
+    pub(super) since: Timestamp,
+    /// What will be decided on.
+    pub(super) event: Box<Envelope<Event>>,
+    /// Subjects of the events that were collected.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) group: Vec<String>,
+}
+
+/// Rule, word and key.
+pub(super) type Name = (String, String, String);
+
+/// Timers by name, by when they are due, and by the alert that ends them.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(from = "Vec<(Name, Pending)>", into = "Vec<(Name, Pending)>")]
+pub(super) struct Timers {
+    pending: BTreeMap<Name, Pending>,
+    due: BTreeSet<(Timestamp, Name)>,
+    by_alert: BTreeMap<String, BTreeSet<Name>>,
+}
+
+/// Of all rules together: each keeps its event.
+const MOST: usize = 50_000;
+
+impl From<Vec<(Name, Pending)>> for Timers {
+    fn from(all: Vec<(Name, Pending)>) -> Timers {
+        let mut timers = Timers::default();
+        for (name, pending) in all {
+            timers.start(name, pending);
+        }
+        timers
+    }
+}
+
+impl From<Timers> for Vec<(Name, Pending)> {
+    fn from(timers: Timers) -> Vec<(Name, Pending)> {
+        timers.pending.into_iter().collect()
+    }
+}
+
+impl Timers {
+    /// Whether there was room for it.
+    pub(super) fn start(&mut self, name: Name, pending: Pending) -> bool {
+        self.stop(&name);
+        if self.pending.len() >= MOST {
+            return false;
+        }
+        self.due.insert((pending.due, name.clone()));
+        if let Some(alert) = &pending.event.data.alert {
+            self.by_alert.entry(alert.fingerprint.clone()).or_default().insert(name.clone());
+        }
+        self.pending.insert(name, pending);
+        true
+    }
+
+    pub(super) fn get(&self, name: &Name) -> Option<&Pending> {
+        self.pending.get(name)
+    }
+
+    pub(super) fn get_mut(&mut self, name: &Name) -> Option<&mut Pending> {
+        self.pending.get_mut(name)
+    }
+
+    pub(super) fn stop(&mut self, name: &Name) -> Option<Pending> {
+        let pending = self.pending.remove(name)?;
+        self.due.remove(&(pending.due, name.clone()));
+        if let Some(alert) = &pending.event.data.alert
+            && let Some(names) = self.by_alert.get_mut(&alert.fingerprint)
+        {
+            names.remove(name);
+            if names.is_empty() {
+                self.by_alert.remove(&alert.fingerprint);
+            }
+        }
+        Some(pending)
+    }
+
+    /// The alert is over, and what waited for its sake.
+    pub(super) fn cleared(&mut self, fingerprint: &str) {
+        for name in self.by_alert.remove(fingerprint).unwrap_or_default() {
+            self.stop(&name);
+        }
+    }
+
+    /// It went off in another life, and what followed is in the log.
+    pub(super) fn went_off(&mut self, rule: &str, timer: &Timer, event: &str) {
+        let name = (rule.to_owned(), timer.word.clone(), timer.key.clone());
+        if self.pending.get(&name).is_some_and(|pending| pending.event.id.as_str() == event) {
+            self.stop(&name);
+        }
+    }
+
+    pub(super) fn wake_at(&self) -> Option<Timestamp> {
+        self.due.first().map(|(due, _)| *due)
+    }
+
+    /// The next one that is due at `now`; it does not run any more.
+    pub(super) fn next_due(&mut self, now: Timestamp) -> Option<(Name, Pending)> {
+        let (due, name) = self.due.first().filter(|(due, _)| *due <= now)?.clone();
+        match self.stop(&name) {
+            Some(pending) => Some((name, pending)),
+            None => {
+                self.due.remove(&(due, name));
+                self.next_due(now)
+            }
+        }
+    }
+
+    /// Those of rules that are as they were stay.
+    pub(super) fn keep(&mut self, stays: impl Fn(&str) -> bool) {
+        let gone: Vec<Name> =
+            self.pending.keys().filter(|(rule, _, _)| !stays(rule)).cloned().collect();
+        gone.iter().for_each(|name| drop(self.stop(name)));
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.pending.len()
+    }
+}

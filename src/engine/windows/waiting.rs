@@ -1,0 +1,159 @@
+//! The words that wait: `for`, `absent`, the rule's hours, `once_after`.
+
+use super::timers::Pending;
+use super::{Passage, WAITING, Windows, happened, key, millis};
+use crate::model::Span;
+use crate::rules::{By, Facts, Once, Rule, allowed};
+use jiff::Timestamp;
+
+/// Subjects of a collected group that are named.
+const MOST_NAMED: usize = 100;
+
+impl Windows {
+    /// What `absent` waits for has come.
+    pub(super) fn expected(&mut self, rule: &Rule, facts: &Facts<'_>) -> Result<bool, String> {
+        let Some(absent) = &rule.words.absent else { return Ok(false) };
+        let at = happened(facts.event, facts.now);
+        let key = key(&absent.by, facts)?;
+        let name = (rule.name.clone(), WAITING[1].to_owned(), key.clone());
+        if self.timers.get(&name).is_some_and(|pending| pending.since <= at) {
+            self.timers.stop(&name);
+        }
+        let horizon = facts.now.as_millisecond() - millis(rule.words.lateness);
+        match self.of(rule).came.at(&key, |came| *came < horizon) {
+            Some(came) => *came = (*came).max(at.as_millisecond()),
+            None => return self.full(),
+        }
+        Ok(false)
+    }
+
+    /// The words from the `from`th of those that wait.
+    pub(super) fn pass(
+        &mut self,
+        rule: &Rule,
+        from: usize,
+        facts: &Facts<'_>,
+        group: &[String],
+    ) -> Passage {
+        let words = &rule.words;
+        if from < 1
+            && let Some(hold) = &words.hold
+        {
+            return self.wait(rule, 0, &hold.by, hold.time, facts);
+        }
+        if from < 2
+            && let Some(absent) = &words.absent
+        {
+            return self.expect(rule, absent.other.is_some(), &absent.by, absent.within, facts);
+        }
+        if from < 3
+            && let Err((hours, until)) = allowed(&words.during, &words.except, facts.now)
+        {
+            if let (Some(until), Some(alert)) = (until, &facts.event.data.alert) {
+                let key = alert.fingerprint.clone();
+                let pending = Pending { due: until, ..pending(facts, group) };
+                self.start(rule, 2, key, pending);
+            }
+            return Passage::Outside { hours, until };
+        }
+        if from < 4
+            && let Some(throttle) = rule.throttle.as_ref().filter(|it| it.once == Once::After)
+        {
+            return self.wait(rule, 3, &throttle.by, throttle.time, facts);
+        }
+        Passage::Through
+    }
+
+    fn start(&mut self, rule: &Rule, word: usize, key: String, pending: Pending) -> Passage {
+        let name = (rule.name.clone(), WAITING[word].to_owned(), key);
+        if self.timers.start(name, pending) {
+            return Passage::Kept;
+        }
+        self.refused += 1;
+        Passage::Ignored("there are too many timers".into())
+    }
+
+    /// Starts a timer, or joins the one that runs.
+    fn wait(
+        &mut self,
+        rule: &Rule,
+        word: usize,
+        by: &By,
+        time: Span,
+        facts: &Facts<'_>,
+    ) -> Passage {
+        let key = match key(by, facts) {
+            Ok(key) => key,
+            Err(why) => return Passage::Ignored(why),
+        };
+        let name = (rule.name.clone(), WAITING[word].to_owned(), key.clone());
+        let subject = facts.event.subject.to_string();
+        if let Some(running) = self.timers.get_mut(&name) {
+            if running.group.len() < MOST_NAMED && !running.group.contains(&subject) {
+                running.group.push(subject);
+            }
+            return Passage::Kept;
+        }
+        // A hold began when the event says; what is collected is collected from now on.
+        let from = if word == 0 { happened(facts.event, facts.now) } else { facts.now };
+        let due = from.checked_add(time.0).unwrap_or(Timestamp::MAX);
+        let fresh = pending(facts, &[subject]);
+        if word == 0 && due <= facts.now {
+            return self.pass(rule, 1, facts, &[]);
+        }
+        self.start(rule, word, key, Pending { due, ..fresh })
+    }
+
+    /// `absent`: after an event another is expected, or the same again.
+    fn expect(
+        &mut self,
+        rule: &Rule,
+        other: bool,
+        by: &By,
+        within: Span,
+        facts: &Facts<'_>,
+    ) -> Passage {
+        let key = match key(by, facts) {
+            Ok(key) => key,
+            Err(why) => return Passage::Ignored(why),
+        };
+        let since = happened(facts.event, facts.now);
+        let due = since.checked_add(within.0).unwrap_or(Timestamp::MAX);
+        let name = (rule.name.clone(), WAITING[1].to_owned(), key.clone());
+        let at = since.as_millisecond();
+        let horizon = facts.now.as_millisecond() - millis(rule.words.lateness);
+        let Some(came) = self.of(rule).came.at(&key, |came| *came < horizon) else {
+            return self.full().map_or_else(Passage::Ignored, |_| Passage::Kept);
+        };
+        // What came after it has come already.
+        let late = *came >= at;
+        if !other {
+            *came = (*came).max(at);
+        }
+        if late || (other && self.timers.get(&name).is_some()) {
+            return Passage::Kept;
+        }
+        self.start(rule, 1, key, Pending { due, ..pending(facts, &[]) })
+    }
+
+    /// An event of the rule's own types of which its condition does not hold: what was held is not any more.
+    pub(in crate::engine) fn broken(&mut self, rule: &Rule, facts: &Facts<'_>) {
+        let Some(hold) = &rule.words.hold else { return };
+        if let Ok(key) = key(&hold.by, facts) {
+            let name = (rule.name.clone(), WAITING[0].to_owned(), key);
+            let at = happened(facts.event, facts.now);
+            if self.timers.get(&name).is_some_and(|pending| pending.since <= at) {
+                self.timers.stop(&name);
+            }
+        }
+    }
+}
+
+fn pending(facts: &Facts<'_>, group: &[String]) -> Pending {
+    Pending {
+        due: facts.now,
+        since: happened(facts.event, facts.now),
+        event: Box::new(facts.event.clone()),
+        group: group.to_vec(),
+    }
+}

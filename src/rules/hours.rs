@@ -1,0 +1,294 @@
+//! Hours: quiet hours and maintenance windows, by the clock on the wall of a place.
+
+use super::diagnostic::Code;
+use super::rule::Names;
+use super::shape;
+use super::walk::{Entries, Faults, text};
+use super::yaml::{Kind, Node};
+use crate::model::Span;
+use croner::{
+    Cron, Direction,
+    parser::{CronParser, Seconds, Year},
+};
+use jiff::{
+    SignedDuration, Timestamp, Zoned,
+    civil::{Date, Time, Weekday},
+    tz::TimeZone,
+};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// A window that opens again and again.
+#[derive(Debug, Clone)]
+pub struct Hours {
+    /// Empty where it stands in the rule itself.
+    pub name: String,
+    zone: TimeZone,
+    how: How,
+}
+
+#[derive(Debug, Clone)]
+enum How {
+    /// From a time of the day to another, perhaps of the next day.
+    Daily { days: Vec<Weekday>, from: Time, to: Time },
+    /// Opens when the pattern says so, for a time.
+    Cron { pattern: Box<Cron>, stays: Span },
+}
+
+/// Nobody waits for a window for longer.
+const HORIZON_DAYS: i64 = 366 * 5;
+
+impl Hours {
+    /// Until when it is open, if it is.
+    pub fn open_until(&self, now: Timestamp) -> Option<Timestamp> {
+        match &self.how {
+            How::Daily { .. } => {
+                let local = now.to_zoned(self.zone.clone()).date();
+                let days = [local.yesterday().ok(), Some(local)];
+                days.into_iter()
+                    .flatten()
+                    .filter_map(|day| self.on(day))
+                    .find_map(|(start, end)| (start <= now && now < end).then_some(end))
+            }
+            How::Cron { pattern, stays } => {
+                let local = now.to_zoned(self.zone.clone());
+                let start = next(pattern, &local, Direction::Backward, true)?;
+                let end = start.timestamp().checked_add(stays.0).ok()?;
+                (now < end).then_some(end)
+            }
+        }
+    }
+
+    /// When it opens next after `now`.
+    pub fn opens_after(&self, now: Timestamp) -> Option<Timestamp> {
+        let local = now.to_zoned(self.zone.clone());
+        match &self.how {
+            How::Daily { .. } => {
+                let mut day = local.date();
+                for _ in 0..9 {
+                    if let Some((start, _)) = self.on(day).filter(|(start, _)| *start > now) {
+                        return Some(start);
+                    }
+                    day = day.tomorrow().ok()?;
+                }
+                None
+            }
+            How::Cron { pattern, .. } => {
+                next(pattern, &local, Direction::Forward, false).map(|at| at.timestamp())
+            }
+        }
+    }
+
+    /// The window that begins on that day. A time that a day does not have (the clocks go forward) is the
+    /// moment after the gap; one that it has twice is the first.
+    fn on(&self, day: Date) -> Option<(Timestamp, Timestamp)> {
+        let How::Daily { days, from, to } = &self.how else { return None };
+        if !days.contains(&day.weekday()) {
+            return None;
+        }
+        let last = if to > from { day } else { day.tomorrow().ok()? };
+        let at = |day: Date, time: Time| day.to_datetime(time).to_zoned(self.zone.clone()).ok();
+        Some((at(day, *from)?.timestamp(), at(last, *to)?.timestamp()))
+    }
+}
+
+fn next(pattern: &Cron, from: &Zoned, direction: Direction, inclusive: bool) -> Option<Zoned> {
+    let found = match direction {
+        Direction::Forward => pattern.find_next_occurrence(from, inclusive),
+        Direction::Backward => pattern.find_previous_occurrence(from, inclusive),
+    };
+    let horizon = SignedDuration::from_hours(HORIZON_DAYS * 24);
+    found.ok().filter(|at| at.duration_since(from).abs() <= horizon)
+}
+
+/// Until when the rule may act, or when it may again: `during` any of those, and in none of `except`.
+///
+/// # Errors
+/// It may not now: when it may next, as far as anybody can see, and the name of what is in the way.
+pub fn allowed(
+    during: &[Arc<Hours>],
+    except: &[Arc<Hours>],
+    now: Timestamp,
+) -> Result<(), (String, Option<Timestamp>)> {
+    let mut at = now;
+    let mut first: Option<String> = None;
+    // Each pass moves to the next moment at which what is in the way may be over.
+    for _ in 0..64 {
+        if let Some((hours, until)) = except.iter().find_map(|it| Some((it, it.open_until(at)?))) {
+            first.get_or_insert_with(|| hours.named("except"));
+            at = until;
+        } else if !during.is_empty() && !during.iter().any(|it| it.open_until(at).is_some()) {
+            let named = || during.first().map_or(String::new(), |hours| hours.named("during"));
+            let why = first.get_or_insert_with(named).clone();
+            match during.iter().filter_map(|it| it.opens_after(at)).min() {
+                Some(opens) => at = opens,
+                None => return Err((why, None)),
+            }
+        } else {
+            return first.map_or(Ok(()), |why| Err((why, Some(at))));
+        }
+    }
+    Err((first.unwrap_or_default(), None))
+}
+
+impl Hours {
+    fn named(&self, word: &str) -> String {
+        if self.name.is_empty() { format!("`{word}`") } else { format!("`{word}: {}`", self.name) }
+    }
+}
+
+pub(super) type Named = BTreeMap<String, Arc<Hours>>;
+
+/// The hours of a rule: names of windows, or windows that stand there.
+pub(super) fn list(
+    entries: &Entries<'_>,
+    key: &str,
+    names: &Names<'_>,
+    faults: &mut Faults,
+) -> Vec<Arc<Hours>> {
+    let Some(node) = entries.get(key) else { return vec![] };
+    let items: Vec<&Node> = match &node.kind {
+        Kind::List(items) => items.iter().collect(),
+        Kind::Scalar { .. } | Kind::Map(_) => vec![node],
+    };
+    let one = |item: &Node, faults: &mut Faults| {
+        if let Kind::Map(_) = item.kind {
+            return hours(item, &shape::HOURS, faults).map(Arc::new);
+        }
+        let name = text(item, faults)?;
+        let known: Vec<&str> = names.windows.keys().map(String::as_str).collect();
+        names.check("window", name, &known, &item.place, faults);
+        names.windows.get(name).cloned()
+    };
+    items.into_iter().filter_map(|item| one(item, faults)).collect()
+}
+
+/// One window, of the section `windows` or in a rule.
+pub(super) fn hours(
+    node: &Node,
+    shape: &'static shape::Shape,
+    faults: &mut Faults,
+) -> Option<Hours> {
+    let entries = Entries::of(node, shape, faults)?;
+    let zone = entries.get("zone").map_or(Some(TimeZone::UTC), |node| zone(node, faults));
+    let how = match (entries.get("cron"), entries.get("from")) {
+        (Some(node), None) => {
+            let stays = entries.span("for", faults);
+            if stays.is_none() && entries.get("for").is_none() {
+                faults.add(
+                    Code::MissingKey,
+                    &node.place,
+                    "a window by cron needs `for`: how long it stays open",
+                );
+            }
+            let pattern = pattern(node, faults);
+            How::Cron { pattern: Box::new(pattern?), stays: stays? }
+        }
+        (None, Some(from)) => {
+            let (from, to) = (time(from, faults), entries.get("to").map(|node| time(node, faults)));
+            let Some(to) = to else {
+                faults.add(Code::MissingKey, entries.place(), "a window with `from` needs `to`");
+                return None;
+            };
+            How::Daily { days: days(&entries, faults), from: from?, to: to? }
+        }
+        (None, None) if entries.get("days").is_some() => How::Daily {
+            days: days(&entries, faults),
+            from: Time::midnight(),
+            to: Time::midnight(),
+        },
+        _ => {
+            let message = "a window has either `from` and `to`, or `days`, or `cron` and `for`";
+            faults.add(Code::Conflict, entries.place(), message);
+            return None;
+        }
+    };
+    let hours = Hours { name: entries.text("name", faults).unwrap_or_default(), zone: zone?, how };
+    if hours.opens_after(Timestamp::UNIX_EPOCH).is_none() {
+        let place = entries.get("cron").map_or(entries.place(), |node| &node.place);
+        faults.add(Code::NeverFires, place, "this never opens").hint =
+            Some("no month has that day; look at the day of month and the month".into());
+    }
+    Some(hours)
+}
+
+fn zone(node: &Node, faults: &mut Faults) -> Option<TimeZone> {
+    let name = text(node, faults)?;
+    let zone = TimeZone::get(name).ok();
+    if zone.is_none() {
+        faults.add(Code::BadValue, &node.place, format!("there is no time zone `{name}`")).hint =
+            Some("write an IANA name, for example Europe/Berlin or UTC".into());
+    }
+    zone
+}
+
+fn time(node: &Node, faults: &mut Faults) -> Option<Time> {
+    let written = text(node, faults)?;
+    let time = written.split_once(':').and_then(|(hour, minute)| {
+        let two = |text: &str| text.len() <= 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+        let both = two(hour) && two(minute);
+        both.then(|| Time::new(hour.parse().ok()?, minute.parse().ok()?, 0, 0).ok()).flatten()
+    });
+    if time.is_none() {
+        faults
+            .add(Code::BadValue, &node.place, format!("`{written}` is not a time of the day"))
+            .hint = Some("write hours and minutes in quotes, from \"00:00\" to \"23:59\"".into());
+    }
+    time
+}
+
+const DAYS: [(&str, Weekday); 7] = [
+    ("mon", Weekday::Monday),
+    ("tue", Weekday::Tuesday),
+    ("wed", Weekday::Wednesday),
+    ("thu", Weekday::Thursday),
+    ("fri", Weekday::Friday),
+    ("sat", Weekday::Saturday),
+    ("sun", Weekday::Sunday),
+];
+
+/// Days by their names: `mon`, `monday`, or `mon-fri`.
+fn days(entries: &Entries<'_>, faults: &mut Faults) -> Vec<Weekday> {
+    if entries.get("days").is_none() {
+        return DAYS.map(|(_, day)| day).to_vec();
+    }
+    let at = |word: &str| {
+        let word = word.trim().to_ascii_lowercase();
+        let long = |day: Weekday| format!("{day:?}").to_ascii_lowercase();
+        DAYS.iter().position(|(name, day)| *name == word || long(*day) == word)
+    };
+    let mut all = vec![];
+    for (written, place) in entries.texts("days", faults) {
+        let range = match written.split_once('-') {
+            Some((first, last)) => at(first).zip(at(last)),
+            None => at(&written).map(|day| (day, day)),
+        };
+        let Some((first, last)) = range else {
+            faults.add(Code::BadValue, place, format!("`{written}` is not a day")).hint =
+                Some("write mon, tue, wed, thu, fri, sat, sun, or a range like mon-fri".into());
+            continue;
+        };
+        let length = (last + 7 - first) % 7;
+        all.extend((0..=length).map(|step| DAYS[(first + step) % 7].1));
+    }
+    all
+}
+
+/// Five fields, as crontab has them.
+fn pattern(node: &Node, faults: &mut Faults) -> Option<Cron> {
+    let written = text(node, faults)?;
+    let fields = written.split_whitespace().count();
+    let named = written.starts_with('@');
+    if fields != 5 && !named {
+        let message = format!("a window's cron has five fields, and this has {fields}");
+        faults.add(Code::BadValue, &node.place, message).hint =
+            Some("minute hour day-of-month month day-of-week, for example 0 2 * * sun".into());
+        return None;
+    }
+    let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
+    parser
+        .parse(written)
+        .map_err(|error| {
+            faults.add(Code::BadValue, &node.place, format!("not a cron pattern: {error}"));
+        })
+        .ok()
+}

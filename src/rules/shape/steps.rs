@@ -1,0 +1,164 @@
+//! The steps: verb, what it does, arguments.
+
+use super::{EXPECTATIONS, Field, Of, Shape, key, must};
+
+const NEEDS: Field = key("needs", Of::Texts, "Steps that must have succeeded. [] starts at once.");
+const NAME: Field = key("name", Of::Text, "What other steps call it. Default: the verb.");
+const WORKLOAD: Field = key(
+    "workload",
+    Of::Text,
+    "KIND/NAMESPACE/NAME. Default: the workload that the event is about.",
+);
+
+/// The steps: verb, what it does, arguments.
+pub(in crate::rules) static STEPS: &[(&str, &str, Shape)] = &[
+    (
+        "cordon",
+        "Marks the node unschedulable, with a taint where one is given. Undone exactly.",
+        Shape {
+            name: "`cordon`",
+            fields: &[
+                NAME,
+                NEEDS,
+                key("taint", Of::Text, "KEY[=VALUE][:EFFECT], effect NoSchedule by default."),
+            ],
+        },
+    ),
+    (
+        "uncordon",
+        "Takes back our own cordon; a person's stays.",
+        Shape { name: "`uncordon`", fields: &[NAME, NEEDS] },
+    ),
+    (
+        "taint",
+        "Adds a taint.",
+        Shape {
+            name: "`taint`",
+            fields: &[NAME, NEEDS, TAINT_KEY, key("value", Of::Text, ""), TAINT_EFFECT],
+        },
+    ),
+    (
+        "label",
+        "Sets a label of the node, or takes it away.",
+        Shape {
+            name: "`label`",
+            fields: &[
+                NAME,
+                NEEDS,
+                must("key", Of::Text, ""),
+                key("value", Of::Text, "Absent: the label is removed."),
+            ],
+        },
+    ),
+    (
+        "annotate",
+        "Sets an annotation of the node, or takes it away.",
+        Shape {
+            name: "`annotate`",
+            fields: &[
+                NAME,
+                NEEDS,
+                must("key", Of::Text, ""),
+                key("value", Of::Text, "Absent: the annotation is removed."),
+            ],
+        },
+    ),
+    (
+        "drain",
+        "Evicts what runs on the node, by the rules of the disruption budgets.",
+        Shape {
+            name: "`drain`",
+            fields: &[
+                NAME,
+                NEEDS,
+                key("timeout", Of::Duration, "Where no deadline is nearer. Default 15m."),
+                key(
+                    "force",
+                    Of::Bool,
+                    "Delete what cannot be evicted when the time is up. Default: only before a deadline.",
+                ),
+            ],
+        },
+    ),
+    ("restart", "Rolling restart.", Shape { name: "`restart`", fields: &[NAME, NEEDS, WORKLOAD] }),
+    (
+        "scale",
+        "Sets the number of replicas.",
+        Shape {
+            name: "`scale`",
+            fields: &[NAME, NEEDS, WORKLOAD, must("replicas", Of::Number, "")],
+        },
+    ),
+    (
+        "wait",
+        "Lets time pass.",
+        Shape { name: "`wait`", fields: &[NAME, NEEDS, must("time", Of::Duration, "")] },
+    ),
+    (
+        "verify",
+        "Did it help?",
+        Shape {
+            name: "`verify`",
+            fields: &[
+                NAME,
+                NEEDS,
+                must("expect", Of::Words(EXPECTATIONS), "What must be true."),
+                key("for", Of::Duration, "For how long it must hold. Default 0s."),
+                key("within", Of::Duration, "By when. Default 5m."),
+            ],
+        },
+    ),
+    (
+        "http",
+        "Calls a URL on a host that the configuration lists. The step's key goes along as Idempotency-Key.",
+        Shape {
+            name: "`http`",
+            fields: &[
+                NAME,
+                NEEDS,
+                must("url", Of::Text, "http or https."),
+                key("method", Of::Words(&["GET", "POST", "PUT", "DELETE"]), "Default POST."),
+                key("body", Of::Text, "As it stands. Default: the plan as JSON."),
+                key("timeout", Of::Duration, "Default 10s."),
+                key(
+                    "idempotent",
+                    Of::Bool,
+                    "The far end honours Idempotency-Key: repeat after a crash. Default: GET and PUT.",
+                ),
+            ],
+        },
+    ),
+    (
+        "notify",
+        "Tells a contact; nobody has to answer.",
+        Shape {
+            name: "`notify`",
+            fields: &[
+                NAME,
+                NEEDS,
+                must("contact", Of::Text, ""),
+                must("text", Of::Text, "As it stands."),
+            ],
+        },
+    ),
+    (
+        "escalate",
+        "Calls for a person.",
+        Shape {
+            name: "`escalate`",
+            fields: &[
+                NAME,
+                NEEDS,
+                key("policy", Of::Text, "Default: the rule's `escalate`."),
+                key("level", Of::Number, "Where to start on the ladder. Default 1."),
+            ],
+        },
+    ),
+];
+
+const TAINT_KEY: Field = must("key", Of::Text, "For example medevac.dev/suspect.");
+const TAINT_EFFECT: Field = key(
+    "effect",
+    Of::Words(&["NoSchedule", "PreferNoSchedule", "NoExecute"]),
+    "Default NoSchedule.",
+);

@@ -1,0 +1,193 @@
+//! The mappings of a rule file, key by key.
+
+use super::words::{ABSENT, BURST, COUNT, SEQUENCE, WINDOW};
+use super::{Of, Shape, key, must};
+
+pub(in crate::rules) const SEVERITIES: &[&str] = &["info", "warning", "error", "critical"];
+pub(in crate::rules) const MODES: &[&str] = &["enforce", "observe"];
+pub(in crate::rules) const EVIDENCE: &[&str] =
+    &["logs", "events", "runbook", "dashboards", "remediation", "backup"];
+pub(in crate::rules) const EXPECTATIONS: &[&str] =
+    &["alert_cleared", "node_ready", "node_empty", "pods_running"];
+
+pub(in crate::rules) static FILE: Shape = Shape {
+    name: "a rule file",
+    fields: &[
+        key(
+            "definitions",
+            Of::Map,
+            "Shared clauses: name to condition, usable by name in every `if`.",
+        ),
+        key("rules", Of::List(&RULE), "What to do when."),
+        key(
+            "windows",
+            Of::List(&WINDOW),
+            "Quiet hours and maintenance windows, for `during` and `except`.",
+        ),
+        key("guards", Of::List(&GUARD), "Limits on how much may be touched at once."),
+        key("escalations", Of::List(&POLICY), "Who is called, level by level."),
+        key("contacts", Of::List(&CONTACT), "The roads to people."),
+    ],
+};
+
+pub(in crate::rules) static RULE: Shape = Shape {
+    name: "a rule",
+    fields: &[
+        must("name", Of::Text, "Unique among all files."),
+        key("description", Of::Text, "For readers."),
+        must("when", Of::Texts, "The event type, or several."),
+        key("if", Of::Condition, "CEL; the rule matches where it is true."),
+        key(
+            "severity",
+            Of::Words(SEVERITIES),
+            "Of the incident. Default: the alert's own, else warning.",
+        ),
+        key("burst", Of::Mapping(&BURST), "Many events in a row are one."),
+        key("sequence", Of::Mapping(&SEQUENCE), "Other events have to follow."),
+        key("count", Of::Mapping(&COUNT), "So many within a time."),
+        key("for", Of::Hold, "It has to hold for that long."),
+        key("absent", Of::Mapping(&ABSENT), "An expected event did not come."),
+        key(
+            "lateness",
+            Of::Duration,
+            "Events older than this when they come are passed over by the words above. Default 5m, at most 1h.",
+        ),
+        key("during", Of::Hours, "Act only then: names of windows, or a window."),
+        key("except", Of::Hours, "Do not act then: names of windows, or a window."),
+        key("throttle", Of::Mapping(&THROTTLE), "Act once within a time."),
+        key("guard", Of::Texts, "The guards that must give leave."),
+        key(
+            "deadline",
+            Of::Text,
+            "A duration from the event, or a CEL expression that gives a time.",
+        ),
+        key("mode", Of::Words(MODES), "observe decides and records, and never writes."),
+        key("then", Of::Steps, "The steps. `needs` makes order explicit."),
+        key("otherwise", Of::Steps, "When a step failed or the deadline is about to pass."),
+        key("escalate", Of::Text, "The policy that hears of it when the robot is not enough."),
+        key("runbook", Of::Text, "URL of the page for whoever is called."),
+        key("dashboards", Of::Texts, "URLs of dashboards for whoever is called."),
+    ],
+};
+
+pub(in crate::rules) static THROTTLE: Shape = Shape {
+    name: "`throttle`",
+    fields: &[
+        key("once_within", Of::Duration, "After it acted, the rule is quiet for this long."),
+        key(
+            "once_after",
+            Of::Duration,
+            "It waits this long, collects what comes, and acts once for all of it.",
+        ),
+        key("by", Of::Condition, "One throttle per value. Default: per target."),
+    ],
+};
+
+pub(in crate::rules) static GUARD: Shape = Shape {
+    name: "a guard",
+    fields: &[
+        must("name", Of::Text, "Unique among all files."),
+        key(
+            "per",
+            Of::Condition,
+            "One budget per value: node.pool, node.zone, tenant, rule, or any expression. Default: one budget.",
+        ),
+        key(
+            "storm",
+            Of::Mapping(&STORM),
+            "Once it has refused it stays shut until calm, then lets one try.",
+        ),
+        must("limits", Of::Mapping(&LIMITS), "At least one of at_once, share, rate."),
+    ],
+};
+
+pub(in crate::rules) static STORM: Shape = Shape {
+    name: "`storm`",
+    fields: &[must("release_after", Of::Duration, "So long nobody may have asked.")],
+};
+
+pub(in crate::rules) static LIMITS: Shape = Shape {
+    name: "`limits`",
+    fields: &[
+        key("at_once", Of::Number, "Remediations that may run at the same time."),
+        key(
+            "share",
+            Of::Text,
+            "The same as a share of the nodes that the guard is `per`, for example 30%. At least one is always allowed.",
+        ),
+        key("rate", Of::Text, "Remediations started within a time, for example 20/1h."),
+    ],
+};
+
+pub(in crate::rules) static POLICY: Shape = Shape {
+    name: "an escalation",
+    fields: &[
+        must("name", Of::Text, "Unique among all files."),
+        must("levels", Of::List(&LEVEL), "Level 1 first."),
+        key(
+            "rounds",
+            Of::Number,
+            "How often the ladder is climbed before nobody-answered is cried out. Default 2.",
+        ),
+        key("ack_expires", Of::Duration, "An acknowledgement holds this long. Default 4h."),
+    ],
+};
+
+pub(in crate::rules) static LEVEL: Shape = Shape {
+    name: "a level",
+    fields: &[
+        must("contacts", Of::Texts, "Who is called."),
+        key("delay", Of::Duration, "How long before the next level. Default 5m."),
+        key(
+            "evidence",
+            Of::Texts,
+            "What the page carries: logs, events, runbook, dashboards, remediation, backup.",
+        ),
+    ],
+};
+
+pub(in crate::rules) static CONTACT: Shape = Shape {
+    name: "a contact",
+    fields: &[
+        must("name", Of::Text, "Unique among all files."),
+        key("console", Of::Mapping(&CONSOLE), "Prints on the daemon's terminal or log."),
+        key("webhook", Of::Mapping(&WEBHOOK), "Posts the page as JSON."),
+        key("pagerduty", Of::Mapping(&PAGERDUTY), "PagerDuty Events v2."),
+        key("slack", Of::Mapping(&SLACK), "Slack chat.postMessage."),
+        key("alertmanager", Of::Mapping(&ALERTMANAGER), "Alertmanager v2, every peer."),
+        key("fallback", Of::Text, "The contact to use when this one does not accept."),
+    ],
+};
+
+pub(in crate::rules) static CONSOLE: Shape = Shape { name: "`console`", fields: &[] };
+pub(in crate::rules) static WEBHOOK: Shape = Shape {
+    name: "`webhook`",
+    fields: &[
+        must("url", Of::Text, "http or https."),
+        key("headers", Of::Map, "Header to {env: NAME} or {file: PATH}."),
+    ],
+};
+pub(in crate::rules) static PAGERDUTY: Shape = Shape {
+    name: "`pagerduty`",
+    fields: &[
+        must("routing_key", Of::Secret, "The integration key, by reference."),
+        key("url", Of::Text, "Default https://events.pagerduty.com/v2/enqueue."),
+    ],
+};
+pub(in crate::rules) static SLACK: Shape = Shape {
+    name: "`slack`",
+    fields: &[
+        must("channel", Of::Text, "Id or #name."),
+        must("token", Of::Secret, "The bot token, by reference."),
+        key("url", Of::Text, "Default https://slack.com/api/chat.postMessage."),
+    ],
+};
+pub(in crate::rules) static ALERTMANAGER: Shape =
+    Shape { name: "`alertmanager`", fields: &[must("urls", Of::Texts, "Base URL of every peer.")] };
+pub(in crate::rules) static SECRET: Shape = Shape {
+    name: "a secret",
+    fields: &[
+        key("env", Of::Text, "Name of an environment variable."),
+        key("file", Of::Text, "Path of a file; white space at its end is dropped."),
+    ],
+};
