@@ -15,6 +15,7 @@ mod run;
 mod send;
 mod simulate;
 mod status;
+mod test;
 mod words;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -43,6 +44,8 @@ enum Command {
     },
     /// Play scenarios: the whole daemon in a simulated cluster, on virtual time, with faults.
     Simulate(simulate::Args),
+    /// Run the tests that stand beside rules.
+    Test(test::Args),
     /// Post an event or an Alertmanager body, and print what became of it.
     Send(send::Args),
     /// List incidents, or show one with its whole causal chain.
@@ -133,7 +136,7 @@ impl Cli {
             Command::Check(args) => check::run(&args),
             Command::Schema { of } => {
                 let schema = match of {
-                    SchemaOf::Rules => crate::rules::json_schema(),
+                    SchemaOf::Rules => check::schema(),
                     SchemaOf::Scenario => crate::simulation::scenario::json_schema(),
                 };
                 words::say(&serde_json::to_string_pretty(&schema).unwrap_or_default());
@@ -142,6 +145,10 @@ impl Cli {
             // A run is a runtime of its own: not within this one.
             Command::Simulate(args) => {
                 let run = tokio::task::spawn_blocking(move || simulate::run(&args));
+                run.await.unwrap_or_else(|error| Exit::from_error(&error))
+            }
+            Command::Test(args) => {
+                let run = tokio::task::spawn_blocking(move || test::run(&args));
                 run.await.unwrap_or_else(|error| Exit::from_error(&error))
             }
             Command::Send(args) => send::run(args).await,

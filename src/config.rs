@@ -7,6 +7,7 @@ mod file;
 pub use file::load;
 
 use crate::model::{Mapping, Mode, Secret};
+use crate::rules::Policy;
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
 
 #[derive(Debug, Clone)]
@@ -37,6 +38,8 @@ pub struct Settings {
     pub nats: Option<Nats>,
     pub lease: LeaseKind,
     pub sources: Vec<SubjectSource>,
+    /// What is asked of every rule.
+    pub policy: Policy,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -11,7 +11,9 @@ mod file;
 mod guard;
 mod hours;
 mod index;
+mod lint;
 mod people;
+mod policy;
 mod rule;
 mod shape;
 mod steps;
@@ -20,12 +22,14 @@ mod words;
 mod yaml;
 
 pub use condition::{Clause, Condition, Facts, Miss};
+pub(crate) use diagnostic::suggest;
 pub use diagnostic::{Code, Diagnostic, Place, Source};
 pub use file::load;
 pub use guard::{Guard, Limits, Per, Rate};
 pub use hours::{Hours, allowed};
 pub use index::Role;
 pub use people::SecretRef;
+pub use policy::{Policy, load_under};
 pub use rule::{Deadline, Once, Rule, Throttle};
 pub use shape::json_schema;
 pub use words::{Absent, Burst, By, Count, Hold, Other, Sequence, Sticky, Words};
@@ -33,8 +37,8 @@ pub use words::{Absent, Burst, By, Count, Hold, Other, Sequence, Sticky, Words};
 /// Reading YAML with places and tables of keys: what the configuration file is read with, too.
 pub(crate) mod reading {
     pub(crate) use super::shape::{Of, Shape, key, must, schema_of};
-    pub(crate) use super::walk::{Entries, Faults, pairs, text};
-    pub(crate) use super::yaml::{Key, Node, parse};
+    pub(crate) use super::walk::{Entries, Faults, json, pairs, text};
+    pub(crate) use super::yaml::{Key, Kind, Node, parse};
 }
 
 use crate::model::{Directory, Id};
@@ -50,6 +54,8 @@ pub struct Ruleset {
     index: Index,
     names: BTreeMap<String, usize>,
     lateness: crate::model::Span,
+    /// The tests, as they are written: the simulator reads them.
+    pub(crate) tests: Vec<reading::Node>,
     /// Hash of the files: which rules decided.
     pub version: Option<Id>,
     /// Worth saying, though the rules can be used.
@@ -69,6 +75,7 @@ impl Ruleset {
             index,
             names,
             lateness,
+            tests: vec![],
             version: None,
             warnings: vec![],
         }
@@ -80,6 +87,15 @@ impl Ruleset {
             rule.mode = rule.mode.min(mode);
         }
         self
+    }
+
+    /// The same, with other rules.
+    pub fn with_rules(&self, change: impl FnOnce(&mut Vec<Rule>)) -> Ruleset {
+        let mut rules = self.rules.clone();
+        change(&mut rules);
+        let version = self.version.clone();
+        let fresh = Ruleset::new(rules, self.guards.clone(), self.directory.clone());
+        Ruleset { version, ..fresh }
     }
 
     pub fn named(&self, name: &str) -> Option<&Rule> {

@@ -38,6 +38,7 @@ mod stage;
 mod store;
 mod tape;
 mod time;
+pub mod trial;
 pub mod world;
 
 pub use dice::Dice;

@@ -57,7 +57,7 @@ impl Where {
     }
 }
 
-fn read(path: &Path) -> Result<Settings, Exit> {
+pub(super) fn read(path: &Path) -> Result<Settings, Exit> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Exit::Usage(format!("cannot read {}: {error}", path.display())))?;
     let source = Arc::new(Source { path: path.display().to_string(), text });

@@ -1,6 +1,10 @@
 //! A bar where a person waits, plain lines where nobody does.
 
 use std::io::{IsTerminal, Write};
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicUsize, Ordering},
+};
 
 const WIDTH: u64 = 32;
 
@@ -46,4 +50,30 @@ impl Progress {
             tracing::trace!("nobody reads");
         }
     }
+}
+
+/// Does `job` with each on every core, with a bar where somebody waits.
+pub(super) fn every<T: Sync, R: Send>(
+    what: &'static str,
+    all: &[T],
+    job: impl Fn(&T) -> R + Sync,
+) -> Vec<R> {
+    let progress = Mutex::new(Progress::new(what, all.len() as u64));
+    let found: Vec<Mutex<Option<R>>> = all.iter().map(|_| Mutex::new(None)).collect();
+    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let work = || {
+        while let at = next.fetch_add(1, Ordering::SeqCst)
+            && let Some((one, place)) = all.get(at).zip(found.get(at))
+        {
+            let result = job(one);
+            *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+            let done = done.fetch_add(1, Ordering::SeqCst) + 1;
+            progress.lock().unwrap_or_else(PoisonError::into_inner).at(done as u64);
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
+    progress.into_inner().unwrap_or_else(PoisonError::into_inner).end();
+    let take = |one: Mutex<Option<R>>| one.into_inner().unwrap_or_else(PoisonError::into_inner);
+    found.into_iter().filter_map(take).collect()
 }

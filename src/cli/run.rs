@@ -16,7 +16,7 @@ use crate::daemon::{self, Alone, KvLease, LeaseStore, Ports, Witness};
 use crate::log::{Kv, Log};
 use crate::model::{Mode, Secret};
 use crate::remediation::run::Hands;
-use crate::rules::{self, Ruleset};
+use crate::rules::{self, Policy, Ruleset};
 use crate::sources::{Intake, reconcile, subjects};
 use crate::telemetry::{self, Metrics};
 use std::{io::IsTerminal, path::PathBuf, sync::Arc};
@@ -32,9 +32,9 @@ pub(super) async fn run(args: Args) -> Exit {
 }
 
 /// The rules of `paths`, with every rule at most as bold as `mode`.
-fn load(paths: &[PathBuf], mode: Mode) -> Result<Ruleset, Exit> {
+fn load(paths: &[PathBuf], mode: Mode, policy: &Policy) -> Result<Ruleset, Exit> {
     let sources = rulefiles::read(paths).map_err(Exit::Usage)?;
-    match rules::load(&sources, &rulefiles::secret) {
+    match rules::load_under(policy, &sources, &rulefiles::secret) {
         Ok(ruleset) => {
             for warning in &ruleset.warnings {
                 tracing::warn!("{}", warning.line());
@@ -53,7 +53,7 @@ fn load(paths: &[PathBuf], mode: Mode) -> Result<Ruleset, Exit> {
 
 /// Opens the log and the lease that belongs to it.
 async fn serve(config: Config) -> Result<(), Exit> {
-    let ruleset = load(&config.rules, config.mode)?;
+    let ruleset = load(&config.rules, config.mode, &config.settings.policy)?;
     client::http()?;
     let Some(nats) = &config.settings.nats else {
         let log = logs::open(&config.data_dir)?;
@@ -106,7 +106,8 @@ async fn work<L: Log + Kv, S: LeaseStore>(
     let (stop, stopped) = watch::channel(false);
     let (gate, readiness) = (Gate::new(&config.auth), Ready { view, nats: nats.clone() });
     let site = Site { intake: intake.clone(), gate, metrics: metrics.clone(), readiness };
-    let files = Bounded { files: RuleFiles::watch(&config.rules), mode: config.mode };
+    let policy = config.settings.policy.clone();
+    let files = Bounded { files: RuleFiles::watch(&config.rules), mode: config.mode, policy };
     let peers = config.alertmanagers.clone();
     tokio::spawn(reconcile::run(groups, intake.clone(), client.clone(), peers));
     tokio::spawn(daemon::reload(files, rules, intake.clone(), metrics.clone()));
@@ -187,6 +188,7 @@ impl Readiness for Ready {
 struct Bounded {
     files: RuleFiles,
     mode: Mode,
+    policy: Policy,
 }
 
 impl daemon::Files for Bounded {
@@ -200,6 +202,10 @@ impl daemon::Files for Bounded {
 
     fn mode(&self) -> Mode {
         self.mode
+    }
+
+    fn policy(&self) -> Policy {
+        self.policy.clone()
     }
 
     async fn changed(&mut self) {

@@ -80,7 +80,7 @@ impl Args {
         };
         let without: BTreeSet<usize> = self.without.iter().copied().collect();
         let mishaps = self.mishaps.as_ref().map(listed);
-        Orders { seed: self.seed, mishaps, without, silent: false }
+        Orders { seed: self.seed, mishaps, without, ..Orders::default() }
     }
 }
 

@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::cluster::ClusterView;
 use crate::log::Log;
 use crate::model::{Envelope, Event, Id, Mode, Secret, Target, kind};
-use crate::rules::{self, Ruleset, SecretRef, Source};
+use crate::rules::{self, Policy, Ruleset, SecretRef, Source};
 use crate::sources::Intake;
 use crate::telemetry::Metrics;
 use serde_json::json;
@@ -28,6 +28,11 @@ pub trait Files: Send + 'static {
         Mode::Enforce
     }
 
+    /// What is asked of every rule.
+    fn policy(&self) -> Policy {
+        Policy::default()
+    }
+
     /// Resolves at the next change of any file.
     fn changed(&mut self) -> impl Future<Output = ()> + Send;
 }
@@ -43,7 +48,7 @@ pub async fn reload<L: Log, C: Clock, V: ClusterView>(
         files.changed().await;
         let before = rules.borrow().version.clone();
         let loaded = files.read().map_err(|why| vec![why]).and_then(|sources| {
-            rules::load(&sources, &|reference| files.secret(reference))
+            rules::load_under(&files.policy(), &sources, &|reference| files.secret(reference))
                 .map_err(|faults| faults.iter().map(rules::Diagnostic::line).collect())
         });
         let (kind, payload) = match loaded {

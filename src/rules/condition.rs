@@ -106,6 +106,22 @@ impl Condition {
         undecided.map_or(Ok(true), Err)
     }
 
+    /// Without its clause at that place. `None`: nothing is left.
+    pub fn without(mut self, at: usize) -> Option<Condition> {
+        if at < self.clauses.len() {
+            self.clauses.remove(at);
+        }
+        (!self.clauses.is_empty()).then_some(self)
+    }
+
+    /// With its clause at that place turned round.
+    pub fn turned(mut self, at: usize) -> Condition {
+        if let Some(clause) = self.clauses.get_mut(at) {
+            clause.expr = Expr::Not(Box::new(clause.expr.clone()));
+        }
+        self
+    }
+
     /// The parts that `&&` joins.
     pub fn clauses(&self) -> &[Clause] {
         &self.clauses
@@ -123,6 +139,20 @@ impl Condition {
         let [Clause { expr, .. }] = self.clauses.as_slice() else { return None };
         let path = expr.path()?;
         UNBOUNDED.contains(&path.as_str()).then_some(path)
+    }
+
+    /// Whether it never holds where the value at `path` is `text`.
+    pub(super) fn rules_out(&self, path: &str, text: &str) -> bool {
+        let mut found = vec![];
+        self.clauses.iter().for_each(|clause| clause.expr.all_paths(&mut found));
+        let Some(of) = found.into_iter().find(|of| of.path().as_deref() == Some(path)) else {
+            return false;
+        };
+        let also = Expr::Same(Box::new(of.clone()), text.into());
+        let mut all: Vec<(&Expr, Range<usize>)> =
+            self.clauses.iter().map(|clause| (&clause.expr, 0..0)).collect();
+        all.push((&also, 0..0));
+        never::contradiction(&all, &[]).is_some()
     }
 
     /// What must all hold for it to hold, through definitions.

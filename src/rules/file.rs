@@ -92,7 +92,9 @@ fn read(files: &[Entries<'_>], secrets: Secrets<'_>, faults: &mut Faults) -> Rul
         .collect();
     let rules: Vec<Rule> =
         rule_nodes.iter().filter_map(|node| rule(node, &names, faults)).collect();
-    Ruleset::new(rules, guards, Directory { policies, contacts })
+    super::lint::shadowed(&rules, faults);
+    let tests = nodes("tests", faults).into_iter().cloned().collect();
+    Ruleset { tests, ..Ruleset::new(rules, guards, Directory { policies, contacts }) }
 }
 
 /// A fallback that leads back to where it came from is none.

@@ -1,7 +1,7 @@
 //! A rule: as a value, and how it is read.
 
 use super::condition::{Condition, Definitions, Scope, Type, compile};
-use super::diagnostic::{Code, nearest};
+use super::diagnostic::{Code, Place, nearest};
 use super::index::Role;
 use super::shape;
 use super::steps;
@@ -13,6 +13,8 @@ use crate::model::{Mode, Severity, Span, StepSpec, kind};
 #[derive(Debug, Clone)]
 pub struct Rule {
     pub name: String,
+    /// Where it stands.
+    pub place: Place,
     pub when: Vec<String>,
     pub condition: Option<Condition>,
     /// `None`: the alert's own label, else warning.
@@ -57,6 +59,21 @@ impl Rule {
     pub fn looks_back(&self) -> bool {
         let collects = |throttle: &Throttle| throttle.once == Once::After;
         self.words.windowed() || self.throttle.as_ref().is_some_and(collects)
+    }
+
+    /// Whether it hears events of type `kind` as `role`.
+    pub fn hears(&self, role: Role, kind: &str) -> bool {
+        fn other(other: Option<&super::words::Other>) -> Option<&[String]> {
+            other.map(|it| it.when.as_slice())
+        }
+        let when = match role {
+            Role::Own => Some(self.when.as_slice()),
+            Role::Next(step) => {
+                other(self.words.sequence.as_ref().and_then(|it| it.then.get(step)))
+            }
+            Role::Expected => other(self.words.absent.as_ref().and_then(|it| it.other.as_ref())),
+        };
+        when.is_some_and(|when| when.iter().any(|it| it == kind))
     }
 
     /// What must hold of an event that the rule hears as `role`.
@@ -142,6 +159,7 @@ pub(super) fn rule(node: &Node, names: &Names<'_>, faults: &mut Faults) -> Optio
     let modes = [("enforce", Mode::Enforce), ("observe", Mode::Observe)];
     let rule = Rule {
         name: entries.text("name", faults).unwrap_or_default(),
+        place: entries.get("name").map_or(entries.place(), |node| &node.place).clone(),
         condition,
         severity: word(&entries, "severity", &severities, faults),
         words: Words {
@@ -159,6 +177,8 @@ pub(super) fn rule(node: &Node, names: &Names<'_>, faults: &mut Faults) -> Optio
         dashboards: entries.texts("dashboards", faults).into_iter().map(|(url, _)| url).collect(),
         when,
     };
+    let deadline = entries.get("deadline").map_or(&rule.place, |node| &node.place);
+    super::lint::too_short(&rule, deadline, faults);
     if rule.then.is_empty() && rule.escalate.is_none() && entries.get("then").is_none() {
         faults.add(Code::MissingKey, entries.place(), "a rule needs `then`, `escalate`, or both");
     }

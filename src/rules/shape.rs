@@ -45,6 +45,8 @@ pub(crate) enum Of {
     Hold,
     /// Names of windows, or windows.
     Hours,
+    /// Read by whoever it is for.
+    Any,
 }
 
 impl Shape {
@@ -118,6 +120,7 @@ fn of_schema(of: &Of) -> Value {
         Of::List(shape) => json!({ "type": "array", "items": shape_schema(shape) }),
         Of::Steps => json!({ "type": "array", "items": { "$ref": "#/$defs/step" } }),
         Of::Secret => json!({ "$ref": "#/$defs/secret" }),
+        Of::Any => json!({}),
         Of::Hold => json!({ "oneOf": [of_schema(&Of::Duration), shape_schema(&HOLD)] }),
         Of::Hours => {
             let one = json!({ "oneOf": [{ "type": "string" }, shape_schema(&HOURS)] });

@@ -4,6 +4,7 @@ use super::diagnostic::{Code, Diagnostic, Place, suggest};
 use super::shape::{Field, Shape};
 use super::yaml::{Key, Kind, Node};
 use crate::model::{BadSpan, Id, Span};
+use serde_json::Value;
 
 /// Faults so far, and nothing else: the readers below share it.
 #[derive(Debug, Default)]
@@ -157,6 +158,26 @@ pub(crate) fn text<'a>(node: &'a Node, faults: &mut Faults) -> Option<&'a str> {
         _ => {
             faults.wrong(node, "a single value");
             None
+        }
+    }
+}
+
+/// As JSON: plain scalars by what they look like, all others as text.
+pub(crate) fn json(node: &Node) -> Value {
+    match &node.kind {
+        Kind::Scalar { plain: true, .. } if node.is_null() => Value::Null,
+        Kind::Scalar { text, plain: true } => match text.as_str() {
+            "true" => Value::Bool(true),
+            "false" => Value::Bool(false),
+            number => match number.parse::<serde_json::Number>() {
+                Ok(number) => Value::Number(number),
+                Err(_) => Value::String(text.clone()),
+            },
+        },
+        Kind::Scalar { text, .. } => Value::String(text.clone()),
+        Kind::List(items) => items.iter().map(json).collect(),
+        Kind::Map(entries) => {
+            entries.iter().map(|(key, value)| (key.text.clone(), json(value))).collect()
         }
     }
 }

@@ -42,6 +42,12 @@ impl Node {
         }
     }
 
+    /// The value behind a key, of a mapping.
+    pub(crate) fn value(&self, key: &str) -> Option<&Node> {
+        let Kind::Map(entries) = &self.kind else { return None };
+        entries.iter().find(|(known, _)| known.text == key).map(|(_, node)| node)
+    }
+
     pub(crate) fn is_null(&self) -> bool {
         self.describe() == "nothing"
     }

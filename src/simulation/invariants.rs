@@ -52,7 +52,7 @@ pub(super) struct Invariants {
     /// Fingerprint, state and beginning of the alerts in the log.
     alerts: BTreeSet<(String, bool, Timestamp)>,
     /// Rule and event to the decision on it.
-    decided: BTreeMap<(String, String), Id>,
+    decided: BTreeMap<(String, String, String), Id>,
     /// From the first event of a chain to the number of decisions that it led to.
     chains: BTreeMap<String, u32>,
 }
@@ -108,7 +108,9 @@ impl Invariants {
         let data = &decision.data;
         let cause = decision.cause.iter().last().unwrap_or_default().to_owned();
         let first = decision.cause.iter().next().unwrap_or_default().to_owned();
-        let key = (data.rule.clone(), cause);
+        // A timer leads to a decision of its own.
+        let word = data.timer.as_ref().map(|timer| timer.word.clone()).unwrap_or_default();
+        let key = (data.rule.clone(), cause, word);
         if let Some(other) = self.decided.insert(key, decision.id.clone())
             && other != decision.id
         {

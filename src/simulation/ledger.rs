@@ -26,6 +26,8 @@ pub struct DecisionFact {
     pub verdict: &'static str,
     pub target: Target,
     pub incident: String,
+    /// The guard that refused.
+    pub guard: Option<String>,
 }
 
 /// Where a step stands, and the process that said so.
@@ -74,6 +76,8 @@ pub struct Ring {
 #[derive(Debug, Clone, Default)]
 pub struct Ledger {
     pub events: u64,
+    /// Every event and when the log took it, where somebody wants them.
+    pub kept: Option<Vec<(Envelope<Event>, Timestamp)>>,
     pub dead_letters: u64,
     pub incidents: BTreeMap<String, IncidentFact>,
     pub decisions: Vec<DecisionFact>,
@@ -132,7 +136,12 @@ impl Ledger {
     /// Takes one record in, said by process `life`.
     pub(super) fn take(&mut self, opened: &Opened, at: Timestamp, life: u32) {
         match opened {
-            Opened::Event(_) => self.events += 1,
+            Opened::Event(event) => {
+                self.events += 1;
+                if let Some(kept) = &mut self.kept {
+                    kept.push(((**event).clone(), at));
+                }
+            }
             Opened::Dead => self.dead_letters += 1,
             Opened::Change(change) => self.change(change, at),
             Opened::Decision(decision) => self.decision(decision, at),
@@ -194,6 +203,12 @@ impl Ledger {
             verdict,
             target: decision.subject.clone(),
             incident: data.incident.clone(),
+            guard: match &data.verdict {
+                Verdict::Suppressed { reason: Suppression::Guard { guard, .. } } => {
+                    Some(guard.clone())
+                }
+                _ => None,
+            },
         });
         let calls = matches!(verdict, "tell" | "guard" | "loop" | "paused");
         if calls && data.policy.is_some() && data.mode == Mode::Enforce {

@@ -37,6 +37,8 @@ pub struct Orders {
     pub without: BTreeSet<usize>,
     /// No transcript is kept.
     pub silent: bool,
+    /// The ledger keeps every event, with its time.
+    pub keep_events: bool,
 }
 
 /// What came of it.
@@ -128,6 +130,7 @@ async fn run(scenario: &Scenario, rules: &Arc<Ruleset>, orders: &Orders) -> Repo
     let (echoed, echoes) = mpsc::unbounded_channel();
     let stage = Stage::new(time, world_of(scenario), faults, invariants, rung, echoed);
     stage.tape().off = orders.silent;
+    stage.invariants().ledger.kept = orders.keep_events.then(Vec::new);
     let judge = Arc::new(Mutex::new(Judge::new(scenario)));
     let (crew, mut tasks) = cast(scenario, orders, seed, &stage, rules, (rings, echoes));
     tasks.spawn(Judge::run(Arc::clone(&judge), Arc::clone(&stage)));

@@ -194,7 +194,9 @@ fn step(
                 kind: dice.pick(&words.events)?.clone(),
                 subject: Some(format!("{}/{}/{}", app.kind.word(), app.namespace, app.name)),
                 pick: None,
-                data: labels(),
+                data: serde_json::to_value(labels()).unwrap_or_default(),
+                late: Duration::ZERO,
+                twice: false,
                 count: 1,
             }
         }
@@ -205,7 +207,11 @@ fn step(
             reason: "maintenance".into(),
             lasts: seconds(dice, 30, 600),
         },
-        _ => Deed::Body { to_alertmanager: dice.permille(500), text: "{\"alerts\":[{}".into() },
+        _ => Deed::Body {
+            to_alertmanager: dice.permille(500),
+            text: "{\"alerts\":[{}".into(),
+            file: None,
+        },
     };
     let flaps = matches!(deed, Deed::Alert { .. }) && dice.permille(150);
     let (times, every) = if flaps { (6, seconds(dice, 40, 400)) } else { (1, Duration::ZERO) };

@@ -3,12 +3,20 @@
 mod cluster;
 mod expect;
 mod read;
+mod sane;
 mod script;
 mod shape;
+
+/// The keys of a scenario, for whatever is read like one.
+pub(super) mod shapes {
+    pub(in crate::simulation) use super::shape::{CLOUD, CLUSTER, PERSON, ROUTE, STEP};
+}
+
 mod steps;
 
 pub use expect::{Bound, Expectation, Fact, Filter, When};
 pub use read::load;
+pub(super) use read::world as read_world;
 pub use script::{Deed, Pick, Step, Tool};
 
 use super::alertmanager::Route;
@@ -97,6 +105,13 @@ pub struct Daemon {
 impl Default for Daemon {
     fn default() -> Self {
         Daemon { replicas: 1, restarts_in: Duration::from_secs(2), app: None }
+    }
+}
+
+impl Scenario {
+    /// A cluster for whoever needs any: three nodes of one pool.
+    pub(super) fn three_nodes() -> Vec<Pool> {
+        vec![cluster::plain_pool("node", 3)]
     }
 }
 

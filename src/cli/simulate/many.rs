@@ -1,6 +1,6 @@
 //! Many runs: seeds, crashes, random worlds; and the one command that repeats what failed.
 
-use super::super::progress::Progress;
+use super::super::progress::{Progress, every};
 use super::super::{Exit, words};
 use super::load::Case;
 use super::{Args, Output, show};
@@ -9,10 +9,7 @@ use crate::simulation::{
     play, shrink,
 };
 use serde_json::json;
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::{Mutex, PoisonError};
 
 /// Random worlds, or seeds of one.
 pub(super) fn random(args: &Args, cases: &[Case]) -> Exit {
@@ -115,26 +112,7 @@ pub(super) fn all(cases: &[Case], job: impl Fn(&Case) -> Report + Sync) -> Vec<R
     if let [case] = cases {
         return vec![job(case)];
     }
-    let reports: Vec<Mutex<Option<Report>>> = cases.iter().map(|_| Mutex::new(None)).collect();
-    let progress = Mutex::new(Progress::new("scenarios", cases.len() as u64));
-    let next = AtomicUsize::new(0);
-    let done = AtomicUsize::new(0);
-    let work = || {
-        while let at = next.fetch_add(1, Ordering::SeqCst)
-            && let Some(case) = cases.get(at)
-        {
-            let report = job(case);
-            *reports[at].lock().unwrap_or_else(PoisonError::into_inner) = Some(report);
-            let done = done.fetch_add(1, Ordering::SeqCst) + 1;
-            progress.lock().unwrap_or_else(PoisonError::into_inner).at(done as u64);
-        }
-    };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
-    progress.into_inner().unwrap_or_else(PoisonError::into_inner).end();
-    let taken =
-        |one: Mutex<Option<Report>>| one.into_inner().unwrap_or_else(PoisonError::into_inner);
-    reports.into_iter().filter_map(taken).collect()
+    every("scenarios", cases, job)
 }
 
 /// Makes the failing run as small as it gets, shows it, and says how to repeat it.

@@ -118,6 +118,14 @@ impl Expr {
         })
     }
 
+    /// Everything in it that is a way to a value.
+    pub(super) fn all_paths<'a>(&'a self, into: &mut Vec<&'a Expr>) {
+        if self.path().is_some() {
+            into.push(self);
+        }
+        self.parts().into_iter().for_each(|part| part.all_paths(into));
+    }
+
     /// The text that it gives, where it gives one.
     pub(in crate::rules) fn text<'a>(&'a self, facts: &Facts<'a>) -> Option<Cow<'a, str>> {
         match eval(self, facts, &mut Vec::new()) {

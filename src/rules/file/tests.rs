@@ -145,3 +145,86 @@ proptest::proptest! {
         try_load(&lines.join("\n")).ok();
     }
 }
+
+#[test]
+fn what_is_wrong_as_a_whole_is_told() {
+    let rule = |name: &str, more: &str| {
+        format!(
+            "  - name: {name}\n    when: kubernetes.event\n    guard: g\n    then: [{{drain: {{}}}}]\n{more}"
+        )
+    };
+    let file = |rules: &[String]| {
+        format!(
+            "guards: [{{name: g, limits: {{at_once: 1}}}}]\nwindows: [{{name: never, cron: \"0 0 31 2 *\", for: 1h}}, {{name: night, from: \"22:00\", to: \"6:00\", zone: Europe/Berlin}}]\nrules:\n{}",
+            rules.concat()
+        )
+    };
+    let faults = try_load(&file(&[
+        rule("short", "    deadline: 60s\n").replace("drain: {}", "wait: {time: 50s}"),
+        rule("keyed", "    count: {at_least: 3, within: 1h, by: event.id}\n"),
+        rule("few", "    count: {at_least: 1, within: 1h}\n"),
+        rule("long", "    for: 30d\n"),
+        rule("both", "    throttle: {once_within: 1m, once_after: 1m}\n"),
+        rule("hours", "    during: [noon, {from: \"25:00\", to: \"26:00\"}]\n"),
+        rule("late", "    lateness: 2h\n"),
+        rule("cron", "    except: {cron: \"0 0 * *\", for: 1h}\n"),
+    ]))
+    .unwrap_err();
+    for wanted in [
+        "2:31: error[never-fires]: this never opens",
+        "error[too-short]: the steps wait for 50s and the deadline leaves 48s",
+        "error[unbounded-key]: `event.id` is another for each event: no window ever fills",
+        "error[bad-value]: `at_least` is from 2 to 10000",
+        "error[bad-value]: a window is longer than nothing and at most 7d",
+        "error[conflict]: `throttle` needs either `once_within` or `once_after`",
+        "error[unknown-name]: there is no window `noon` (there are: never, night",
+        "error[bad-value]: `25:00` is not a time of the day",
+        "error[bad-value]: an event is late by an hour at most",
+        "error[bad-value]: a window's cron has five fields, and this has 4",
+    ] {
+        assert!(faults.contains(wanted), "missing {wanted}\nin\n{faults}");
+    }
+    let warned = try_load(
+        &file(&[
+            rule("wide", "    if: event.reason == \"a\"\n"),
+            rule("narrow", "    if: event.reason == \"a\" && node.ready\n"),
+            rule("other", "    if: event.reason == \"b\"\n"),
+        ])
+        .replace("{name: never, cron: \"0 0 31 2 *\", for: 1h}, ", ""),
+    )
+    .unwrap();
+    let told: Vec<String> = warned.warnings.iter().map(Diagnostic::line).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("[shadowed]: whenever `narrow` matches, `wide` matches before it"));
+}
+
+#[test]
+fn a_policy_is_asked_of_every_rule() {
+    let text = r#"
+guards: [{name: g, limits: {at_once: 1}}]
+rules:
+  - {name: bare, when: kubernetes.event, then: [{drain: {}}]}
+  - {name: good, when: kubernetes.event, if: event.reason == "a", guard: g, then: [{drain: {}}]}
+  - {name: named, when: kubernetes.event, if: event.reason == "b", guard: g, then: [{restart: {workload: deployment/kube-system/dns}}]}
+  - {name: any, when: kubernetes.event, if: event.reason == "c", guard: g, then: [{restart: {}}]}
+  - {name: safe, when: kubernetes.event, if: event.reason == "d" && workload.namespace != "kube-system", guard: g, then: [{restart: {}}]}
+  - {name: looks, mode: observe, when: kubernetes.event, if: event.reason == "e", then: [{drain: {}}]}
+tests:
+  - {name: t, events: [], expect: [{acts: good}, {acts: named}, {acts: any}, {acts: safe}]}
+"#;
+    let source = Arc::new(Source { path: "r.yaml".into(), text: text.into() });
+    let secret = |_: &super::super::SecretRef| Ok(Secret::new("s"));
+    let faults = super::super::load_under(&super::super::Policy::production(), &[source], &secret)
+        .unwrap_err();
+    let told: Vec<String> = faults.iter().map(|fault| fault.message.clone()).collect();
+    assert_eq!(
+        told,
+        [
+            "the policy: the rule `bare` takes things away and has no guard",
+            "the policy: the rule `bare` takes things away and no test shows it acting",
+            "the policy: the rule `named` may touch a workload in a namespace that no step may touch",
+            "the policy: the rule `any` may touch a workload in a namespace that no step may touch",
+        ]
+    );
+    assert!(faults.iter().all(|fault| fault.code == Code::Policy));
+}

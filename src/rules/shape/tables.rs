@@ -27,6 +27,7 @@ pub(in crate::rules) static FILE: Shape = Shape {
         key("guards", Of::List(&GUARD), "Limits on how much may be touched at once."),
         key("escalations", Of::List(&POLICY), "Who is called, level by level."),
         key("contacts", Of::List(&CONTACT), "The roads to people."),
+        key("tests", Of::Any, "What must come of which events; see `medevac test`."),
     ],
 };
 

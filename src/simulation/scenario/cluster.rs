@@ -24,7 +24,6 @@ pub(super) fn pool(node: &Node, faults: &mut Faults) -> Option<Pool> {
     let entries = Entries::of(node, &shape::POOL, faults)?;
     let zones: Vec<String> =
         entries.texts("zones", faults).into_iter().map(|(zone, _)| zone).collect();
-    let three = || ["eu-west-1a", "eu-west-1b", "eu-west-1c"].map(String::from).to_vec();
     let grows = entries.get("grows").and_then(|node| {
         let entries = Entries::of(node, &shape::GROWS, faults)?;
         Some(Growth {
@@ -45,6 +44,23 @@ pub(super) fn pool(node: &Node, faults: &mut Faults) -> Option<Pool> {
         ..Pool::default()
     };
     Some(Pool { name: name?, nodes: nodes?, ..pool })
+}
+
+fn three() -> Vec<String> {
+    ["a", "b", "c"].map(|letter| format!("eu-west-1{letter}")).to_vec()
+}
+
+/// A pool with nothing special about it.
+pub(super) fn plain_pool(name: &str, nodes: u32) -> Pool {
+    Pool {
+        name: name.into(),
+        nodes,
+        zones: three(),
+        instance_type: INSTANCE.into(),
+        slots: 8,
+        price: 10.0,
+        ..Pool::default()
+    }
 }
 
 pub(super) fn app(node: &Node, pools: &[&str], faults: &mut Faults) -> Option<App> {

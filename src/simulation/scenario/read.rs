@@ -5,7 +5,8 @@ use super::super::faults::{Mishap, Rates};
 use super::super::queue::Manners;
 use super::super::world::{App, Pool};
 use super::cluster::{app, offer, pool};
-use super::{Daemon, Person, Reaction, Scenario, When, expect, script, shape, steps};
+use super::sane::{bounded, consistent, names};
+use super::{Daemon, Person, Reaction, Scenario, Step, When, expect, script, shape, steps};
 use crate::model::Mode;
 use crate::rules::reading::{Entries, Faults, Node, pairs, parse, text};
 use crate::rules::{Code, Diagnostic, Source};
@@ -42,6 +43,23 @@ fn scenario(node: &Node, source: &Source, faults: &mut Faults) -> Option<Scenari
     let entries = Entries::of(node, &shape::SCENARIO, faults)?;
     let file = source.path.rsplit('/').next().unwrap_or_default();
     let called = file.trim_end_matches(".yaml").trim_end_matches(".yml").to_owned();
+    let name = entries.text("name", faults).unwrap_or(called);
+    let world = world(&entries, name, faults);
+    Some(Scenario {
+        about: entries.text("about", faults).unwrap_or_default(),
+        rules: entries.texts("rules", faults).into_iter().map(|(path, _)| path).collect(),
+        expect: expectations(&entries, "expect", faults),
+        never: expectations(&entries, "never", faults),
+        ..world
+    })
+}
+
+/// The world and what happens in it: all but the rules and what is expected of them.
+pub(in crate::simulation) fn world(
+    entries: &Entries<'_>,
+    name: String,
+    faults: &mut Faults,
+) -> Scenario {
     let fresh = Scenario::default();
     let begins = entries.get("begins").and_then(|node| {
         let parsed = text(node, faults)?.parse().ok();
@@ -65,15 +83,17 @@ fn scenario(node: &Node, source: &Source, faults: &mut Faults) -> Option<Scenari
     let cloud = entries.get("cloud").and_then(|node| Entries::of(node, &shape::CLOUD, faults));
     let offers: Vec<&Node> = cloud.iter().flat_map(|it| it.list("capacity", faults)).collect();
     let modes = [("enforce", Mode::Enforce), ("observe", Mode::Observe)];
+    let nodes = ["happens", "events"].map(|key| entries.list(key, faults));
     let stage = steps::Stage { pools: &pools, apps: &apps };
-    Some(Scenario {
-        name: entries.text("name", faults).unwrap_or(called),
-        about: entries.text("about", faults).unwrap_or_default(),
+    let happens: Vec<Step> =
+        nodes.into_iter().flatten().filter_map(|node| steps::step(node, &stage, faults)).collect();
+    Scenario {
+        name,
+        happens,
         seed: entries.number("seed", faults).map_or(fresh.seed, u64::from),
         begins: begins.unwrap_or(fresh.begins),
         lasts: entries.span("lasts", faults).map_or(fresh.lasts, |span| span.0),
-        rules: entries.texts("rules", faults).into_iter().map(|(path, _)| path).collect(),
-        mode: word(&entries, "mode", &modes, faults).unwrap_or(fresh.mode),
+        mode: word(entries, "mode", &modes, faults).unwrap_or(fresh.mode),
         offers: offers.into_iter().filter_map(|node| offer(node, faults)).collect(),
         writers: cluster
             .as_ref()
@@ -84,93 +104,9 @@ fn scenario(node: &Node, source: &Source, faults: &mut Faults) -> Option<Scenari
         people: entries.list("people", faults).iter().filter_map(|it| person(it, faults)).collect(),
         daemon: entries.get("daemon").map_or(fresh.daemon, |node| daemon(node, faults)),
         rates: entries.get("faults").map_or(fresh.rates, |node| rates(node, faults)),
-        happens: entries
-            .list("happens", faults)
-            .iter()
-            .filter_map(|node| steps::step(node, &stage, faults))
-            .collect(),
-        expect: expectations(&entries, "expect", faults),
-        never: expectations(&entries, "never", faults),
         pools,
         apps,
-    })
-}
-
-/// Names that stand twice, or for nothing.
-fn names(scenario: &Scenario, place: &crate::rules::Place, faults: &mut Faults) {
-    let pools = scenario.pools.iter().map(|pool| ("pool", pool.name.clone()));
-    let apps = scenario.apps.iter().map(|app| ("app", format!("{}/{}", app.namespace, app.name)));
-    let mut seen = std::collections::BTreeSet::new();
-    for (what, name) in pools.chain(apps) {
-        if !seen.insert((what, name.clone())) {
-            faults.add(Code::Duplicate, place, format!("another {what} is called `{name}`"));
-        }
-    }
-    if let Some((space, name)) = &scenario.daemon.app
-        && !seen.contains(&("app", format!("{space}/{name}")))
-    {
-        let message = format!("the daemon is to run as `{space}/{name}`, and there is no such app");
-        faults.add(Code::UnknownName, place, message);
-    }
-    for step in &scenario.happens {
-        if let Some(replica) = step.deed.replica().filter(|one| *one >= scenario.daemon.replicas) {
-            let message = format!(
-                "there is no daemon {replica}: they are counted from 0, and there are {}",
-                scenario.daemon.replicas
-            );
-            faults.add(Code::UnknownName, place, message);
-        }
-    }
-    let span = scenario.lasts + Duration::from_secs(86_400);
-    if scenario.begins.checked_add(span).is_err() {
-        faults.add(Code::BadValue, place, "it would end after the end of the calendar");
-    }
-}
-
-/// What a machine with some gigabytes can hold; what goes beyond is a slip of the keyboard.
-const MOST_NODES: u64 = 100_000;
-const MOST_PODS: u64 = 2_000_000;
-const MOST_STEPS: u64 = 1_000_000;
-const LONGEST: Duration = Duration::from_secs(366 * 86_400);
-
-/// What is said of the scenario as a whole: moments after its end, names that nothing has, names twice.
-fn consistent(scenario: &Scenario, faults: &mut Faults) {
-    let end = crate::model::Span(scenario.lasts);
-    for one in scenario.expect.iter().chain(&scenario.never) {
-        if let When::At(at) | When::By(at) = one.when
-            && at > scenario.lasts
-        {
-            let message = format!("the run is over after {end}: nobody looks at that moment");
-            faults.add(Code::BadValue, &one.place, message).hint =
-                Some("`lasts` is how long it is".into());
-        }
-        let known = |name: &String| {
-            scenario.apps.iter().any(|app| format!("{}/{}", app.namespace, app.name) == *name)
-        };
-        if let Some(name) = one.filter.app.as_ref().filter(|name| !known(name)) {
-            faults.add(Code::UnknownName, &one.place, format!("there is no app `{name}`"));
-        }
-        let known = |name: &String| scenario.pools.iter().any(|pool| pool.name == *name);
-        if let Some(name) = one.filter.pool.as_ref().filter(|name| !known(name)) {
-            faults.add(Code::UnknownName, &one.place, format!("there is no pool `{name}`"));
-        }
-    }
-}
-
-/// Whether all of it together is of a size that can be played.
-fn bounded(scenario: &Scenario, place: &crate::rules::Place, faults: &mut Faults) {
-    let nodes: u64 = scenario.pools.iter().map(|pool| u64::from(pool.nodes)).sum();
-    let pods: u64 = scenario.apps.iter().map(|app| u64::from(app.replicas)).sum();
-    let steps: u64 = scenario.happens.iter().map(script::Step::size).sum();
-    let sums = [
-        (nodes, MOST_NODES, "nodes"),
-        (pods, MOST_PODS, "pods"),
-        (steps, MOST_STEPS, "things that happen"),
-        (scenario.lasts.as_secs(), LONGEST.as_secs(), "seconds"),
-    ];
-    for (sum, most, what) in sums.into_iter().filter(|(sum, most, _)| sum > most) {
-        let message = format!("{sum} {what} are more than can be played; {most} at most");
-        faults.add(Code::TooLarge, place, message);
+        ..fresh
     }
 }
 

@@ -73,13 +73,18 @@ pub enum Deed {
         kind: String,
         subject: Option<String>,
         pick: Option<Pick>,
-        data: Labels,
+        data: serde_json::Value,
         count: u32,
+        /// It happened so long before it is posted.
+        late: Duration,
+        twice: bool,
     },
     /// Bytes that somebody posts.
     Body {
         to_alertmanager: bool,
         text: String,
+        /// The file that the text is in.
+        file: Option<String>,
     },
     PersonCordons {
         pick: Pick,

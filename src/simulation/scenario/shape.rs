@@ -33,7 +33,7 @@ pub(super) static SCENARIO: Shape = Shape {
     ],
 };
 
-pub(super) static CLUSTER: Shape = Shape {
+pub(in crate::simulation) static CLUSTER: Shape = Shape {
     name: "`cluster`",
     fields: &[
         must("pools", Of::List(&POOL), "Pools of like nodes."),
@@ -119,7 +119,7 @@ pub(super) static CHECKPOINT: Shape = Shape {
     ],
 };
 
-pub(super) static CLOUD: Shape = Shape {
+pub(in crate::simulation) static CLOUD: Shape = Shape {
     name: "`cloud`",
     fields: &[key("capacity", Of::List(&OFFER), "What is not listed never runs out.")],
 };
@@ -134,7 +134,7 @@ pub(super) static OFFER: Shape = Shape {
     ],
 };
 
-pub(super) static ROUTE: Shape = Shape {
+pub(in crate::simulation) static ROUTE: Shape = Shape {
     name: "`alertmanager`",
     fields: &[
         key("group_by", Of::Texts, "Default alertname."),
@@ -155,7 +155,7 @@ pub(super) static QUEUE: Shape = Shape {
     ],
 };
 
-pub(super) static PERSON: Shape = Shape {
+pub(in crate::simulation) static PERSON: Shape = Shape {
     name: "a person",
     fields: &[
         must("contact", Of::Text, "A contact of the rule files."),
@@ -190,7 +190,7 @@ pub(super) static RATES: Shape = Shape {
     ],
 };
 
-pub(super) static STEP: Shape = Shape {
+pub(in crate::simulation) static STEP: Shape = Shape {
     name: "something that happens",
     fields: &[
         must("at", Of::Duration, "After the beginning."),
@@ -255,7 +255,13 @@ picks!(
     "`event`",
     must("type", Of::Text, "The event's type."),
     key("subject", Of::Text, "What it is about. With nodes chosen, each of them."),
-    key("data", Of::Map, "Its payload."),
+    key(
+        "data",
+        Of::Any,
+        "Its payload: any YAML. Numbers and true and false are what they look like."
+    ),
+    key("late", Of::Duration, "It happened so long before it is posted. Default 0s."),
+    key("twice", Of::Bool, "It is posted a second time, as a sender does who had no answer."),
     key("count", Of::Number, "So many.")
 );
 picks!(
@@ -275,7 +281,8 @@ pub(super) static BODY: Shape = Shape {
     name: "`body`",
     fields: &[
         must("to", Of::Words(&["alertmanager", "events"]), "The path."),
-        must("text", Of::Text, "The bytes."),
+        key("text", Of::Text, "The bytes."),
+        key("file", Of::Text, "The file with the bytes, from where the test stands."),
     ],
 };
 pub(super) static ECHO: Shape = Shape {

@@ -8,7 +8,7 @@ use super::script::{Deed, Pick, Step, Tool};
 use super::shape;
 use crate::model::Scope;
 use crate::rules::Code;
-use crate::rules::reading::{Entries, Faults, Node, text};
+use crate::rules::reading::{Entries, Faults, Node, json, text};
 use std::time::Duration;
 
 /// What a step may name.
@@ -73,14 +73,20 @@ fn deed(verb: &str, entries: &Entries<'_>, stage: &Stage<'_>, faults: &mut Fault
                 kind: entries.text("type", faults)?,
                 subject: entries.text("subject", faults),
                 pick: picked(&entries, stage, faults),
-                data: labels(&entries, "data", faults),
+                data: entries.get("data").map(json).unwrap_or_default(),
                 count: entries.number("count", faults).unwrap_or(1),
+                late: entries.span("late", faults).unwrap_or_default().0,
+                twice: entries.boolean("twice", faults).unwrap_or(false),
             }
         }
         "body" => {
             let entries = Entries::of(node, &shape::BODY, faults)?;
             let to = word(&entries, "to", &[("alertmanager", true), ("events", false)], faults)?;
-            Deed::Body { to_alertmanager: to, text: entries.text("text", faults)? }
+            let (text, file) = (entries.text("text", faults), entries.text("file", faults));
+            if text.is_some() == file.is_some() {
+                faults.add(Code::Conflict, entries.place(), "a body is either `text` or `file`");
+            }
+            Deed::Body { to_alertmanager: to, text: text.unwrap_or_default(), file }
         }
         "person" => person(node, stage, faults)?,
         _ => return other(verb, node, entries, faults),

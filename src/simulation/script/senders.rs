@@ -23,7 +23,8 @@ impl Player {
                 let alerts = alerts(&labels, nodes, count);
                 self.alert(alerts, annotations, clears_after, turn);
             }
-            Deed::Event { kind, subject, pick, data, count } => {
+            Deed::Event { kind, subject, pick, data, count, late, twice } => {
+                let happened = now.checked_sub(late).unwrap_or(now);
                 let nodes = pick.map(|pick| self.choose(&pick, turn));
                 let about: Vec<Option<String>> = match nodes {
                     Some(nodes) => nodes.iter().map(|node| Some(format!("node/{node}"))).collect(),
@@ -32,12 +33,15 @@ impl Player {
                 for (at, subject) in about.into_iter().enumerate() {
                     let event = json!({
                         "specversion": "1.0", "id": format!("{}-{at}", turn.number), "source": "script",
-                        "type": kind, "subject": subject, "time": now, "data": data,
+                        "type": kind, "subject": subject, "time": happened, "data": data,
                     });
+                    if twice {
+                        turn.beside.spawn(self.clone().post(event.clone()));
+                    }
                     turn.beside.spawn(self.clone().post(event));
                 }
             }
-            Deed::Body { to_alertmanager, text } => {
+            Deed::Body { to_alertmanager, text, .. } => {
                 turn.beside.spawn(self.clone().body(to_alertmanager, text));
             }
             Deed::Backup { name, tool, takes, ends } => {
