@@ -8,6 +8,7 @@ mod letters;
 mod operate;
 mod routes;
 mod server;
+mod why;
 
 pub use auth::Gate;
 pub use routes::{Readiness, Site, router};

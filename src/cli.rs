@@ -5,12 +5,14 @@
 mod check;
 mod client;
 mod demo;
+mod explain;
 mod incidents;
 mod letters;
 mod logs;
 mod moving;
 mod operate;
 mod progress;
+mod replay;
 mod run;
 mod send;
 mod simulate;
@@ -46,6 +48,12 @@ enum Command {
     Simulate(simulate::Args),
     /// Run the tests that stand beside rules.
     Test(test::Args),
+    /// Why: what every rule makes of one event, clause by clause.
+    Explain(Box<explain::Args>),
+    /// Send a log through other rules, and say what would have been different.
+    Replay(replay::Args),
+    /// What the rules that only observe would have done, had they acted.
+    Observed(replay::Observed),
     /// Post an event or an Alertmanager body, and print what became of it.
     Send(send::Args),
     /// List incidents, or show one with its whole causal chain.
@@ -151,6 +159,9 @@ impl Cli {
                 let run = tokio::task::spawn_blocking(move || test::run(&args));
                 run.await.unwrap_or_else(|error| Exit::from_error(&error))
             }
+            Command::Explain(args) => explain::run(*args).await,
+            Command::Replay(args) => replay::run(args).await,
+            Command::Observed(args) => replay::observed(args).await,
             Command::Send(args) => send::run(args).await,
             Command::Incidents(args) => incidents::run(args).await,
             Command::Ack(answer) => incidents::answer("ack", answer).await,

@@ -21,7 +21,8 @@
 //! | [`log`] | the port to the log and the keys beside it; the grammar of subjects |
 //! | [`cluster`] | the port to the cluster: a view, and a hand that observe mode does not have |
 //! | [`rules`] | files to a checked ruleset, all faults at once |
-//! | [`engine`] | events to decisions: episodes, incidents, throttles, guards |
+//! | [`engine`] | events to decisions: episodes, windows, incidents, throttles, guards |
+//! | [`replay`] | a log through other rules, and what would be different |
 //! | [`plan`] | decisions to plans: the last place with a choice |
 //! | [`remediation`] | plans carried out as journaled sagas |
 //! | [`escalation`] | people called, level by level, through an outbox |
@@ -51,6 +52,7 @@ pub mod model;
 pub mod plan;
 pub mod planted;
 pub mod remediation;
+pub mod replay;
 pub mod rules;
 pub mod simulation;
 pub mod sources;

@@ -9,10 +9,12 @@ pub mod alertmanager;
 pub mod cloudevents;
 mod enrich;
 mod intake;
+mod preview;
 pub mod reconcile;
 pub mod subjects;
 
 pub use intake::{Intake, Received, Requeued, Tally};
+pub use preview::preview;
 
 /// A body that is not what its path expects: the sender is told, and nothing of it was taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

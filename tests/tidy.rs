@@ -18,6 +18,7 @@ const LAW: &[(&str, &[&str])] = &[
     ("plan", &["model"]),
     ("remediation", &["model"]),
     ("escalation", &["model"]),
+    ("replay", &["model", "log", "rules", "engine", "escalation"]),
     ("sources", &["model", "log", "clock", "cluster", "config"]),
     (
         "simulation",
@@ -49,6 +50,8 @@ const LAW: &[(&str, &[&str])] = &[
             "engine",
             "plan",
             "remediation",
+            "rules",
+            "replay",
         ],
     ),
     (
@@ -81,7 +84,7 @@ const OUTSIDE: &[&str] =
     &["tokio", "kube", "reqwest", "axum", "hyper", "rusqlite", "notify", "aws_sdk"];
 
 /// Rooms whose files are pure, but for `run.rs`.
-const PURE: &[&str] = &["model", "rules", "engine", "plan", "remediation", "escalation"];
+const PURE: &[&str] = &["model", "rules", "engine", "plan", "remediation", "escalation", "replay"];
 
 /// Files in which asynchronous code stands although they are no shell: ports, declared and not used.
 const PORTS: &[&str] = &[

@@ -1,11 +1,12 @@
 //! The paths under `/api/v1/`, and the three that machines ask for.
 
 use super::auth::{Certified, Gate};
-use super::{letters, operate};
+use super::{letters, operate, why};
 use crate::clock::Clock;
 use crate::cluster::ClusterView;
 use crate::log::{Kv, Log, LogError, Record, Stream};
 use crate::model::{Envelope, Event, Id, Incident, IncidentState, kind};
+use crate::rules::Ruleset;
 use crate::sources::{Intake, Received, Tally};
 use crate::telemetry::Metrics;
 use axum::{
@@ -20,7 +21,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::{sync::Arc, time::Duration};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 /// Alertmanager's largest bodies are a few megabytes; a proxy's default of one loses alerts.
 const LARGEST: usize = 32 << 20;
@@ -40,6 +41,8 @@ pub struct Site<L, C, V, R> {
     pub gate: Gate,
     pub metrics: Metrics,
     pub readiness: R,
+    /// The rules in force.
+    pub rules: watch::Receiver<Arc<Ruleset>>,
 }
 
 pub(super) struct Shared<L, C, V, R> {
@@ -65,6 +68,8 @@ where
         .route("/api/v1/incidents/{id}", get(incident::<L, C, V, R>))
         .route("/api/v1/incidents/{id}/{verb}", post(request::<L, C, V, R>))
         .route("/api/v1/plans/{id}", get(plan::<L, C, V, R>))
+        .route("/api/v1/explain", post(why::explained::<L, C, V, R>))
+        .route("/api/v1/observed", get(why::observed::<L, C, V, R>))
         .route("/api/v1/guards", get(operate::guards::<L, C, V, R>))
         .route("/api/v1/pauses", post(operate::pause::<L, C, V, R>))
         .route("/api/v1/pauses/{id}", delete(operate::resume::<L, C, V, R>))

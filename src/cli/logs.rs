@@ -52,6 +52,11 @@ impl Where {
         Ok(settings)
     }
 
+    /// Whether a data directory was named.
+    pub(super) fn given(&self) -> bool {
+        self.data_dir.is_some()
+    }
+
     pub(super) fn directory(&self) -> PathBuf {
         self.data_dir.clone().unwrap_or_else(|| "medevac-data".into())
     }

@@ -105,7 +105,13 @@ async fn work<L: Log + Kv, S: LeaseStore>(
     let (rules, in_force) = watch::channel(Arc::new(ruleset));
     let (stop, stopped) = watch::channel(false);
     let (gate, readiness) = (Gate::new(&config.auth), Ready { view, nats: nats.clone() });
-    let site = Site { intake: intake.clone(), gate, metrics: metrics.clone(), readiness };
+    let site = Site {
+        intake: intake.clone(),
+        gate,
+        metrics: metrics.clone(),
+        readiness,
+        rules: in_force.clone(),
+    };
     let policy = config.settings.policy.clone();
     let files = Bounded { files: RuleFiles::watch(&config.rules), mode: config.mode, policy };
     let peers = config.alertmanagers.clone();

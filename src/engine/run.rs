@@ -38,13 +38,14 @@ pub trait Witness: Clone + Send + Sync + 'static {
     fn state(&self, state: &State, lag: u64);
 }
 
-enum Heard {
+/// What a record of the log is to the engine.
+pub enum Heard {
     Input(Input),
     Said(Box<Said>),
 }
 
 /// What a record says, if it is for us.
-fn read(record: &Record) -> Option<Heard> {
+pub fn read(record: &Record) -> Option<Heard> {
     let heard = match record.stream {
         Stream::Events => {
             record.open::<Event>().map(|event| Heard::Input(Input::Event(Box::new(event))))

@@ -78,8 +78,13 @@ async fn serve(log: impl Log + Kv) -> (String, tokio::sync::watch::Sender<bool>)
     let view = Practice::new(World::default(), System);
     let intake = Intake { log, clock: System, view, cluster: None, truncated: None };
     let auth = Auth::default();
-    let site =
-        Site { intake, gate: Gate::new(&auth), metrics: Metrics::default(), readiness: Always };
+    let site = Site {
+        intake,
+        gate: Gate::new(&auth),
+        metrics: Metrics::default(),
+        readiness: Always,
+        rules: tokio::sync::watch::channel(Default::default()).1,
+    };
     let server = Server::bind(([127, 0, 0, 1], 0).into(), None, &auth).await.unwrap();
     let address = server.address().unwrap().to_string();
     let (stop, stopped) = tokio::sync::watch::channel(false);

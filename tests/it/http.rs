@@ -416,7 +416,13 @@ async fn a_log_that_cannot_accept_answers_503_and_takes_it_later() {
             truncated: None,
         };
         let metrics = medevac::telemetry::Metrics::default();
-        let site = Site { intake, gate: Gate::new(&Auth::default()), metrics, readiness: Always };
+        let site = Site {
+            intake,
+            gate: Gate::new(&Auth::default()),
+            metrics,
+            readiness: Always,
+            rules: tokio::sync::watch::channel(Default::default()).1,
+        };
         let server =
             Server::bind(([127, 0, 0, 1], 0).into(), None, &Auth::default()).await.unwrap();
         let url = format!("http://{}", server.address().unwrap());

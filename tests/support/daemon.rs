@@ -191,6 +191,7 @@ pub(crate) async fn serve<L: Log + Kv, S: LeaseStore, V: ClusterView, K: Cluster
         gate: Gate::new(&door.auth),
         metrics: metrics.clone(),
         readiness: Ready(view.clone()),
+        rules: in_force.clone(),
     };
     let own = ["127.0.0.1".to_owned(), "localhost".to_owned()];
     let hosts = own.into_iter().chain(orders.hosts.iter().cloned()).collect();

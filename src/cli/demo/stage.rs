@@ -105,8 +105,13 @@ impl Stage {
             cluster: None,
             truncated: None,
         };
-        let site =
-            Site { intake, gate: Gate::new(&auth), metrics: metrics.clone(), readiness: Always };
+        let site = Site {
+            intake,
+            gate: Gate::new(&auth),
+            metrics: metrics.clone(),
+            readiness: Always,
+            rules: in_force.clone(),
+        };
         let ports = Ports {
             log: log.clone(),
             clock: System,

@@ -6,7 +6,7 @@ use super::super::queue::Manners;
 use super::super::world::{App, Pool};
 use super::cluster::{app, offer, pool};
 use super::sane::{bounded, consistent, names};
-use super::{Daemon, Person, Reaction, Scenario, Step, When, expect, script, shape, steps};
+use super::{Daemon, Person, Reaction, Scenario, Step, expect, shape, steps};
 use crate::model::Mode;
 use crate::rules::reading::{Entries, Faults, Node, pairs, parse, text};
 use crate::rules::{Code, Diagnostic, Source};

@@ -70,7 +70,7 @@ pub(super) fn consistent(scenario: &Scenario, faults: &mut Faults) {
 pub(super) fn bounded(scenario: &Scenario, place: &crate::rules::Place, faults: &mut Faults) {
     let nodes: u64 = scenario.pools.iter().map(|pool| u64::from(pool.nodes)).sum();
     let pods: u64 = scenario.apps.iter().map(|app| u64::from(app.replicas)).sum();
-    let steps: u64 = scenario.happens.iter().map(script::Step::size).sum();
+    let steps: u64 = scenario.happens.iter().map(super::Step::size).sum();
     let sums = [
         (nodes, MOST_NODES, "nodes"),
         (pods, MOST_PODS, "pods"),
