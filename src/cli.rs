@@ -6,6 +6,7 @@ mod check;
 mod client;
 mod demo;
 mod explain;
+mod fmt;
 mod incidents;
 mod letters;
 mod logs;
@@ -46,6 +47,8 @@ enum Command {
     },
     /// Play scenarios: the whole daemon in a simulated cluster, on virtual time, with faults.
     Simulate(simulate::Args),
+    /// Bring rule files into form; comments stay.
+    Fmt(fmt::Args),
     /// Run the tests that stand beside rules.
     Test(test::Args),
     /// Why: what every rule makes of one event, clause by clause.
@@ -159,6 +162,7 @@ impl Cli {
                 let run = tokio::task::spawn_blocking(move || test::run(&args));
                 run.await.unwrap_or_else(|error| Exit::from_error(&error))
             }
+            Command::Fmt(args) => fmt::run(&args),
             Command::Explain(args) => explain::run(*args).await,
             Command::Replay(args) => replay::run(args).await,
             Command::Observed(args) => replay::observed(args).await,

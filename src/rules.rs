@@ -8,6 +8,7 @@
 mod condition;
 mod diagnostic;
 mod file;
+mod fmt;
 mod guard;
 mod hours;
 mod index;
@@ -25,6 +26,7 @@ pub use condition::{Clause, Condition, Facts, Miss};
 pub(crate) use diagnostic::suggest;
 pub use diagnostic::{Code, Diagnostic, Place, Source};
 pub use file::load;
+pub use fmt::{Unformatted, format};
 pub use guard::{Guard, Limits, Per, Rate};
 pub use hours::{Hours, allowed};
 pub use index::Role;

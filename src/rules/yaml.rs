@@ -48,6 +48,24 @@ impl Node {
         entries.iter().find(|(known, _)| known.text == key).map(|(_, node)| node)
     }
 
+    /// Whether it says the same, wherever it stands.
+    pub(crate) fn same(&self, other: &Node) -> bool {
+        match (&self.kind, &other.kind) {
+            (Kind::Scalar { text: a, plain: p }, Kind::Scalar { text: b, plain: q }) => {
+                a == b && p == q
+            }
+            (Kind::List(a), Kind::List(b)) => {
+                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same(b))
+            }
+            (Kind::Map(a), Kind::Map(b)) => {
+                let entry =
+                    |(a, b): (&(Key, Node), &(Key, Node))| a.0.text == b.0.text && a.1.same(&b.1);
+                a.len() == b.len() && a.iter().zip(b).all(entry)
+            }
+            _ => false,
+        }
+    }
+
     pub(crate) fn is_null(&self) -> bool {
         self.describe() == "nothing"
     }
@@ -72,6 +90,39 @@ pub(crate) fn parse(source: &Arc<Source>, faults: &mut Vec<Diagnostic>) -> Vec<N
             Some(_) => {}
         }
     }
+}
+
+/// The length of a quoted scalar at the beginning of `raw`.
+fn closed(raw: &str) -> usize {
+    let Some(quote) = raw.chars().next() else { return 0 };
+    let mut escaped = false;
+    let mut chars = raw.char_indices().skip(1).peekable();
+    while let Some((at, c)) = chars.next() {
+        let doubled = quote == '\'' && matches!(chars.peek(), Some((_, '\'')));
+        if escaped {
+            escaped = false;
+        } else if quote == '"' && c == '\\' {
+            escaped = true;
+        } else if c == quote && doubled {
+            chars.next();
+        } else if c == quote {
+            return at + 1;
+        }
+    }
+    raw.trim_end().len()
+}
+
+/// Where the head of the block scalar stands whose body begins at `body`: `>-`, `|`.
+fn head(text: &str, body: usize) -> Option<usize> {
+    let above = text.get(..body)?.trim_end();
+    let line = above.rfind('\n').map_or(0, |at| at + 1);
+    let signs = above.get(line..)?.match_indices(['|', '>']).map(|(at, _)| line + at);
+    let is_head = |at: &usize| {
+        let rest = above[at + 1..]
+            .trim_start_matches(['+', '-', '1', '2', '3', '4', '5', '6', '7', '8', '9']);
+        rest.trim().is_empty() || rest.trim_start().starts_with('#')
+    };
+    signs.into_iter().find(is_head)
 }
 
 struct Builder<'a> {
@@ -118,12 +169,13 @@ impl<'a> Builder<'a> {
             self.fault(Code::TooLarge, place, "nested too deeply, or too large for a rule file");
             return None;
         }
-        let place = self.place(span);
+        let mut place = self.place(span);
         let kind = match event {
             Event::Scalar(text, style, _, tag) => {
                 if tag.is_some() {
                     self.fault(Code::Yaml, place.clone(), "tags are not used in rule files");
                 }
+                place.span = self.written(style, place.span);
                 Kind::Scalar { text: text.into_owned(), plain: style == ScalarStyle::Plain }
             }
             Event::SequenceStart(..) => Kind::List(self.list(depth)?),
@@ -139,6 +191,25 @@ impl<'a> Builder<'a> {
             _ => return None,
         };
         Some(Node { kind, place })
+    }
+
+    /// Where a scalar is written: with its quotes or its head, without what follows it on its line.
+    fn written(&self, style: ScalarStyle, span: Range<usize>) -> Range<usize> {
+        let text = self.source.text.as_str();
+        let raw = text.get(span.clone()).unwrap_or_default();
+        let length = match style {
+            ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => closed(raw),
+            ScalarStyle::Plain => {
+                let remark = raw.match_indices('#').map(|(at, _)| at);
+                let mut remark = remark.filter(|at| raw[..*at].ends_with(char::is_whitespace));
+                raw[..remark.next().unwrap_or(raw.len())].trim_end().len()
+            }
+            ScalarStyle::Literal | ScalarStyle::Folded => {
+                let start = head(text, span.start).unwrap_or(span.start);
+                return start..span.start + raw.trim_end().len();
+            }
+        };
+        span.start..span.start + length
     }
 
     fn list(&mut self, depth: usize) -> Option<Vec<Node>> {
