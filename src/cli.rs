@@ -7,6 +7,7 @@ mod client;
 mod demo;
 mod explain;
 mod fmt;
+mod import;
 mod incidents;
 mod letters;
 mod logs;
@@ -49,6 +50,8 @@ enum Command {
     Simulate(simulate::Args),
     /// Bring rule files into form; comments stay.
     Fmt(fmt::Args),
+    /// Turn the rules of other tools into rule files.
+    Import(import::Args),
     /// Run the tests that stand beside rules.
     Test(test::Args),
     /// Why: what every rule makes of one event, clause by clause.
@@ -163,6 +166,7 @@ impl Cli {
                 run.await.unwrap_or_else(|error| Exit::from_error(&error))
             }
             Command::Fmt(args) => fmt::run(&args),
+            Command::Import(args) => import::run(&args),
             Command::Explain(args) => explain::run(*args).await,
             Command::Replay(args) => replay::run(args).await,
             Command::Observed(args) => replay::observed(args).await,
