@@ -5,7 +5,7 @@ SHELL := /bin/bash
 MEDEVAC_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/medevac
 export MEDEVAC_CACHE
 
-.PHONY: test test-simulations nightly test-cluster bench lint
+.PHONY: test test-simulations nightly test-cluster bench fuzz lint
 
 # Unit and integration tests: a real Alertmanager, real nats-servers, no Kubernetes.
 test:
@@ -30,8 +30,14 @@ test-cluster:
 # Ratios, measured side by side on this machine. Builds the release profile first.
 bench:
 	tests/tools/nats.sh "$(MEDEVAC_CACHE)"
+	cargo bench --locked --bench rules
+	tests/bench/eda.sh "$(MEDEVAC_CACHE)" "$$(tests/bench/program.sh rules)"
 	cargo bench --locked --bench simulation
 	cargo bench --locked --bench webhook
+
+# Whatever parses, under libFuzzer, a minute each.
+fuzz:
+	tests/tools/fuzz.sh "$(MEDEVAC_CACHE)" 60
 
 lint:
 	cargo fmt --check

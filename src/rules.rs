@@ -45,6 +45,19 @@ pub(crate) mod reading {
     pub(crate) use super::yaml::{Key, Kind, Node, parse};
 }
 
+/// A rule file as JSON, its values as they look: what an editor's validator sees.
+///
+/// # Errors
+/// Where it is no YAML.
+pub fn as_json(source: &std::sync::Arc<Source>) -> Result<serde_json::Value, Vec<Diagnostic>> {
+    let mut faults = vec![];
+    let documents = yaml::parse(source, &mut faults);
+    match documents.first() {
+        Some(document) if faults.is_empty() => Ok(walk::json(document)),
+        _ => Err(faults),
+    }
+}
+
 use crate::model::{Directory, Id};
 use index::Index;
 use std::collections::BTreeMap;

@@ -55,6 +55,9 @@ pub struct Metrics {
     incidents: Gauge,
     episodes: Gauge,
     forgotten: Gauge,
+    windows: Gauge,
+    refused: Gauge,
+    late: Gauge,
     rules: Gauge,
     active: Gauge,
     rejected: Counter,
@@ -86,6 +89,9 @@ impl Default for Metrics {
             incidents: Gauge::default(),
             episodes: Gauge::default(),
             forgotten: Gauge::default(),
+            windows: Gauge::default(),
+            refused: Gauge::default(),
+            late: Gauge::default(),
             rules: Gauge::default(),
             active: Gauge::default(),
             rejected: Counter::default(),
@@ -93,6 +99,10 @@ impl Default for Metrics {
         metrics.register();
         metrics
     }
+}
+
+fn set(gauge: &Gauge, value: u64) {
+    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
 }
 
 impl Metrics {
@@ -127,6 +137,11 @@ impl Metrics {
         all.register("alert_episodes", "Alert episodes remembered", self.episodes.clone());
         let forgotten = "Open alert episodes forgotten because there were too many";
         all.register("alert_episodes_forgotten", forgotten, self.forgotten.clone());
+        all.register("windows", "Windows and timers of time words that live", self.windows.clone());
+        let refused = "Windows and timers not begun because there were too many";
+        all.register("windows_refused", refused, self.refused.clone());
+        let late = "Events that came too late for a time word";
+        all.register("events_late", late, self.late.clone());
         all.register("rules", "Rules in force", self.rules.clone());
         all.register("active", "1 on the replica that decides and acts", self.active.clone());
         all.register("rules_rejected", "Reloads that were refused", self.rejected.clone());
@@ -193,13 +208,17 @@ impl Metrics {
     }
 
     pub fn state(&self, lag: u64, incidents: usize, episodes: usize, forgotten: u64) {
-        let set = |gauge: &Gauge, value: u64| {
-            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-        };
         set(&self.lag, lag);
         set(&self.incidents, incidents as u64);
         set(&self.episodes, episodes as u64);
         set(&self.forgotten, forgotten);
+    }
+
+    /// How many windows there are, were refused, and how many events came too late for them.
+    pub fn windows(&self, live: usize, refused: u64, late: u64) {
+        set(&self.windows, live as u64);
+        set(&self.refused, refused);
+        set(&self.late, late);
     }
 
     /// Whether this replica decides and acts.

@@ -42,6 +42,8 @@ impl crate::engine::run::Witness for Witness {
     fn state(&self, state: &State, lag: u64) {
         let episodes = &state.episodes;
         self.0.state(lag, state.incidents.len(), episodes.len(), episodes.overflowed);
+        let windows = &state.windows;
+        self.0.windows(windows.live(), windows.refused, windows.late);
         let mut held: BTreeMap<String, usize> = BTreeMap::new();
         for (guard, _, count) in state.guards.holders() {
             *held.entry(guard.to_owned()).or_default() += count;

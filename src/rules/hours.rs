@@ -292,3 +292,86 @@ fn pattern(node: &Node, faults: &mut Faults) -> Option<Cron> {
         })
         .ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::diagnostic::Source;
+    use super::*;
+
+    fn window(text: &str) -> Hours {
+        let source = Arc::new(Source { path: "t".into(), text: text.into() });
+        let mut faults = Faults::default();
+        let node = super::super::yaml::parse(&source, &mut faults.0).remove(0);
+        let hours = hours(&node, &shape::HOURS, &mut faults);
+        assert!(faults.0.is_empty(), "{:?}", faults.0);
+        hours.unwrap()
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_night_goes_over_midnight_and_over_the_change_of_clocks() {
+        let night = window("{from: \"22:00\", to: \"06:00\", zone: Europe/Berlin}");
+        // In winter Berlin is an hour ahead.
+        assert_eq!(night.open_until(at("2026-01-10T20:59:59Z")), None);
+        let open = night.open_until(at("2026-01-10T21:00:00Z"));
+        assert_eq!(open, Some(at("2026-01-11T05:00:00Z")));
+        assert_eq!(night.open_until(at("2026-01-11T05:00:00Z")), None, "its end is not in it");
+        assert_eq!(night.opens_after(at("2026-01-11T05:00:00Z")), Some(at("2026-01-11T21:00:00Z")));
+        // On 29 March the clocks go forward: the night is an hour shorter, and six is six.
+        assert_eq!(night.open_until(at("2026-03-28T23:00:00Z")), Some(at("2026-03-29T04:00:00Z")));
+        // On 25 October they go back: an hour longer.
+        assert_eq!(night.open_until(at("2026-10-24T21:00:00Z")), Some(at("2026-10-25T05:00:00Z")));
+    }
+
+    #[test]
+    fn days_begin_a_window_and_may_be_all_of_it() {
+        let weekend = window("{days: [sat, sunday]}");
+        assert_eq!(weekend.open_until(at("2026-11-20T23:59:59Z")), None, "a Friday");
+        assert_eq!(
+            weekend.open_until(at("2026-11-21T00:00:00Z")),
+            Some(at("2026-11-22T00:00:00Z"))
+        );
+        assert_eq!(
+            weekend.opens_after(at("2026-11-22T00:00:00Z")),
+            Some(at("2026-11-28T00:00:00Z"))
+        );
+        let office = window("{days: mon-fri, from: \"9:00\", to: \"17:30\"}");
+        assert!(office.open_until(at("2026-11-20T17:29:59Z")).is_some());
+        assert!(office.open_until(at("2026-11-21T10:00:00Z")).is_none());
+        let late = window("{days: fri-mon, from: \"23:00\", to: \"01:00\"}");
+        assert!(
+            late.open_until(at("2026-11-24T00:30:00Z")).is_some(),
+            "Monday's goes into Tuesday"
+        );
+    }
+
+    #[test]
+    fn a_pattern_opens_it_for_a_time() {
+        let patch = window("{cron: \"0 2 * * sun\", for: 2h}");
+        assert_eq!(patch.open_until(at("2026-11-22T03:59:59Z")), Some(at("2026-11-22T04:00:00Z")));
+        assert_eq!(patch.open_until(at("2026-11-22T04:00:00Z")), None);
+        assert_eq!(patch.opens_after(at("2026-11-22T02:00:00Z")), Some(at("2026-11-29T02:00:00Z")));
+        let fifth = window("{cron: \"0 0 1 * *\", for: 1d, zone: America/New_York}");
+        assert_eq!(fifth.opens_after(at("2026-11-22T00:00:00Z")), Some(at("2026-12-01T05:00:00Z")));
+    }
+
+    #[test]
+    fn what_is_allowed_is_in_one_and_in_none_of_the_others() {
+        let (night, freeze) = (
+            Arc::new(window("{from: \"22:00\", to: \"06:00\"}")),
+            Arc::new(window("{from: \"00:00\", to: \"03:00\"}")),
+        );
+        let ask = |text: &str| allowed(&[Arc::clone(&night)], &[Arc::clone(&freeze)], at(text));
+        assert_eq!(ask("2026-11-22T23:00:00Z"), Ok(()));
+        let day = ask("2026-11-22T12:00:00Z").unwrap_err();
+        assert_eq!(day, ("`during`".into(), Some(at("2026-11-22T22:00:00Z"))));
+        let frozen = ask("2026-11-22T01:00:00Z").unwrap_err();
+        assert_eq!(frozen, ("`except`".into(), Some(at("2026-11-22T03:00:00Z"))));
+        let never =
+            allowed(&[Arc::clone(&freeze)], &[Arc::clone(&freeze)], at("2026-11-22T12:00:00Z"));
+        assert_eq!(never.unwrap_err().1, None);
+    }
+}

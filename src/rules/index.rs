@@ -35,11 +35,69 @@ struct OfKind {
 #[derive(Debug, Clone)]
 struct Place {
     expr: Expr,
-    by_text: Texts,
+    texts: Texts,
+}
+
+/// Rules by the text that they want, as its hash: of two texts with one hash both are asked, and their conditions
+/// tell them apart. Most events are about something that no rule wants: a few bits say so without a look at the
+/// table, however many rules it holds.
+#[derive(Debug, Clone, Default)]
+struct Texts {
+    bits: Vec<u64>,
+    table: Table,
+    /// The texts while they are being added.
+    all: Vec<u64>,
 }
 
 #[expect(clippy::disallowed_types, reason = "asked for one key at a time, never gone through")]
-type Texts = std::collections::HashMap<Box<str>, Vec<(usize, Role)>>;
+type Table = std::collections::HashMap<u64, Vec<(usize, Role)>>;
+
+/// Bits for each text: with so many, one text in sixteen that nobody wants has to be looked up.
+const BITS: usize = 16;
+
+/// FNV-1a, with its low bits mixed.
+fn hash(text: &str) -> u64 {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, step);
+    hash ^ (hash >> 29)
+}
+
+/// Which word of so many, and which bit of it.
+fn bit(hash: u64, words: usize) -> (usize, u64) {
+    let at = usize::try_from((hash >> 6) % words.max(1) as u64).unwrap_or(0);
+    (at, 1 << (hash & 63))
+}
+
+impl Texts {
+    fn find(&self, text: &str) -> &[(usize, Role)] {
+        let hash = hash(text);
+        let (at, mask) = bit(hash, self.bits.len());
+        match self.bits.get(at) {
+            Some(word) if word & mask != 0 => self.table.get(&hash).map_or(&[], Vec::as_slice),
+            _ => &[],
+        }
+    }
+
+    fn add(&mut self, text: &str, rule: (usize, Role)) {
+        let hash = hash(text);
+        self.all.push(hash);
+        self.table.entry(hash).or_default().push(rule);
+    }
+
+    /// Sets the bits, once every text is in the table.
+    fn close(&mut self) {
+        let mut all = std::mem::take(&mut self.all);
+        all.sort_unstable();
+        all.dedup();
+        self.bits = vec![0; (all.len() * BITS).div_ceil(64)];
+        for hash in all {
+            let (at, mask) = bit(hash, self.bits.len());
+            if let Some(word) = self.bits.get_mut(at) {
+                *word |= mask;
+            }
+        }
+    }
+}
 
 /// One rule as it hears one event type, with the places and texts it could stand under.
 struct Entry<'a> {
@@ -75,15 +133,17 @@ impl Index {
                 continue;
             };
             let at = *places.entry((entry.kind, path)).or_insert_with(|| {
-                of_kind.places.push(Place { expr: (*expr).clone(), by_text: Texts::default() });
+                of_kind.places.push(Place { expr: (*expr).clone(), texts: Texts::default() });
                 of_kind.places.len() - 1
             });
             for text in texts {
                 if let Some(place) = of_kind.places.get_mut(at) {
-                    place.by_text.entry((*text).into()).or_default().push((entry.rule, entry.role));
+                    place.texts.add(text, (entry.rule, entry.role));
                 }
             }
         }
+        let all = index.by_kind.values_mut().flat_map(|of_kind| &mut of_kind.places);
+        all.for_each(|place| place.texts.close());
         index
     }
 
@@ -92,10 +152,8 @@ impl Index {
         let Some(of_kind) = self.by_kind.get(&facts.event.kind) else { return vec![] };
         let mut found = vec![];
         for place in &of_kind.places {
-            if let Some(text) = place.expr.text(facts)
-                && let Some(rules) = place.by_text.get(text.as_ref())
-            {
-                found.extend_from_slice(rules);
+            if let Some(text) = place.expr.text(facts) {
+                found.extend_from_slice(place.texts.find(&text));
             }
         }
         if found.is_empty() {

@@ -7,6 +7,7 @@
 mod support;
 
 mod alertmanager;
+mod cel;
 mod cli;
 mod contract;
 mod embedded;
@@ -17,4 +18,5 @@ mod nats;
 mod operate;
 mod pagers;
 mod reload;
+mod rules;
 mod simulation;

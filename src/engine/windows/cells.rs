@@ -12,6 +12,9 @@ pub(super) struct Counted {
     values: Vec<u64>,
 }
 
+/// Times up to which a window takes just the room that it needs.
+const FEW: usize = 16;
+
 impl Counted {
     /// Takes an event in: whether there are `wanted` within `within` of the newest. If so they are used up.
     pub(super) fn take(&mut self, at: i64, value: Option<u64>, wanted: usize, within: i64) -> bool {
@@ -23,6 +26,10 @@ impl Counted {
             self.values.remove(same);
         }
         let place = self.times.partition_point(|time| *time <= at);
+        if self.times.len() < FEW {
+            // Most windows never fill: they have no room to spare.
+            self.times.reserve_exact(1);
+        }
         self.times.insert(place, at);
         if let Some(value) = value {
             self.values.insert(place, value);

@@ -1,7 +1,7 @@
 //! Evaluation: nothing is copied on the common path, nothing panics, and there is a reason where there is no answer.
 
 use super::expr::{Expr, Quantifier};
-use super::schema::Root;
+use super::schema::{Get, Root};
 use super::types::{Arith, Compare, an};
 use super::value::{Thing, Val};
 use crate::model::{Envelope, Event};
@@ -42,6 +42,9 @@ pub enum Miss<'a> {
     /// The value at this path is not there.
     #[expect(private_interfaces, reason = "shown, never taken apart")]
     Absent(&'a Expr),
+    /// The event has no such object.
+    #[expect(private_interfaces, reason = "shown, never taken apart")]
+    NoRoot(Root),
     /// A value of that type, where true or false is needed.
     NotTruth(&'static str),
     NotNumber(&'static str),
@@ -61,7 +64,6 @@ impl fmt::Display for Miss<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Miss::Absent(expr) => match (expr, expr.path()) {
-                (Expr::Root(root), _) => write!(f, "this event has no `{}`", root.name()),
                 (_, Some(path)) => write!(f, "`{path}` is not there"),
                 (Expr::Key(_, name), None) => write!(f, "`{name}` is not there"),
                 (Expr::Index(of, _), None) => match of.path() {
@@ -70,6 +72,7 @@ impl fmt::Display for Miss<'_> {
                 },
                 (_, None) => f.write_str("a value is not there"),
             },
+            Miss::NoRoot(root) => write!(f, "this event has no `{}`", root.name()),
             Miss::NotTruth(kind) => {
                 write!(f, "{kind} stands where true or false is needed", kind = an(kind))
             }
@@ -95,8 +98,9 @@ pub(super) fn eval<'a>(
 ) -> Result<Val<'a>, Miss<'a>> {
     Ok(match expr {
         Expr::Literal(literal) => Val::literal(literal),
-        Expr::Root(root) => facts.root(*root).ok_or(Miss::Absent(expr))?,
+        Expr::Root(root) => facts.root(*root).ok_or(Miss::NoRoot(*root))?,
         Expr::Local(at) => locals.get(*at).cloned().ok_or(Miss::Absent(expr))?,
+        Expr::Own(root, _, get) => own(expr, *root, *get, facts)?,
         Expr::Field(of, _, get) => match eval(of, facts, locals)? {
             Val::Thing(thing) => get(thing).ok_or(Miss::Absent(expr))?,
             _ => return Err(Miss::Absent(expr)),
@@ -106,9 +110,10 @@ pub(super) fn eval<'a>(
             let (of, index) = (eval(of, facts, locals)?, eval(index, facts, locals)?);
             at(of, &index).ok_or(Miss::Absent(expr))?
         }
-        Expr::Has(of) => {
-            Val::Bool(!matches!(eval(of, facts, locals), Err(Miss::Absent(_)) | Ok(Val::Null)))
-        }
+        Expr::Has(of) => Val::Bool(!matches!(
+            eval(of, facts, locals),
+            Err(Miss::Absent(_) | Miss::NoRoot(_)) | Ok(Val::Null)
+        )),
         Expr::Time(of) => match eval(of, facts, locals)? {
             Val::Text(text) => Val::Time(text.parse().map_err(|_| Miss::NotTime("string"))?),
             other => return Err(Miss::NotTime(other.kind())),
@@ -151,6 +156,14 @@ pub(super) fn truth(value: &Val<'_>) -> Result<bool, Miss<'static>> {
     match value {
         Val::Bool(yes) => Ok(*yes),
         other => Err(Miss::NotTruth(other.kind())),
+    }
+}
+
+/// The field of a top-level object.
+fn own<'a>(expr: &'a Expr, root: Root, get: Get, facts: &Facts<'a>) -> Result<Val<'a>, Miss<'a>> {
+    match facts.root(root).ok_or(Miss::NoRoot(root))? {
+        Val::Thing(thing) => get(thing).ok_or(Miss::Absent(expr)),
+        _ => Err(Miss::Absent(expr)),
     }
 }
 

@@ -14,6 +14,8 @@ pub(in crate::rules) enum Expr {
     Root(Root),
     /// A variable of `exists` and its like, counted from the outermost.
     Local(usize),
+    /// A field of a top-level object: where most ways begin.
+    Own(Root, &'static str, Get),
     /// A field of one of our own objects.
     Field(Box<Expr>, &'static str, Get),
     /// The value behind a key that is known, of a map or of somebody else's JSON.
@@ -51,7 +53,7 @@ pub(in crate::rules) enum Quantifier {
 impl Expr {
     fn parts(&self) -> Vec<&Expr> {
         match self {
-            Expr::Literal(_) | Expr::Root(_) | Expr::Local(_) => vec![],
+            Expr::Literal(_) | Expr::Root(_) | Expr::Own(..) | Expr::Local(_) => vec![],
             Expr::Field(of, _, _)
             | Expr::Key(of, _)
             | Expr::Has(of)
@@ -96,6 +98,7 @@ impl Expr {
     pub(in crate::rules) fn path(&self) -> Option<String> {
         Some(match self {
             Expr::Root(root) => root.name().to_owned(),
+            Expr::Own(root, name, _) => format!("{}.{name}", root.name()),
             Expr::Field(of, name, _) => format!("{}.{name}", of.path()?),
             Expr::Key(of, name) => {
                 let word = |c: char| c == '_' || c.is_ascii_alphanumeric();

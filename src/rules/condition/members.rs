@@ -19,7 +19,11 @@ pub(super) fn member(
     place: &Range<usize>,
 ) -> Typed {
     let own = |of: Expr, field: &'static Field| {
-        Some((Expr::Field(Box::new(of), field.name, field.get), field.kind.to_type()))
+        let expr = match of {
+            Expr::Root(root) => Expr::Own(root, field.name, field.get),
+            of => Expr::Field(Box::new(of), field.name, field.get),
+        };
+        Some((expr, field.kind.to_type()))
     };
     match kind {
         Type::Any => Some((key(of, name), Type::Any)),

@@ -228,3 +228,12 @@ tests:
     );
     assert!(faults.iter().all(|fault| fault.code == Code::Policy));
 }
+
+#[test]
+fn every_code_has_its_section_in_the_readme() {
+    let readme = include_str!("../../../rules/README.md");
+    let codes = &readme[readme.find("## Codes").unwrap()..];
+    let sections: Vec<&str> = codes.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+    let words: Vec<&str> = Code::ALL.iter().map(|code| code.word()).collect();
+    assert_eq!(sections, words);
+}
