@@ -194,8 +194,12 @@ pub(super) fn evidence(case: &Case<'_>) -> BTreeMap<String, String> {
     };
     let events = annotation("description").or_else(|| annotation("summary"));
     let told = events.unwrap_or_else(|| format!("{} about {}", event.kind, event.subject));
-    let group = (case.group.len() > 1).then(|| case.group.join("\n"));
-    [("runbook", runbook), ("dashboards", dashboards), ("events", Some(told)), ("group", group)]
+    // What `once_after` has collected.
+    let told = match case.group.as_slice() {
+        [] | [_] => told,
+        all => format!("{told}\n{} of them: {}", all.len(), all.join(", ")),
+    };
+    [("runbook", runbook), ("dashboards", dashboards), ("events", Some(told))]
         .into_iter()
         .filter_map(|(name, text)| Some((name.to_owned(), text?)))
         .collect()

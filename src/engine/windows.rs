@@ -77,6 +77,18 @@ pub(super) fn happened(event: &Envelope<Event>, now: Timestamp) -> Timestamp {
     own.min(now)
 }
 
+/// When it counts. An alert that fires is news whenever it began to: at the earliest it counts as just in time.
+fn counts_at(rule: &Rule, facts: &Facts<'_>) -> Timestamp {
+    let at = happened(facts.event, facts.now);
+    match facts.event.data.alert {
+        Some(_) => {
+            let earliest = facts.now.checked_sub(rule.words.lateness.0).unwrap_or(Timestamp::MIN);
+            at.max(earliest)
+        }
+        None => at,
+    }
+}
+
 fn key(by: &By, facts: &Facts<'_>) -> Result<String, String> {
     match by {
         Some(by) => by.key(facts).map_err(|miss| format!("no window: {miss}")),
@@ -105,7 +117,7 @@ impl Windows {
     ) -> Passage {
         let words = &rule.words;
         if rule.looks_back() {
-            let at = happened(facts.event, facts.now);
+            let at = counts_at(rule, facts);
             let lateness = facts.now.duration_since(at).try_into().unwrap_or_default();
             if again {
                 return Passage::Ignored("it was counted already".into());
@@ -169,6 +181,7 @@ impl Windows {
             let facts = Facts::new(&pending.event, pending.due);
             let passage = self.pass(known, word_at + 1, &facts, &pending.group);
             let timer = Timer { word, key, due: pending.due };
+            // What waits on takes what was collected along.
             let group = if word_at == 3 { pending.group } else { vec![] };
             return Some((Due { rule, timer, event: pending.event, group }, passage));
         }
@@ -190,7 +203,7 @@ impl Windows {
             .map(|(name, _)| name.clone())
             .collect();
         self.rules.retain(|name, _| kept.contains(name));
-        self.timers.keep(|rule| rules.named(rule).is_some());
+        self.timers.keep(|rule, pending| same(rule, &pending.version));
     }
 
     /// Whether this id is new. Remembered for as long as the event could still be in time.

@@ -24,7 +24,7 @@ mod value;
 
 pub use eval::{Facts, Miss};
 pub(super) use expr::Expr;
-pub(super) use scope::{Definition, Definitions, Scope};
+pub(super) use scope::{Definition, Definitions, Known, Scope};
 pub(super) use types::Type;
 
 use super::diagnostic::{Code, Diagnostic, Place};
@@ -46,7 +46,7 @@ const UNBOUNDED: &[&str] =
 /// A checked condition, or a checked expression of another type.
 #[derive(Debug, Clone)]
 pub struct Condition {
-    clauses: Vec<Clause>,
+    clauses: Vec<Arc<Clause>>,
 }
 
 /// One of the parts that `&&` joins, as it is written.
@@ -117,13 +117,14 @@ impl Condition {
     /// With its clause at that place turned round.
     pub fn turned(mut self, at: usize) -> Condition {
         if let Some(clause) = self.clauses.get_mut(at) {
-            clause.expr = Expr::Not(Box::new(clause.expr.clone()));
+            let expr = Expr::Not(Box::new(clause.expr.clone()));
+            *clause = Arc::new(Clause { text: Arc::clone(&clause.text), expr });
         }
         self
     }
 
     /// The parts that `&&` joins.
-    pub fn clauses(&self) -> &[Clause] {
+    pub fn clauses(&self) -> &[Arc<Clause>] {
         &self.clauses
     }
 
@@ -136,8 +137,8 @@ impl Condition {
 
     /// Its value differs for each event: what it is, where it does.
     pub(super) fn unbounded(&self) -> Option<String> {
-        let [Clause { expr, .. }] = self.clauses.as_slice() else { return None };
-        let path = expr.path()?;
+        let [clause] = self.clauses.as_slice() else { return None };
+        let path = clause.expr.path()?;
         UNBOUNDED.contains(&path.as_str()).then_some(path)
     }
 
@@ -239,7 +240,11 @@ pub(super) fn compile(
             return None;
         }
     }
-    Some(Condition { clauses: clauses.into_iter().map(|(clause, _)| clause).collect() })
+    let same = |clause: Clause| match scope.known {
+        Some(known) => known.same(scope.when, clause),
+        None => Arc::new(clause),
+    };
+    Some(Condition { clauses: clauses.into_iter().map(|(clause, _)| same(clause)).collect() })
 }
 
 /// Parses and checks a shared clause, which may name those in `definitions`.
@@ -249,7 +254,7 @@ pub(super) fn define(
     definitions: &Definitions,
     faults: &mut Faults,
 ) -> Definition {
-    let scope = Scope { definitions, when: &[] };
+    let scope = Scope { definitions, when: &[], known: None };
     let before = faults.0.len();
     compile(text, place, Type::Any, scope, faults);
     let broken = faults.0[before..].iter().any(|fault| !fault.warning);

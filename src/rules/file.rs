@@ -1,6 +1,6 @@
 //! From the text of all files to one ruleset, or to all their faults.
 
-use super::condition::Definitions;
+use super::condition::{Definitions, Known};
 use super::diagnostic::{Code, Diagnostic, Place, Source};
 use super::guard::{Guard, guard};
 use super::hours::hours;
@@ -72,6 +72,7 @@ fn read(files: &[Entries<'_>], secrets: Secrets<'_>, faults: &mut Faults) -> Rul
         policies: named(&policy_nodes, "escalation", faults),
         contacts: named(&contact_nodes, "contact", faults),
         windows: &windows,
+        known: Known::default(),
     };
     named(&rule_nodes, "rule", faults);
     let guards: BTreeMap<String, Guard> = guard_nodes

@@ -78,7 +78,13 @@ fn per(node: &Node, definitions: &Definitions, faults: &mut Faults) -> Per {
     if clause == "rule" {
         return Per::Rule;
     }
-    let of = compile(clause, &node.place, Type::Any, Scope { definitions, when: &[] }, faults);
+    let of = compile(
+        clause,
+        &node.place,
+        Type::Any,
+        Scope { definitions, when: &[], known: None },
+        faults,
+    );
     match (clause, of) {
         (_, None) => Per::All,
         ("node.pool" | "pool.name", Some(of)) => Per::Pool(of),

@@ -1,6 +1,6 @@
 //! A rule: as a value, and how it is read.
 
-use super::condition::{Condition, Definitions, Scope, Type, compile};
+use super::condition::{Condition, Definitions, Known, Scope, Type, compile};
 use super::diagnostic::{Code, Place, nearest};
 use super::index::Role;
 use super::shape;
@@ -93,12 +93,13 @@ pub(super) struct Names<'a> {
     pub(super) policies: Vec<&'a str>,
     pub(super) contacts: Vec<&'a str>,
     pub(super) windows: &'a super::hours::Named,
+    pub(super) known: Known,
 }
 
 impl Names<'_> {
     /// What the conditions of a rule about events of the types `when` may name.
     pub(super) fn scope<'s>(&'s self, when: &'s [String]) -> Scope<'s> {
-        Scope { definitions: self.definitions, when }
+        Scope { definitions: self.definitions, when, known: Some(&self.known) }
     }
 
     /// Faults where `name` is not in `known`.

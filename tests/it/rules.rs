@@ -108,6 +108,21 @@ fn a_test_that_names_nothing_is_refused() {
     }
 }
 
+#[test]
+fn the_packs_that_ship_are_tested_and_every_change_is_noticed() {
+    let tested = medevac(&["test", "rules", "--mutate"], Path::new("."));
+    assert!(tested.status.success(), "{}", said(&tested));
+    let policy = tempfile::tempdir().unwrap();
+    write(policy.path(), "medevac.yaml", "policy: {production: true}\n");
+    let config = policy.path().join("medevac.yaml");
+    let checked =
+        medevac(&["check", "rules", "--config", config.to_str().unwrap()], Path::new("."));
+    assert!(checked.status.success(), "{}", said(&checked));
+    let form =
+        medevac(&["fmt", "--check", "rules", "simulations", "simulations/rules"], Path::new("."));
+    assert!(form.status.success(), "{}", said(&form));
+}
+
 const LIVE: &str = r#"
 contacts: [{name: ann, console: {}}]
 escalations: [{name: p, levels: [{contacts: ann, delay: 30m}]}]

@@ -2,45 +2,38 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The newest events, as many as are wanted.
+/// The newest events, as many as are wanted: each with its time, in order, and with its value where only values
+/// that differ are counted.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Counted {
-    /// In order.
-    times: Vec<i64>,
-    /// Of each time its value, where only values that differ are counted.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    values: Vec<u64>,
-}
+pub(super) struct Counted(Vec<(i64, u64)>);
 
-/// Times up to which a window takes just the room that it needs.
+/// Events up to which a window takes just the room that it needs: most windows never fill.
 const FEW: usize = 16;
+
+/// Puts it in its place.
+fn insert<T>(all: &mut Vec<(i64, T)>, one: (i64, T)) {
+    let place = all.partition_point(|(time, _)| *time <= one.0);
+    if all.len() < FEW {
+        all.reserve_exact(1);
+    }
+    all.insert(place, one);
+}
 
 impl Counted {
     /// Takes an event in: whether there are `wanted` within `within` of the newest. If so they are used up.
     pub(super) fn take(&mut self, at: i64, value: Option<u64>, wanted: usize, within: i64) -> bool {
         let mut at = at;
         if let Some(value) = value
-            && let Some(same) = self.values.iter().position(|known| *known == value)
+            && let Some(same) = self.0.iter().position(|(_, known)| *known == value)
         {
-            at = at.max(self.times.remove(same));
-            self.values.remove(same);
+            at = at.max(self.0.remove(same).0);
         }
-        let place = self.times.partition_point(|time| *time <= at);
-        if self.times.len() < FEW {
-            // Most windows never fill: they have no room to spare.
-            self.times.reserve_exact(1);
-        }
-        self.times.insert(place, at);
-        if let Some(value) = value {
-            self.values.insert(place, value);
-        }
-        let newest = self.times.last().copied().unwrap_or(at);
-        let old = self.times.partition_point(|time| *time <= newest - within);
-        let surplus = self.times.len().saturating_sub(wanted);
-        let gone = old.max(surplus);
-        self.times.drain(..gone);
-        self.values.drain(..gone.min(self.values.len()));
-        let full = self.times.len() >= wanted;
+        insert(&mut self.0, (at, value.unwrap_or_default()));
+        let newest = self.0.last().map_or(at, |(time, _)| *time);
+        let old = self.0.partition_point(|(time, _)| *time <= newest - within);
+        let surplus = self.0.len().saturating_sub(wanted);
+        self.0.drain(..old.max(surplus));
+        let full = self.0.len() >= wanted;
         if full {
             *self = Counted::default();
         }
@@ -48,11 +41,11 @@ impl Counted {
     }
 
     pub(super) fn count(&self, now: i64, within: i64) -> usize {
-        self.times.iter().filter(|time| **time > now - within).count()
+        self.0.iter().filter(|(time, _)| *time > now - within).count()
     }
 
     pub(super) fn over(&self, horizon: i64, within: i64) -> bool {
-        self.times.last().is_none_or(|newest| *newest + within <= horizon)
+        self.0.last().is_none_or(|(newest, _)| *newest + within <= horizon)
     }
 }
 
@@ -95,9 +88,9 @@ impl Bursts {
     }
 }
 
-/// The newest events of each place in a sequence.
+/// The newest events of each place in a sequence: time and place, in order.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Steps(Vec<Vec<i64>>);
+pub(super) struct Steps(Vec<(i64, u8)>);
 
 /// Events of one place that are remembered.
 const MOST_OF_A_STEP: usize = 16;
@@ -113,43 +106,44 @@ impl Steps {
         within: i64,
         horizon: i64,
     ) -> bool {
-        self.0.resize(places, vec![]);
-        for times in &mut self.0 {
-            times.retain(|time| *time + within >= horizon);
+        self.0.retain(|(time, _)| *time + within >= horizon);
+        let step = u8::try_from(step).unwrap_or(u8::MAX);
+        insert(&mut self.0, (at, step));
+        if self.0.iter().filter(|(_, of)| *of == step).count() > MOST_OF_A_STEP
+            && let Some(oldest) = self.0.iter().position(|(_, of)| *of == step)
+        {
+            self.0.remove(oldest);
         }
-        let Some(times) = self.0.get_mut(step) else { return false };
-        let place = times.partition_point(|time| *time <= at);
-        times.insert(place, at);
-        if times.len() > MOST_OF_A_STEP {
-            times.remove(0);
-        }
-        let whole = self.whole(within);
+        let whole = self.whole(places, within);
         if whole {
-            self.0.clear();
+            self.0 = vec![];
         }
         whole
     }
 
+    fn of(&self, step: usize) -> impl Iterator<Item = i64> {
+        self.0.iter().filter(move |(_, of)| usize::from(*of) == step).map(|(time, _)| *time)
+    }
+
     /// For each time of a place, the latest beginning from which it can be reached.
-    fn whole(&self, within: i64) -> bool {
-        let Some((first, rest)) = self.0.split_first() else { return false };
-        let mut reached: Vec<(i64, i64)> = first.iter().map(|time| (*time, *time)).collect();
-        for times in rest {
+    fn whole(&self, places: usize, within: i64) -> bool {
+        let mut reached: Vec<(i64, i64)> = self.of(0).map(|time| (time, time)).collect();
+        for step in 1..places {
             let from = |time: i64| {
                 let before = reached.iter().filter(|(earlier, _)| *earlier < time);
                 before.map(|(_, began)| *began).max()
             };
-            reached = times.iter().filter_map(|time| Some((*time, from(*time)?))).collect();
+            reached = self.of(step).filter_map(|time| Some((time, from(time)?))).collect();
         }
         reached.iter().any(|(time, began)| time - began <= within)
     }
 
     /// How many places are filled, from the first one on.
     pub(super) fn filled(&self) -> usize {
-        self.0.iter().take_while(|times| !times.is_empty()).count()
+        (0..).take_while(|step| self.of(*step).next().is_some()).count()
     }
 
     pub(super) fn over(&self, horizon: i64, within: i64) -> bool {
-        self.0.iter().flatten().all(|time| *time + within < horizon)
+        self.0.iter().all(|(time, _)| *time + within < horizon)
     }
 }

@@ -1,6 +1,6 @@
 //! The words that count: `burst`, `sequence`, `count`.
 
-use super::{Windows, happened, hash, key, millis};
+use super::{Windows, counts_at, hash, key, millis};
 use crate::rules::{Facts, Role, Rule, Sticky};
 
 impl Windows {
@@ -11,7 +11,7 @@ impl Windows {
         role: Role,
         facts: &Facts<'_>,
     ) -> Result<bool, String> {
-        let at = happened(facts.event, facts.now).as_millisecond();
+        let at = counts_at(rule, facts).as_millisecond();
         let horizon = facts.now.as_millisecond() - millis(rule.words.lateness);
         let on = self.burst(rule, at, horizon, facts)?;
         let on = on && self.sequence(rule, role, at, horizon, facts)?;

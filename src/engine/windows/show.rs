@@ -1,8 +1,9 @@
 //! What the windows remember, in words: for `explain`.
 
 use super::cells::Steps;
+use super::waiting::hold_key;
 use super::{WAITING, Windows, key, millis};
-use crate::rules::{By, Facts, Once, Rule, Words};
+use crate::rules::{Facts, Once, Rule, Words};
 
 impl Windows {
     /// What the words of `rule` remember for the event: word and words for people.
@@ -15,8 +16,8 @@ impl Windows {
         let known = self.rules.get(&rule.name).filter(|known| known.version == rule.words.version);
         let now = facts.now.as_millisecond();
         let mut shown = vec![];
-        let mut tell = |word, by: &By, text: &dyn Fn(&str) -> String| {
-            let text = match key(by, facts) {
+        let mut tell = |word, key: Result<String, String>, text: &dyn Fn(&str) -> String| {
+            let text = match key {
                 Ok(key) => format!("{} (key {key:?})", text(&key)),
                 Err(why) => why,
             };
@@ -25,14 +26,14 @@ impl Windows {
         if let Some(burst) = burst {
             let open =
                 |key: &str| known.and_then(|it| it.burst.get(key)).is_some_and(|it| it.open(now));
-            tell("burst", &burst.by, &|key| {
+            tell("burst", key(&burst.by, facts), &|key| {
                 if open(key) { "one is open".into() } else { "none is open".into() }
             });
         }
         if let Some(sequence) = sequence {
             let filled =
                 |key: &str| known.and_then(|it| it.sequence.get(key)).map_or(0, Steps::filled);
-            tell("sequence", &sequence.by, &|key| {
+            tell("sequence", key(&sequence.by, facts), &|key| {
                 format!("{} of {}", filled(key), sequence.then.len() + 1)
             });
         }
@@ -41,7 +42,7 @@ impl Windows {
             let so_far = |key: &str| {
                 known.and_then(|it| it.count.get(key)).map_or(0, |it| it.count(now, within))
             };
-            tell("count", &count.by, &|key| {
+            tell("count", key(&count.by, facts), &|key| {
                 format!("{} of {} within {}", so_far(key), count.at_least, count.within)
             });
         }
@@ -52,13 +53,13 @@ impl Windows {
                 .map_or("no timer runs".into(), |it| format!("goes off at {}", it.due))
         };
         if let Some(hold) = hold {
-            tell("for", &hold.by, &|key| timer(0, key));
+            tell("for", hold_key(&hold.by, facts), &|key| timer(0, key));
         }
         if let Some(absent) = absent {
-            tell("absent", &absent.by, &|key| timer(1, key));
+            tell("absent", key(&absent.by, facts), &|key| timer(1, key));
         }
         if let Some(throttle) = rule.throttle.as_ref().filter(|it| it.once == Once::After) {
-            tell("once_after", &throttle.by, &|key| timer(3, key));
+            tell("once_after", key(&throttle.by, facts), &|key| timer(3, key));
         }
         shown
     }

@@ -1,6 +1,6 @@
 //! Timers: what will be decided if nothing comes in between.
 
-use crate::model::{Envelope, Event, Timer};
+use crate::model::{Envelope, Event, Id, Timer};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,9 +13,51 @@ pub(super) struct Pending {
     pub(super) since: Timestamp,
     /// What will be decided on.
     pub(super) event: Box<Envelope<Event>>,
+    /// The rule as it was written.
+    #[serde(default)]
+    pub(super) version: Option<Id>,
+    /// Alerts that joined: where the first one is over, the next one takes its place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) joined: Vec<Joined>,
     /// Subjects of the events that were collected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) group: Vec<String>,
+}
+
+/// An alert that joined a timer that ran.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Joined {
+    pub(super) due: Timestamp,
+    pub(super) since: Timestamp,
+    pub(super) event: Box<Envelope<Event>>,
+}
+
+/// Alerts that can take the first one's place.
+const MOST_JOINED: usize = 8;
+
+impl Pending {
+    /// The alerts for whose sake it runs.
+    fn alerts(&self) -> impl Iterator<Item = &str> {
+        let all =
+            std::iter::once(&self.event).chain(self.joined.iter().map(|joined| &joined.event));
+        all.filter_map(|event| Some(event.data.alert.as_ref()?.fingerprint.as_str()))
+    }
+
+    /// Without that alert; nothing, where no other is left.
+    fn without(mut self, fingerprint: &str) -> Option<Pending> {
+        let is = |event: &Envelope<Event>| {
+            event.data.alert.as_ref().is_some_and(|alert| alert.fingerprint == fingerprint)
+        };
+        self.joined.retain(|joined| !is(&joined.event));
+        if !is(&self.event) {
+            return Some(self);
+        }
+        if self.joined.is_empty() {
+            return None;
+        }
+        let next = self.joined.remove(0);
+        Some(Pending { due: next.due, since: next.since, event: next.event, ..self })
+    }
 }
 
 /// Rule, word and key.
@@ -30,6 +72,8 @@ pub(super) struct Timers {
     by_alert: BTreeMap<String, BTreeSet<Name>>,
 }
 
+/// Subjects of a collected group that are named.
+const MOST_NAMED: usize = 100;
 /// Of all rules together: each keeps its event.
 const MOST: usize = 50_000;
 
@@ -57,8 +101,8 @@ impl Timers {
             return false;
         }
         self.due.insert((pending.due, name.clone()));
-        if let Some(alert) = &pending.event.data.alert {
-            self.by_alert.entry(alert.fingerprint.clone()).or_default().insert(name.clone());
+        for alert in pending.alerts() {
+            self.by_alert.entry(alert.to_owned()).or_default().insert(name.clone());
         }
         self.pending.insert(name, pending);
         true
@@ -68,19 +112,33 @@ impl Timers {
         self.pending.get(name)
     }
 
-    pub(super) fn get_mut(&mut self, name: &Name) -> Option<&mut Pending> {
-        self.pending.get_mut(name)
+    /// Joins the timer that runs under that name: whether there is one.
+    pub(super) fn join(&mut self, name: &Name, joined: Joined, subject: Option<String>) -> bool {
+        let Some(running) = self.pending.get_mut(name) else { return false };
+        if let Some(subject) = subject
+            && running.group.len() < MOST_NAMED
+            && !running.group.contains(&subject)
+        {
+            running.group.push(subject);
+        }
+        if let Some(alert) = &joined.event.data.alert
+            && running.joined.len() < MOST_JOINED
+        {
+            self.by_alert.entry(alert.fingerprint.clone()).or_default().insert(name.clone());
+            running.joined.push(joined);
+        }
+        true
     }
 
     pub(super) fn stop(&mut self, name: &Name) -> Option<Pending> {
         let pending = self.pending.remove(name)?;
         self.due.remove(&(pending.due, name.clone()));
-        if let Some(alert) = &pending.event.data.alert
-            && let Some(names) = self.by_alert.get_mut(&alert.fingerprint)
-        {
-            names.remove(name);
-            if names.is_empty() {
-                self.by_alert.remove(&alert.fingerprint);
+        for alert in pending.alerts() {
+            if let Some(names) = self.by_alert.get_mut(alert) {
+                names.remove(name);
+                if names.is_empty() {
+                    self.by_alert.remove(alert);
+                }
             }
         }
         Some(pending)
@@ -89,7 +147,8 @@ impl Timers {
     /// The alert is over, and what waited for its sake.
     pub(super) fn cleared(&mut self, fingerprint: &str) {
         for name in self.by_alert.remove(fingerprint).unwrap_or_default() {
-            self.stop(&name);
+            let left = self.stop(&name).and_then(|pending| pending.without(fingerprint));
+            left.map(|pending| self.start(name, pending));
         }
     }
 
@@ -118,9 +177,13 @@ impl Timers {
     }
 
     /// Those of rules that are as they were stay.
-    pub(super) fn keep(&mut self, stays: impl Fn(&str) -> bool) {
-        let gone: Vec<Name> =
-            self.pending.keys().filter(|(rule, _, _)| !stays(rule)).cloned().collect();
+    pub(super) fn keep(&mut self, stays: impl Fn(&str, &Pending) -> bool) {
+        let gone: Vec<Name> = self
+            .pending
+            .iter()
+            .filter(|(name, it)| !stays(&name.0, it))
+            .map(|it| it.0.clone())
+            .collect();
         gone.iter().for_each(|name| drop(self.stop(name)));
     }
 

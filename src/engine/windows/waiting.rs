@@ -1,19 +1,16 @@
 //! The words that wait: `for`, `absent`, the rule's hours, `once_after`.
 
-use super::timers::Pending;
-use super::{Passage, WAITING, Windows, happened, key, millis};
+use super::timers::{Joined, Pending};
+use super::{Passage, WAITING, Windows, counts_at, happened, key, millis};
 use crate::model::Span;
 use crate::rules::{By, Facts, Once, Rule, allowed};
 use jiff::Timestamp;
-
-/// Subjects of a collected group that are named.
-const MOST_NAMED: usize = 100;
 
 impl Windows {
     /// What `absent` waits for has come.
     pub(super) fn expected(&mut self, rule: &Rule, facts: &Facts<'_>) -> Result<bool, String> {
         let Some(absent) = &rule.words.absent else { return Ok(false) };
-        let at = happened(facts.event, facts.now);
+        let at = counts_at(rule, facts);
         let key = key(&absent.by, facts)?;
         let name = (rule.name.clone(), WAITING[1].to_owned(), key.clone());
         if self.timers.get(&name).is_some_and(|pending| pending.since <= at) {
@@ -51,7 +48,7 @@ impl Windows {
         {
             if let (Some(until), Some(alert)) = (until, &facts.event.data.alert) {
                 let key = alert.fingerprint.clone();
-                let pending = Pending { due: until, ..pending(facts, group) };
+                let pending = Pending { due: until, ..pending(rule, facts, group) };
                 self.start(rule, 2, key, pending);
             }
             return Passage::Outside { hours, until };
@@ -82,26 +79,27 @@ impl Windows {
         time: Span,
         facts: &Facts<'_>,
     ) -> Passage {
-        let key = match key(by, facts) {
+        let key = match if word == 0 { hold_key(by, facts) } else { key(by, facts) } {
             Ok(key) => key,
             Err(why) => return Passage::Ignored(why),
         };
+        // A hold began when the event says; what is collected is collected from now on.
+        let since = happened(facts.event, facts.now);
+        let from = if word == 0 { since } else { facts.now };
+        let due = from.checked_add(time.0).unwrap_or(Timestamp::MAX);
         let name = (rule.name.clone(), WAITING[word].to_owned(), key.clone());
         let subject = facts.event.subject.to_string();
-        if let Some(running) = self.timers.get_mut(&name) {
-            if running.group.len() < MOST_NAMED && !running.group.contains(&subject) {
-                running.group.push(subject);
-            }
+        if let Some(running) = self.timers.get(&name) {
+            // A group is told of when its time is up, whoever of it is left.
+            let due = running.due;
+            let joined = Joined { due, since, event: Box::new(facts.event.clone()) };
+            self.timers.join(&name, joined, Some(subject));
             return Passage::Kept;
         }
-        // A hold began when the event says; what is collected is collected from now on.
-        let from = if word == 0 { happened(facts.event, facts.now) } else { facts.now };
-        let due = from.checked_add(time.0).unwrap_or(Timestamp::MAX);
-        let fresh = pending(facts, &[subject]);
         if word == 0 && due <= facts.now {
             return self.pass(rule, 1, facts, &[]);
         }
-        self.start(rule, word, key, Pending { due, ..fresh })
+        self.start(rule, word, key, Pending { due, ..pending(rule, facts, &[subject]) })
     }
 
     /// `absent`: after an event another is expected, or the same again.
@@ -117,7 +115,7 @@ impl Windows {
             Ok(key) => key,
             Err(why) => return Passage::Ignored(why),
         };
-        let since = happened(facts.event, facts.now);
+        let since = counts_at(rule, facts);
         let due = since.checked_add(within.0).unwrap_or(Timestamp::MAX);
         let name = (rule.name.clone(), WAITING[1].to_owned(), key.clone());
         let at = since.as_millisecond();
@@ -130,16 +128,20 @@ impl Windows {
         if !other {
             *came = (*came).max(at);
         }
-        if late || (other && self.timers.get(&name).is_some()) {
+        if late {
             return Passage::Kept;
         }
-        self.start(rule, 1, key, Pending { due, ..pending(facts, &[]) })
+        let joined = Joined { due, since, event: Box::new(facts.event.clone()) };
+        if other && self.timers.join(&name, joined, None) {
+            return Passage::Kept;
+        }
+        self.start(rule, 1, key, Pending { due, since, ..pending(rule, facts, &[]) })
     }
 
     /// An event of the rule's own types of which its condition does not hold: what was held is not any more.
     pub(in crate::engine) fn broken(&mut self, rule: &Rule, facts: &Facts<'_>) {
         let Some(hold) = &rule.words.hold else { return };
-        if let Ok(key) = key(&hold.by, facts) {
+        if let Ok(key) = hold_key(&hold.by, facts) {
             let name = (rule.name.clone(), WAITING[0].to_owned(), key);
             let at = happened(facts.event, facts.now);
             if self.timers.get(&name).is_some_and(|pending| pending.since <= at) {
@@ -149,8 +151,19 @@ impl Windows {
     }
 }
 
-fn pending(facts: &Facts<'_>, group: &[String]) -> Pending {
+/// What holds for itself: of alerts each one, whatever else is said of the same target.
+pub(super) fn hold_key(by: &By, facts: &Facts<'_>) -> Result<String, String> {
+    let key = key(by, facts)?;
+    Ok(match &facts.event.data.alert {
+        Some(alert) => format!("{key} {}", alert.fingerprint),
+        None => key,
+    })
+}
+
+fn pending(rule: &Rule, facts: &Facts<'_>, group: &[String]) -> Pending {
     Pending {
+        version: rule.words.version.clone(),
+        joined: vec![],
         due: facts.now,
         since: happened(facts.event, facts.now),
         event: Box::new(facts.event.clone()),

@@ -1,9 +1,10 @@
 //! What a condition may name where it stands: the definitions, and the fields of the events of its rule.
 
+use super::Clause;
 use super::schema::{PAYLOADS, Shape};
 use super::tree::Tree;
 use super::types::Type;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 
 /// A clause from `definitions`, parsed. What it means depends on the rule that uses it.
 #[derive(Debug, Clone)]
@@ -15,11 +16,28 @@ pub(in crate::rules) struct Definition {
 
 pub(in crate::rules) type Definitions = BTreeMap<String, Definition>;
 
+/// Clauses that were compiled already, by the types of events and by text: many rules ask the same, and what is
+/// asked of the same place in memory is asked faster.
+#[derive(Debug, Default)]
+pub(in crate::rules) struct Known(RefCell<Clauses>);
+
+/// By types of events and text.
+type Clauses = BTreeMap<(String, Arc<str>), Arc<Clause>>;
+
+impl Known {
+    /// The clause as it was compiled first.
+    pub(super) fn same(&self, when: &[String], clause: Clause) -> Arc<Clause> {
+        let key = (when.join(" "), Arc::clone(&clause.text));
+        Arc::clone(self.0.borrow_mut().entry(key).or_insert_with(|| Arc::new(clause)))
+    }
+}
+
 /// The definitions, and the event types of the rule. No types: all that there are.
 #[derive(Clone, Copy)]
 pub(in crate::rules) struct Scope<'a> {
     pub(in crate::rules) definitions: &'a Definitions,
     pub(in crate::rules) when: &'a [String],
+    pub(in crate::rules) known: Option<&'a Known>,
 }
 
 /// What is known of a field of `event` beyond the envelope.

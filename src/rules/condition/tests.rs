@@ -36,7 +36,7 @@ fn place(text: &str) -> Place {
 /// The condition, or its faults and warnings as the table writes them.
 fn compiled(text: &str, when: &str) -> (Option<Condition>, String) {
     let (definitions, when) = (definitions(), [when.to_owned()]);
-    let scope = Scope { definitions: &definitions, when: &when };
+    let scope = Scope { definitions: &definitions, when: &when, known: None };
     let mut faults = Faults::default();
     let condition = compile(text, &place(text), Type::Bool, scope, &mut faults);
     let mut told = String::new();

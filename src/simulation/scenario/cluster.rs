@@ -39,6 +39,7 @@ pub(super) fn pool(node: &Node, faults: &mut Faults) -> Option<Pool> {
         market: word(&entries, "market", &Market::ALL, faults).unwrap_or_default(),
         slots: entries.number("slots", faults).unwrap_or(8),
         labels: labels(&entries, "labels", faults),
+        annotations: labels(&entries, "annotations", faults),
         price: number(&entries, "price", faults).unwrap_or(10.0),
         grows,
         ..Pool::default()

@@ -56,6 +56,7 @@ pub(super) static POOL: Shape = Shape {
         key("market", Of::Words(&["spot", "on-demand"]), "Default on-demand."),
         key("slots", Of::Number, "Pods that a node has room for. Default 8."),
         key("labels", Of::Map, "Labels of its nodes."),
+        key("annotations", Of::Map, "Annotations of its nodes."),
         key("price", Of::Text, "Dollars for a node and hour."),
         key("grows", Of::Mapping(&GROWS), "It grows when pods find no room."),
     ],

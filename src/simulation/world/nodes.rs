@@ -19,6 +19,7 @@ pub struct Pool {
     /// Pods that a node has room for.
     pub slots: u32,
     pub labels: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
     /// Dollars for a machine and hour.
     pub price: f64,
     pub grows: Option<Growth>,
@@ -93,6 +94,7 @@ impl World {
             capacity_type: market.word().into(),
             instance_id: instance_id.clone(),
             labels,
+            annotations: spec.annotations.clone(),
             ..Node::default()
         };
         if let Some(tenant) = node.labels.get("tenant") {
