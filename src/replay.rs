@@ -188,7 +188,8 @@ impl Replay {
                 }
                 self.was_calls.said(said, directory, at);
                 self.would_calls.said(said, directory, at);
-                self.state.said(None, said);
+                self.seq += 1;
+                self.state.said(Some(self.seq), said);
             }
         }
     }

@@ -48,6 +48,8 @@ pub struct Site<L, C, V, R> {
 pub(super) struct Shared<L, C, V, R> {
     pub(super) site: Site<L, C, V, R>,
     bytes: Semaphore,
+    /// Who folds the whole log does so alone: it is long, and nobody is woken for it.
+    pub(super) folding: Semaphore,
 }
 
 pub(super) type Here<L, C, V, R> = State<Arc<Shared<L, C, V, R>>>;
@@ -60,7 +62,11 @@ where
     V: ClusterView,
     R: Readiness,
 {
-    let shared = Arc::new(Shared { site, bytes: Semaphore::new(IN_FLIGHT / 1024) });
+    let shared = Arc::new(Shared {
+        site,
+        bytes: Semaphore::new(IN_FLIGHT / 1024),
+        folding: Semaphore::new(1),
+    });
     let inside = Router::new()
         .route("/api/v1/alertmanager", post(alertmanager::<L, C, V, R>))
         .route("/api/v1/events", post(events::<L, C, V, R>))

@@ -42,10 +42,15 @@ pub(super) async fn explained<L: Log + Kv, C: Clock, V: ClusterView, R: Readines
     if let Some(name) = rule.filter(|name| rules.named(name).is_none()) {
         return problem(StatusCode::NOT_FOUND, &format!("there is no rule `{}`", clean(name)));
     }
+    let Ok(_alone) = shared.folding.acquire().await else {
+        return problem(StatusCode::SERVICE_UNAVAILABLE, "the daemon is ending");
+    };
     if let Some(wanted) = &question.event {
         return match run::find(&site.intake.log, &rules, wanted).await {
             Ok(Some(found)) => {
-                let told = explain(&rules, &found.state, found.seq, &found.event, found.at, rule);
+                let mut told =
+                    explain(&rules, &found.state, found.seq, &found.event, found.at, rule);
+                told.recorded = found.recorded;
                 Json(json!({ "explanations": [told] })).into_response()
             }
             Ok(None) => problem(
@@ -110,6 +115,9 @@ pub(super) async fn observed<L: Log + Kv, C: Clock, V: ClusterView, R: Readiness
         .map(|rule| rule.name.as_str())
         .collect();
     let range = Range { from, to: now };
+    let Ok(_alone) = shared.folding.acquire().await else {
+        return problem(StatusCode::SERVICE_UNAVAILABLE, "the daemon is ending");
+    };
     match run::replay(&site.intake.log, Arc::new(bold), range).await {
         Ok(difference) => Json(
             json!({ "observing": observing, "from": from, "to": now, "difference": difference }),

@@ -4,7 +4,7 @@ use super::{Exit, client::Daemon, logs, words};
 use crate::adapters::rulefiles;
 use crate::clock::{Clock, System};
 use crate::engine::{Explanation, State, explain};
-use crate::log::{Log, LogError};
+use crate::log::{Kv, Log, LogError};
 use crate::model::{Secret, chain};
 use crate::replay::run;
 use crate::rules::{self, Ruleset};
@@ -109,7 +109,7 @@ async fn own(args: &Args) -> Result<Vec<Explanation>, Exit> {
     }
 }
 
-async fn on<L: Log>(
+async fn on<L: Log + Kv>(
     args: &Args,
     rules: &Ruleset,
     log: Option<L>,
@@ -124,7 +124,9 @@ async fn on<L: Log>(
         };
         let found = run::find(&log, rules, &args.event).await.map_err(failed)?;
         let found = found.ok_or_else(|| Exit::Failed("the log has no such event".into()))?;
-        return Ok(vec![explain(rules, &found.state, found.seq, &found.event, found.at, rule)]);
+        let mut told = explain(rules, &found.state, found.seq, &found.event, found.at, rule);
+        told.recorded = found.recorded;
+        return Ok(vec![told]);
     };
     let view = Practice::new(World::default(), System);
     let events = preview(&body, &view, None, now).map_err(|why| Exit::Usage(why.to_string()))?;
@@ -140,6 +142,9 @@ fn show(one: &Explanation) {
     words::say(&format!("{} on {}  ({})", plain(&one.kind), plain(&one.subject), one.event));
     if one.news != "other" {
         words::say(&format!("this alert: {}", one.news));
+    }
+    for (rule, verdict) in &one.recorded {
+        words::say(&format!("decided then: {}: {}", plain(rule), plain(verdict)));
     }
     for of in &one.rules {
         let mode = format!("{:?}", of.mode).to_lowercase();

@@ -15,6 +15,13 @@ pub(super) struct Args {
     check: bool,
 }
 
+/// Written beside it and moved: whoever watches the file sees it whole.
+fn replace(path: &str, text: &str) -> std::io::Result<()> {
+    let beside = format!("{path}.fmt");
+    std::fs::write(&beside, text)?;
+    std::fs::rename(&beside, path)
+}
+
 pub(super) fn run(args: &Args) -> Exit {
     let sources = match rulefiles::read(&args.paths) {
         Ok(sources) => sources,
@@ -28,7 +35,7 @@ pub(super) fn run(args: &Args) -> Exit {
                 differ += 1;
                 if args.check {
                     words::say(&format!("{} is not in form", source.path));
-                } else if let Err(error) = std::fs::write(&source.path, text) {
+                } else if let Err(error) = replace(&source.path, &text) {
                     return Exit::Failed(format!("cannot write {}: {error}", source.path));
                 } else {
                     words::say(&format!("{} was formatted", source.path));

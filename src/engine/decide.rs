@@ -30,33 +30,38 @@ pub(super) fn event(
     }
     let mut said = ended(state, event, news, now);
     let facts = Facts::new(event, now);
-    for (rule, passage) in hear(rules, &mut state.windows, news, &facts, misses) {
+    for (rule, passage) in hear(rules, &mut state.windows, news, &facts, false, misses) {
         let case = Case { rules, rule, facts, seq, timer: None, group: vec![], outside: None };
         said.extend(passed(state, case, passage, misses));
     }
     said
 }
 
-/// The rules that the event matches, and what their time words make of it.
+/// The rules that the event matches, and what their time words make of it. `again`: it is read once more after a
+/// crash, and a rule that came into force later has not heard it.
 pub(super) fn hear<'r>(
     rules: &'r Ruleset,
     windows: &mut Windows,
     news: News,
     facts: &Facts<'_>,
+    again: bool,
     misses: &mut Vec<Miscount>,
 ) -> Vec<(&'r Rule, Passage)> {
     if matches!(news, News::Again | News::Flapped | News::Stale) {
         return vec![];
     }
-    let (mut heard, mut again) = (vec![], None);
+    let (mut heard, mut known) = (vec![], None);
     for (rule, role) in rules.candidates(facts) {
+        if again && !windows.was_in_force(rule) {
+            continue;
+        }
         match rule.heard_as(role).map_or(Ok(true), |condition| condition.holds(facts)) {
             Ok(true) => {
-                let again = rule.looks_back()
-                    && *again.get_or_insert_with(|| {
+                let twice = rule.looks_back()
+                    && *known.get_or_insert_with(|| {
                         !windows.first_time(&facts.event.id, rules, facts.now)
                     });
-                heard.push((rule, windows.hear(rule, role, facts, again)));
+                heard.push((rule, windows.hear(rule, role, facts, twice)));
             }
             Ok(false) if role == Role::Own => windows.broken(rule, facts),
             Ok(false) => {}

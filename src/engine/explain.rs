@@ -19,6 +19,9 @@ pub struct Explanation {
     pub rules: Vec<OfRule>,
     /// Rules that hear no events of this type.
     pub others: usize,
+    /// What the log says that was decided on it then: rule and verdict.
+    #[serde(default)]
+    pub recorded: Vec<(String, String)>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -69,6 +72,7 @@ pub fn explain(
         kind: event.kind.clone(),
         subject: event.subject.to_string(),
         news: format!("{news:?}").to_lowercase(),
+        recorded: vec![],
         others: rules.rules.iter().filter(wanted).count() - heard.len(),
         rules: heard
             .into_iter()
@@ -145,7 +149,12 @@ fn in_the_end(
     let condition = rule.heard_as(role);
     let holds = condition.is_none_or(|condition| matches!(condition.holds(facts), Ok(true)));
     let decided = said.iter().find_map(|said| match said {
-        Said::Decision(decision) if decision.data.rule == rule.name => Some(&decision.data.verdict),
+        Said::Decision(decision)
+            if decision.data.rule == rule.name
+                && decision.cause.iter().last() == Some(facts.event.id.as_str()) =>
+        {
+            Some(&decision.data.verdict)
+        }
         _ => None,
     });
     match decided {

@@ -92,6 +92,10 @@ pub async fn run<L: Log + Kv>(
             () = clock.after(until_due(&state, clock.now())) => vec![],
         };
         let rules = Arc::clone(&rules.borrow());
+        if state.windows.of_rules(&rules) {
+            // What comes from here on is heard by these rules: after a crash, too.
+            log::save(&log, NAME, state.inputs_upto, &state).await?;
+        }
         let said = match batch.as_slice() {
             // Whatever came is decided on first: it may end what a timer waits for.
             [] => awake(&rules, &mut state, clock.now(), &witness),

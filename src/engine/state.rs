@@ -65,7 +65,6 @@ impl State {
 
     /// Folds an input in whose decisions are recorded already.
     pub fn replay(&mut self, rules: &Ruleset, seq: u64, input: &Input, now: Timestamp) {
-        self.windows.of_rules(rules);
         while self.windows.next_due(rules, now).is_some() {}
         let news = self.take(seq, input, now);
         // What was reset then was said then.
@@ -80,7 +79,7 @@ impl State {
         if let (News::Closed, Some(alert)) = (news, &event.data.alert) {
             self.windows.cleared(&alert.fingerprint);
         }
-        hear(rules, &mut self.windows, news, &Facts::new(event, now), &mut vec![]);
+        hear(rules, &mut self.windows, news, &Facts::new(event, now), true, &mut vec![]);
     }
 
     fn take_event(&mut self, event: &Envelope<Event>, now: Timestamp) -> News {
@@ -156,7 +155,8 @@ impl State {
         }
         match said {
             Said::Change(change) => self.change(change, seq),
-            Said::Decision(decision) => self.decided(decision),
+            // What was just said needs no telling that its timer went off.
+            Said::Decision(decision) => self.decided(decision, seq.is_some()),
             Said::Event(_) => {}
         }
     }
@@ -204,9 +204,11 @@ impl State {
         }
     }
 
-    fn decided(&mut self, envelope: &Envelope<Decision>) {
+    fn decided(&mut self, envelope: &Envelope<Decision>, read: bool) {
         let decision = &envelope.data;
-        self.windows.went_off(envelope);
+        if read {
+            self.windows.went_off(envelope);
+        }
         let Some(incident) = self.incidents.get_mut(&decision.incident) else { return };
         if let Verdict::Act { reserved, .. } = &decision.verdict {
             let plan = Plan::id_of(&decision.incident, decision.epoch);

@@ -337,6 +337,7 @@ fn replayed_from_the_log_the_state_is_the_same() {
             Err(said) => replayed.said(None, said),
         }
     }
+    replayed.windows.of_rules(&rules());
     replayed.take_touched();
     room.state.take_touched();
     let written = serde_json::to_value(&room.state).unwrap();

@@ -83,7 +83,8 @@ pub(super) fn throttle(case: &Case<'_>) -> Option<(String, Span)> {
 /// The name of the throttle for this event, and its key alone.
 pub(super) fn throttle_key(rule: &Rule, facts: &Facts<'_>) -> Option<(String, String)> {
     let throttle = rule.throttle.as_ref().filter(|it| it.once == Once::Within)?;
-    let by = throttle.by.as_ref().map(|by| by.key(facts).unwrap_or_else(|_| "?".into()));
+    // Where the key has no value, each target is throttled for itself.
+    let by = throttle.by.as_ref().and_then(|by| by.key(facts).ok());
     let by = by.unwrap_or_else(|| facts.event.subject.to_string());
     Some((format!("{}\u{1f}{by}", rule.name), by))
 }
@@ -197,7 +198,7 @@ pub(super) fn evidence(case: &Case<'_>) -> BTreeMap<String, String> {
     // What `once_after` has collected.
     let told = match case.group.as_slice() {
         [] | [_] => told,
-        all => format!("{told}\n{} of them: {}", all.len(), all.join(", ")),
+        all => format!("{told}\ncollected, the first {} by name: {}", all.len(), all.join(", ")),
     };
     [("runbook", runbook), ("dashboards", dashboards), ("events", Some(told))]
         .into_iter()

@@ -28,8 +28,10 @@ pub struct Windows {
     rules: BTreeMap<String, OfRule>,
     timers: Timers,
     seen: Seen,
-    /// The rules that the windows are of.
+    /// The rules that the windows are of, as a whole and one by one.
     version: Option<Id>,
+    #[serde(default)]
+    in_force: BTreeMap<String, Option<Id>>,
     /// Events that were passed over because they came too late.
     pub late: u64,
     /// Windows and timers that were not begun because there were too many.
@@ -176,7 +178,7 @@ impl Windows {
     pub(super) fn next_due(&mut self, rules: &Ruleset, now: Timestamp) -> Option<(Due, Passage)> {
         loop {
             let ((rule, word, key), pending) = self.timers.next_due(now)?;
-            let Some(known) = rules.named(&rule) else { continue };
+            let Some(known) = rules.named(&rule).filter(|_| !pending.silent) else { continue };
             let word_at = WAITING.iter().position(|known| *known == word).unwrap_or(0);
             let facts = Facts::new(&pending.event, pending.due);
             let passage = self.pass(known, word_at + 1, &facts, &pending.group);
@@ -187,11 +189,14 @@ impl Windows {
         }
     }
 
-    /// Forgets what is of rules that are gone or written anew.
-    pub(super) fn of_rules(&mut self, rules: &Ruleset) {
+    /// Forgets what is of rules that are gone or written anew: whether others were in force before.
+    pub(super) fn of_rules(&mut self, rules: &Ruleset) -> bool {
         if self.version == rules.version {
-            return;
+            return false;
         }
+        let others = self.version.is_some();
+        let all = rules.rules.iter().filter(|rule| rule.looks_back());
+        self.in_force = all.map(|rule| (rule.name.clone(), rule.words.version.clone())).collect();
         self.version.clone_from(&rules.version);
         let same = |name: &str, version: &Option<Id>| {
             rules.named(name).is_some_and(|rule| rule.words.version == *version)
@@ -204,6 +209,14 @@ impl Windows {
             .collect();
         self.rules.retain(|name, _| kept.contains(name));
         self.timers.keep(|rule, pending| same(rule, &pending.version));
+        others
+    }
+
+    /// Whether a rule was in force when the windows were last saved. Where nothing was saved, all were.
+    pub(super) fn was_in_force(&self, rule: &Rule) -> bool {
+        self.version.is_none()
+            || !rule.looks_back()
+            || self.in_force.get(&rule.name) == Some(&rule.words.version)
     }
 
     /// Whether this id is new. Remembered for as long as the event could still be in time.

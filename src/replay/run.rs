@@ -1,9 +1,9 @@
 //! Reading a log for a replay, and for an explanation.
 
 use super::{Difference, Range, Record, Replay, Survey};
-use crate::engine::run::{FOLDED, Heard, read};
-use crate::engine::{Input, State};
-use crate::log::{self, Log, LogError};
+use crate::engine::run::{FOLDED, Heard, NAME, read};
+use crate::engine::{Input, State, in_words};
+use crate::log::{self, Kv, Log, LogError};
 use crate::model::{Entry, Envelope, Event, Id, Outcome, Verdict};
 use crate::rules::Ruleset;
 use jiff::Timestamp;
@@ -90,6 +90,8 @@ pub struct Found {
     pub at: Timestamp,
     pub event: Envelope<Event>,
     pub state: State,
+    /// What was decided on it: rule and verdict in words.
+    pub recorded: Vec<(String, String)>,
 }
 
 /// Looks an event up by its id, the beginning of its id, or its position, and folds everything before it.
@@ -104,7 +106,8 @@ pub async fn find<L: Log>(
     let position = wanted.parse::<u64>().ok();
     let (mut state, mut found) = (State::default(), None);
     let take = |record: &log::Record| {
-        if found.is_some() {
+        if let Some(found) = &mut found {
+            recorded(found, record);
             return;
         }
         match read(record) {
@@ -113,7 +116,13 @@ pub async fn find<L: Log>(
                     || (wanted.len() >= 8 && event.id.as_str().starts_with(wanted)) =>
             {
                 let state = std::mem::take(&mut state);
-                found = Some(Found { seq: record.seq, at: record.at, event: *event, state });
+                found = Some(Found {
+                    seq: record.seq,
+                    at: record.at,
+                    event: *event,
+                    state,
+                    recorded: vec![],
+                });
             }
             Some(Heard::Input(input)) => state.replay(rules, record.seq, &input, record.at),
             Some(Heard::Said(said)) => state.said(Some(record.seq), &said),
@@ -124,17 +133,28 @@ pub async fn find<L: Log>(
     Ok(found)
 }
 
+/// Whether a record is a decision on what was found.
+fn recorded(found: &mut Found, record: &log::Record) {
+    if let Some(Heard::Said(said)) = read(record)
+        && let crate::engine::Said::Decision(decision) = &*said
+        && decision.cause.iter().last() == Some(found.event.id.as_str())
+    {
+        let verdict = in_words(&decision.data.verdict);
+        found.recorded.push((decision.data.rule.clone(), verdict));
+    }
+}
+
 /// The state at the end of the log.
 ///
 /// # Errors
 /// Where the log cannot be read.
-pub async fn latest<L: Log>(log: &L, rules: &Ruleset) -> Result<State, LogError> {
-    let mut state = State::default();
+pub async fn latest<L: Log + Kv>(log: &L, rules: &Ruleset) -> Result<State, LogError> {
+    let log::Saved { seq, mut state } = log::snapshot::<State>(log, NAME).await?;
     let take = |record: &log::Record| match read(record) {
         Some(Heard::Input(input)) => state.replay(rules, record.seq, &input, record.at),
         Some(Heard::Said(said)) => state.said(Some(record.seq), &said),
         None => {}
     };
-    log::replay(log, 0, &FOLDED, take).await?;
+    log::replay(log, seq, &FOLDED, take).await?;
     Ok(state)
 }

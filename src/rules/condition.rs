@@ -5,6 +5,7 @@
 //! not stands in `rules/README.md`; whatever is not there is a load error that names what to write instead.
 
 mod check;
+mod compile;
 mod eval;
 mod expr;
 mod fault;
@@ -22,22 +23,14 @@ mod tree;
 mod types;
 mod value;
 
+pub(super) use compile::{compile, compile_key, define, names};
 pub use eval::{Facts, Miss};
 pub(super) use expr::Expr;
-pub(super) use scope::{Definition, Definitions, Known, Scope};
+pub(super) use scope::{Definitions, Known, Scope};
 pub(super) use types::Type;
 
-use super::diagnostic::{Code, Diagnostic, Place};
-use super::walk::Faults;
-use check::Checker;
-use fault::Fault;
 use std::{collections::BTreeSet, ops::Range, sync::Arc};
-use tree::{Join, Tree, What};
-use types::an;
 use value::Val;
-
-/// Longer conditions are programs. In bytes.
-const LONGEST: usize = 8192;
 
 /// What is another for each event, so that nothing can be grouped by it.
 const UNBOUNDED: &[&str] =
@@ -175,7 +168,8 @@ impl Condition {
     /// # Errors
     /// A value it needs is not there.
     pub fn key<'a>(&'a self, facts: &Facts<'a>) -> Result<String, Miss<'a>> {
-        self.value(facts).map(|value| value.as_key())
+        let value = self.value(facts)?;
+        value.as_key().ok_or(Miss::NotKey(value.kind()))
     }
 
     /// The value as a time: of a deadline.
@@ -193,100 +187,6 @@ impl Condition {
     pub fn show(&self, facts: &Facts<'_>) -> String {
         self.value(facts).map_or_else(|miss| miss.to_string(), |value| value.describe())
     }
-}
-
-/// Compiles `text`, which stands at `place` and must be of type `wanted`.
-pub(super) fn compile(
-    text: &str,
-    place: &Place,
-    wanted: Type,
-    scope: Scope<'_>,
-    faults: &mut Faults,
-) -> Option<Condition> {
-    let told = |fault: Fault, faults: &mut Faults| report(place, text, fault, faults);
-    if text.len() > LONGEST {
-        faults.add(Code::TooLarge, place, format!("a condition of more than {LONGEST} bytes"));
-        return None;
-    }
-    let tree = parse::parse(text).map_err(|fault| told(fault, faults)).ok()?;
-    let mut checker = Checker::new(scope);
-    let checked = checker.check(&tree);
-    let found = std::mem::take(&mut checker.faults);
-    let wrong = found.iter().any(|fault| !fault.warning);
-    found.into_iter().for_each(|fault| told(fault, faults));
-    let (expr, kind) = checked.filter(|_| !wrong)?;
-    if !wanted.comparable(&kind) || (kind == Type::Null && wanted != Type::Any) {
-        let message = format!(
-            "this gives {kind}, where {wanted} is needed",
-            kind = an(&kind),
-            wanted = an(&wanted)
-        );
-        let fault = Fault::new(Code::OperandType, tree.range.clone(), message);
-        told(
-            fault.hint(format!(
-                "compare it with something, so that it gives {wanted}",
-                wanted = an(&wanted)
-            )),
-            faults,
-        );
-        return None;
-    }
-    let clauses = clauses(text, &tree, expr);
-    if wanted == Type::Bool {
-        let parts: Vec<(&Expr, Range<usize>)> =
-            clauses.iter().map(|(clause, range)| (&clause.expr, range.clone())).collect();
-        if let Some(fault) = never::contradiction(&parts, scope.when) {
-            told(fault, faults);
-            return None;
-        }
-    }
-    let same = |clause: Clause| match scope.known {
-        Some(known) => known.same(scope.when, clause),
-        None => Arc::new(clause),
-    };
-    Some(Condition { clauses: clauses.into_iter().map(|(clause, _)| same(clause)).collect() })
-}
-
-/// Parses and checks a shared clause, which may name those in `definitions`.
-pub(super) fn define(
-    text: &str,
-    place: &Place,
-    definitions: &Definitions,
-    faults: &mut Faults,
-) -> Definition {
-    let scope = Scope { definitions, when: &[], known: None };
-    let before = faults.0.len();
-    compile(text, place, Type::Any, scope, faults);
-    let broken = faults.0[before..].iter().any(|fault| !fault.warning);
-    let nothing = || Tree { what: What::List(vec![]), range: 0..0 };
-    let tree = Arc::new(parse::parse(text).unwrap_or_else(|_| nothing()));
-    Definition { tree, broken }
-}
-
-/// The parts of a tree that `&&` joins, with their texts and places.
-fn clauses(text: &str, tree: &Tree, expr: Expr) -> Vec<(Clause, Range<usize>)> {
-    match (&tree.what, expr) {
-        (What::Both(Join::And, a, b), Expr::And(first, second)) => {
-            let mut all = clauses(text, a, *first);
-            all.extend(clauses(text, b, *second));
-            all
-        }
-        (_, expr) => {
-            let words = text.get(tree.range.clone()).unwrap_or(text);
-            let words: Vec<&str> = words.split_whitespace().collect();
-            vec![(Clause { text: words.join(" ").into(), expr }, tree.range.clone())]
-        }
-    }
-}
-
-fn report(place: &Place, text: &str, fault: Fault, faults: &mut Faults) {
-    faults.0.push(Diagnostic {
-        code: fault.code,
-        message: fault.message,
-        place: places::within(place, text, &fault.range),
-        hint: fault.hint,
-        warning: fault.warning,
-    });
 }
 
 #[cfg(test)]

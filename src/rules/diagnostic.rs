@@ -174,6 +174,12 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         .map(|(_, name)| name)
 }
 
+/// One of `known` of which `word` is a slip of the finger: a letter or two away.
+pub(super) fn slip<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let near = known.into_iter().map(|name| (strsim::damerau_levenshtein(word, name), name));
+    near.filter(|(distance, name)| *distance <= 2.min(name.len() / 3)).min().map(|(_, name)| name)
+}
+
 /// `did you mean …?`, or the list of what there is.
 pub(crate) fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
     match nearest(word, known.clone()) {

@@ -6,11 +6,14 @@ use super::guard::{Guard, guard};
 use super::hours::hours;
 use super::people::{Secrets, contact, policy};
 use super::rule::{Names, Rule, rule};
-use super::walk::{Entries, Faults, pairs, text};
+use super::walk::{Entries, Faults, json, pairs, text};
 use super::yaml::{self, Key, Kind, Node};
 use super::{Ruleset, shape};
 use crate::model::{Contact, Directory, Id, Policy};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// A rule file larger than this is something else.
 const LARGEST: usize = 16 << 20;
@@ -73,6 +76,7 @@ fn read(files: &[Entries<'_>], secrets: Secrets<'_>, faults: &mut Faults) -> Rul
         contacts: named(&contact_nodes, "contact", faults),
         windows: &windows,
         known: Known::default(),
+        written: written(files, &window_nodes),
     };
     named(&rule_nodes, "rule", faults);
     let guards: BTreeMap<String, Guard> = guard_nodes
@@ -96,6 +100,19 @@ fn read(files: &[Entries<'_>], secrets: Secrets<'_>, faults: &mut Faults) -> Rul
     super::lint::shadowed(&rules, faults);
     let tests = nodes("tests", faults).into_iter().cloned().collect();
     Ruleset { tests, ..Ruleset::new(rules, guards, Directory { policies, contacts }) }
+}
+
+/// Definitions and windows as they are written, by name.
+fn written(files: &[Entries<'_>], windows: &[&Node]) -> BTreeMap<String, String> {
+    let definitions = files.iter().filter_map(|file| file.get("definitions"));
+    let definitions = definitions.flat_map(|node| match &node.kind {
+        Kind::Map(entries) => entries.as_slice(),
+        Kind::List(_) | Kind::Scalar { .. } => &[],
+    });
+    let definitions = definitions.map(|(key, node)| (key.text.clone(), json(node).to_string()));
+    let windows =
+        windows.iter().filter_map(|node| Some((name_of(node)?.to_owned(), json(node).to_string())));
+    definitions.chain(windows).collect()
 }
 
 /// A fallback that leads back to where it came from is none.
@@ -142,40 +159,36 @@ fn named<'a>(nodes: &[&'a Node], what: &str, faults: &mut Faults) -> Vec<&'a str
 
 /// Shared clauses, each checked once those that it names are. What remains then forms a circle.
 fn definitions(files: &[Entries<'_>], faults: &mut Faults) -> Definitions {
-    let mut waiting: Vec<(&Key, &Node, String)> = vec![];
+    let mut waiting: Vec<(&Key, &Node, String, BTreeSet<String>)> = vec![];
     for file in files {
         for (key, node) in
             file.get("definitions").map(|node| pairs(node, faults)).unwrap_or_default()
         {
-            if waiting.iter().any(|(known, _, _)| known.text == key.text) {
+            if waiting.iter().any(|(known, ..)| known.text == key.text) {
                 faults.add(
                     Code::Duplicate,
                     &key.place,
                     format!("another definition is called `{}`", key.text),
                 );
             } else if let Some(clause) = text(node, faults) {
-                waiting.push((key, node, clause.to_owned()));
+                waiting.push((key, node, clause.to_owned(), super::condition::names(clause)));
             }
         }
     }
-    let all: Vec<String> = waiting.iter().map(|(key, _, _)| key.text.clone()).collect();
+    let all: Vec<String> = waiting.iter().map(|(key, ..)| key.text.clone()).collect();
     let mut definitions = Definitions::default();
     while !waiting.is_empty() {
-        let names = |clause: &str, name: &str| {
-            let word = |c: char| c.is_alphanumeric() || c == '_';
-            clause.split(|c| !word(c)).any(|found| found == name)
-        };
-        let ready = waiting.iter().position(|(_, _, clause)| {
-            all.iter().all(|name| definitions.contains_key(name) || !names(clause, name))
+        let ready = waiting.iter().position(|(_, _, _, names)| {
+            all.iter().all(|name| definitions.contains_key(name) || !names.contains(name))
         });
         let Some(at) = ready else {
-            for (key, _, _) in &waiting {
+            for (key, ..) in &waiting {
                 let message = format!("the definition `{}` is part of a circle", key.text);
                 faults.add(Code::Cycle, &key.place, message);
             }
             break;
         };
-        let (key, node, clause) = waiting.remove(at);
+        let (key, node, clause, _) = waiting.remove(at);
         let definition = super::condition::define(&clause, &node.place, &definitions, faults);
         definitions.insert(key.text.clone(), definition);
     }

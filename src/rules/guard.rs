@@ -1,6 +1,6 @@
 //! A guard: as a value, and how it is read.
 
-use super::condition::{Condition, Definitions, Scope, Type, compile};
+use super::condition::{Condition, Definitions, Scope, compile_key};
 use super::diagnostic::Code;
 use super::shape;
 use super::walk::{Entries, Faults, text};
@@ -78,13 +78,8 @@ fn per(node: &Node, definitions: &Definitions, faults: &mut Faults) -> Per {
     if clause == "rule" {
         return Per::Rule;
     }
-    let of = compile(
-        clause,
-        &node.place,
-        Type::Any,
-        Scope { definitions, when: &[], known: None },
-        faults,
-    );
+    let of =
+        compile_key(clause, &node.place, Scope { definitions, when: &[], known: None }, faults);
     match (clause, of) {
         (_, None) => Per::All,
         ("node.pool" | "pool.name", Some(of)) => Per::Pool(of),

@@ -68,7 +68,10 @@ pub(super) fn shadowed(rules: &[Rule], faults: &mut Faults) {
             let (one, parts) = (&rules[*other], &sets[*other]);
             parts.is_subset(set)
                 && rule.when.iter().all(|it| one.when.contains(it))
-                && (rule.deadline.is_none() || one.deadline.is_some())
+                // A nearer deadline takes the target over; who is refused by a guard leaves it free.
+                && rule.deadline.is_none()
+                && one.deadline.is_none()
+                && (one.guards.is_empty() || one.guards == rule.guards)
         };
         if let Some(other) = earlier.find(hides) {
             let one = &rules[*other].name;

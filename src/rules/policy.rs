@@ -84,9 +84,7 @@ fn touches(rule: &Rule, namespace: &str) -> bool {
 }
 
 fn excludes(condition: &Condition, namespace: &str) -> bool {
-    ["workload.namespace", "pod.namespace", "alert.labels.namespace"]
-        .iter()
-        .any(|path| condition.rules_out(path, namespace))
+    ["workload.namespace", "pod.namespace"].iter().any(|path| condition.rules_out(path, namespace))
 }
 
 /// The rules that a test expects to act.

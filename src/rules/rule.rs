@@ -8,7 +8,8 @@ use super::steps;
 use super::walk::{Entries, Faults, text};
 use super::words::{By, Reading, Words};
 use super::yaml::Node;
-use crate::model::{Mode, Severity, Span, StepSpec, kind};
+use crate::model::{Id, Mode, Severity, Span, StepSpec, kind};
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Clone)]
 pub struct Rule {
@@ -94,9 +95,37 @@ pub(super) struct Names<'a> {
     pub(super) contacts: Vec<&'a str>,
     pub(super) windows: &'a super::hours::Named,
     pub(super) known: Known,
+    /// Definitions and windows as they are written, by name.
+    pub(super) written: BTreeMap<String, String>,
 }
 
+/// What of a rule its windows depend on.
+const REMEMBERED: &[&str] = &[
+    "when", "if", "burst", "sequence", "count", "for", "absent", "lateness", "during", "except",
+    "throttle",
+];
+
 impl Names<'_> {
+    /// Of what the rule remembers by: another where anything of it, or of what it names, is another.
+    fn version(&self, entries: &Entries<'_>) -> Id {
+        let mut all = entries.written(REMEMBERED);
+        let word = |c: char| c.is_alphanumeric() || "_-".contains(c);
+        let mut at = 0;
+        let mut named: BTreeSet<&str> = BTreeSet::new();
+        while let Some(text) = all.get(at).cloned() {
+            for name in text.split(|c| !word(c)) {
+                if let Some((name, written)) = self.written.get_key_value(name)
+                    && named.insert(name)
+                {
+                    all.push(written.clone());
+                }
+            }
+            at += 1;
+        }
+        let parts: Vec<&str> = all.iter().map(String::as_str).collect();
+        Id::of(&parts)
+    }
+
     /// What the conditions of a rule about events of the types `when` may name.
     pub(super) fn scope<'s>(&'s self, when: &'s [String]) -> Scope<'s> {
         Scope { definitions: self.definitions, when, known: Some(&self.known) }
@@ -164,7 +193,7 @@ pub(super) fn rule(node: &Node, names: &Names<'_>, faults: &mut Faults) -> Optio
         condition,
         severity: word(&entries, "severity", &severities, faults),
         words: Words {
-            version: entries.version(),
+            version: Some(names.version(&entries)),
             ..Reading { when: &when, names }.words(&entries, faults)
         },
         throttle: entries.get("throttle").and_then(|node| throttle(node, &when, names, faults)),

@@ -3,7 +3,7 @@
 use super::diagnostic::{Code, Diagnostic, Place, suggest};
 use super::shape::{Field, Shape};
 use super::yaml::{Key, Kind, Node};
-use crate::model::{BadSpan, Id, Span};
+use crate::model::{BadSpan, Span};
 use serde_json::Value;
 
 /// Faults so far, and nothing else: the readers below share it.
@@ -70,10 +70,14 @@ impl<'a> Entries<'a> {
         Some(Entries { place: &node.place, entries })
     }
 
-    /// Of what stands in it: another where anything is written in another way.
-    pub(crate) fn version(&self) -> Option<Id> {
-        let text = self.place.source.text.get(self.place.span.clone())?;
-        Some(Id::of(&[text]))
+    /// What stands behind these keys, as texts.
+    pub(crate) fn written(&self, keys: &[&str]) -> Vec<String> {
+        let mut all = vec![];
+        for key in keys {
+            all.push((*key).to_owned());
+            all.extend(self.get(key).map(|node| json(node).to_string()));
+        }
+        all
     }
 
     pub(crate) fn place(&self) -> &'a Place {

@@ -104,6 +104,8 @@ enum Restart {
     Snapshot(usize),
     /// From the log alone.
     Replay(usize),
+    /// With the last few inputs not acknowledged, all that was said recorded.
+    Crash(usize),
 }
 
 fn incremental(rules: &Ruleset, history: &[Arrival], restart: Restart) -> Fired {
@@ -121,17 +123,52 @@ fn incremental(rules: &Ruleset, history: &[Arrival], restart: Restart) -> Fired 
             }
             Restart::Replay(every) if number % every == 0 => {
                 state = State::default();
+                let mut at = 0;
                 for (seq, input, now, said) in &log {
                     state.replay(rules, *seq, input, *now);
-                    said.iter().for_each(|said| state.said(None, said));
+                    for said in said {
+                        at += 1;
+                        state.said(Some(at), said);
+                    }
                 }
             }
-            Restart::Never | Restart::Snapshot(_) | Restart::Replay(_) => {}
+            Restart::Crash(every) if number % every == 0 => {
+                state = after_a_crash(rules, &log, every)
+            }
+            Restart::Never | Restart::Snapshot(_) | Restart::Replay(_) | Restart::Crash(_) => {}
         }
     }
     let said = wake(rules, &mut state, seconds(10_000), &mut vec![]);
     decisions(&said, &mut fired);
     fired
+}
+
+/// As the shell recovers: what was acknowledged is replayed, what was said is folded in, and of the rest what was
+/// answered is replayed and what was not is decided on, which says nothing new.
+fn after_a_crash(rules: &Ruleset, log: &[(u64, Input, Timestamp, Vec<Said>)], lag: usize) -> State {
+    let (acknowledged, rest) = log.split_at(log.len().saturating_sub(lag));
+    let (mut state, mut at, mut answered) = (State::default(), 0, BTreeSet::new());
+    for (seq, input, now, said) in acknowledged {
+        state.replay(rules, *seq, input, *now);
+        for said in said {
+            at += 1;
+            state.said(Some(at), said);
+        }
+    }
+    for said in rest.iter().flat_map(|(.., said)| said) {
+        at += 1;
+        state.said(Some(at), said);
+        answered.extend(said.cause().map(str::to_owned));
+    }
+    for (seq, input, now, _) in rest {
+        if answered.contains(input.id().as_str()) {
+            state.replay(rules, *seq, input, *now);
+        } else {
+            let said = step(rules, &mut state, *seq, input, *now, &mut vec![]);
+            assert_eq!(said, [], "decided twice");
+        }
+    }
+    state
 }
 
 /// What counts at all: for the first time, and in time. By the log's order.
@@ -314,6 +351,7 @@ proptest! {
         prop_assert_eq!(&found, &recount(&history));
         prop_assert_eq!(&found, &incremental(&rules, &history, Restart::Snapshot(every)));
         prop_assert_eq!(&found, &incremental(&rules, &history, Restart::Replay(4 * every)));
+        prop_assert_eq!(&found, &incremental(&rules, &history, Restart::Crash(every)));
     }
 }
 

@@ -13,6 +13,9 @@ pub(super) struct Pending {
     pub(super) since: Timestamp,
     /// What will be decided on.
     pub(super) event: Box<Envelope<Event>>,
+    /// The log says what followed: it runs to its end, so that others join it as they did, and then is still.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) silent: bool,
     /// The rule as it was written.
     #[serde(default)]
     pub(super) version: Option<Id>,
@@ -33,7 +36,7 @@ pub(super) struct Joined {
 }
 
 /// Alerts that can take the first one's place.
-const MOST_JOINED: usize = 8;
+const MOST_JOINED: usize = 32;
 
 impl Pending {
     /// The alerts for whose sake it runs.
@@ -70,7 +73,12 @@ pub(super) struct Timers {
     pending: BTreeMap<Name, Pending>,
     due: BTreeSet<(Timestamp, Name)>,
     by_alert: BTreeMap<String, BTreeSet<Name>>,
+    /// Timers of which the log says that they went off, before what began them is read again.
+    gone: BTreeSet<(Name, String)>,
 }
+
+/// More do not go off between two acknowledgements.
+const MOST_GONE: usize = 10_000;
 
 /// Subjects of a collected group that are named.
 const MOST_NAMED: usize = 100;
@@ -97,6 +105,8 @@ impl Timers {
     /// Whether there was room for it.
     pub(super) fn start(&mut self, name: Name, pending: Pending) -> bool {
         self.stop(&name);
+        let gone = self.gone.remove(&(name.clone(), pending.event.id.to_string()));
+        let pending = Pending { silent: pending.silent || gone, ..pending };
         if self.pending.len() >= MOST {
             return false;
         }
@@ -155,8 +165,14 @@ impl Timers {
     /// It went off in another life, and what followed is in the log.
     pub(super) fn went_off(&mut self, rule: &str, timer: &Timer, event: &str) {
         let name = (rule.to_owned(), timer.word.clone(), timer.key.clone());
-        if self.pending.get(&name).is_some_and(|pending| pending.event.id.as_str() == event) {
-            self.stop(&name);
+        match self.pending.get_mut(&name) {
+            Some(pending) if pending.event.id.as_str() == event => pending.silent = true,
+            _ => {
+                self.gone.insert((name, event.to_owned()));
+                if self.gone.len() > MOST_GONE {
+                    self.gone.pop_first();
+                }
+            }
         }
     }
 

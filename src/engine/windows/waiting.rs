@@ -164,6 +164,7 @@ fn pending(rule: &Rule, facts: &Facts<'_>, group: &[String]) -> Pending {
     Pending {
         version: rule.words.version.clone(),
         joined: vec![],
+        silent: false,
         due: facts.now,
         since: happened(facts.event, facts.now),
         event: Box::new(facts.event.clone()),

@@ -21,13 +21,30 @@ pub(super) struct Checker<'a> {
     pub(super) present: Present,
     /// An odd number of negations stands around what is checked.
     pub(super) negative: bool,
+    /// Definitions around what is checked, and parts that were checked in all.
+    nested: usize,
+    size: usize,
 }
+
+/// Definitions of definitions of definitions are a program, and so is what they grow to.
+const DEEPEST: usize = 16;
+const LARGEST: usize = 20_000;
+/// Before a fault of a definition, at the place where it is used.
+const AS_USED: &str = "as used here";
 
 pub(super) type Typed = Option<(Expr, Type)>;
 
 impl<'a> Checker<'a> {
     pub(super) fn new(scope: Scope<'a>) -> Checker<'a> {
-        Checker { scope, faults: vec![], locals: vec![], present: vec![], negative: false }
+        Checker {
+            scope,
+            faults: vec![],
+            locals: vec![],
+            present: vec![],
+            negative: false,
+            nested: 0,
+            size: 0,
+        }
     }
 
     /// Notes a fault; nothing can be made of what has it.
@@ -37,6 +54,10 @@ impl<'a> Checker<'a> {
     }
 
     pub(super) fn check(&mut self, tree: &Tree) -> Typed {
+        self.size += 1;
+        if self.size > LARGEST {
+            return None;
+        }
         match &tree.what {
             What::Literal(literal) => Some((Expr::Literal(literal.clone()), literal.kind())),
             What::Name(name) => self.name(tree, name),
@@ -139,9 +160,28 @@ impl<'a> Checker<'a> {
             return None;
         }
         let mut inner = Checker::new(self.scope);
+        (inner.nested, inner.size) = (self.nested + 1, self.size);
+        if inner.nested > DEEPEST {
+            let message = format!("definitions are nested deeper than {DEEPEST}");
+            return self.refuse(Fault::new(Code::TooLarge, tree.range.clone(), message));
+        }
         let checked = inner.check(&definition.tree);
+        self.size = inner.size;
+        if self.size > LARGEST {
+            // Said once: what is around it is given up as well.
+            if inner.faults.iter().all(|fault| fault.code != Code::TooLarge) {
+                let message = format!("with its definitions it has more than {LARGEST} parts");
+                self.faults.push(Fault::new(Code::TooLarge, tree.range.clone(), message));
+            } else {
+                self.faults.extend(inner.faults.into_iter().filter(|it| it.code == Code::TooLarge));
+            }
+            return None;
+        }
         for fault in inner.faults.into_iter().filter(|fault| !fault.warning) {
-            let message = format!("as used here, in `{name}`: {}", fault.message);
+            let message = match fault.message.starts_with(AS_USED) {
+                true => fault.message,
+                false => format!("{AS_USED}, in `{name}`: {}", fault.message),
+            };
             self.faults.push(Fault { range: tree.range.clone(), message, ..fault });
         }
         let (expr, kind) = checked?;

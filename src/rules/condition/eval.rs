@@ -50,6 +50,8 @@ pub enum Miss<'a> {
     NotNumber(&'static str),
     NotText(&'static str),
     NotTime(&'static str),
+    /// A value with parts, where one is wanted that tells things apart.
+    NotKey(&'static str),
     NotList(&'static str),
     NoOrder(&'static str, &'static str),
     /// An operator and what it cannot reckon with.
@@ -79,6 +81,7 @@ impl fmt::Display for Miss<'_> {
             Miss::NotNumber(kind) => write!(f, "{kind} is not a number", kind = an(kind)),
             Miss::NotText(kind) => write!(f, "{kind} is not a string", kind = an(kind)),
             Miss::NotTime(kind) => write!(f, "{kind} that is not a time", kind = an(kind)),
+            Miss::NotKey(kind) => write!(f, "{} tells nothing apart", an(kind)),
             Miss::NotList(kind) => write!(f, "{kind} is not a list", kind = an(kind)),
             Miss::NoOrder(a, b) => write!(f, "{a} and {b} have no order", a = an(a), b = an(b)),
             Miss::Reckon(sign, a, b) => {

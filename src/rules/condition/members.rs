@@ -1,6 +1,6 @@
 //! Members: fields of our own objects, keys of maps, parts of senders' payloads.
 
-use super::super::diagnostic::{Code, nearest, suggest};
+use super::super::diagnostic::{Code, slip, suggest};
 use super::check::{Checker, Typed};
 use super::expr::Expr;
 use super::fault::Fault;
@@ -70,7 +70,7 @@ fn read_as(expr: Expr, kind: Type) -> Typed {
 fn payload(checker: &mut Checker<'_>, of: Expr, name: &str, place: &Range<usize>) -> Typed {
     match checker.scope.part(name) {
         Part::Known(kind) => read_as(key(of, name), kind),
-        Part::Perhaps => match nearest(name, checker.scope.parts()) {
+        Part::Perhaps => match slip(name, checker.scope.parts()) {
             Some(meant) => checker.refuse(unknown("event", name, &[meant], place)),
             None => Some((key(of, name), Type::Any)),
         },
@@ -90,9 +90,10 @@ fn part(
 ) -> Typed {
     match shape.part(name) {
         Some(kind) => read_as(key(of, name), kind.to_type()),
-        None if shape.open && nearest(name, shape.names()).is_none() => {
-            Some((key(of, name), Type::Any))
-        }
+        None if shape.open => match slip(name, shape.names()) {
+            Some(meant) => checker.refuse(unknown(shape.name, name, &[meant], place)),
+            None => Some((key(of, name), Type::Any)),
+        },
         None => {
             let names: Vec<&str> = shape.names().collect();
             checker.refuse(unknown(shape.name, name, &names, place))

@@ -116,6 +116,8 @@ fn bound<'a>(
 ) -> Option<String> {
     let path = of.path()?;
     let number = match literal {
+        // Beyond that a double does not tell neighbours apart.
+        Literal::Int(whole) if whole.unsigned_abs() > 1 << 53 => return None,
         Literal::Int(whole) => *whole as f64,
         Literal::Double(real) => *real,
         Literal::Text(text) if how == Compare::NotEqual => {

@@ -170,20 +170,37 @@ impl Parser {
         self.member()
     }
 
+    /// Behind the first `-`.
     fn negative(&mut self, start: usize) -> Result<Tree, Fault> {
+        let mut odd = true;
+        while self.takes("-") {
+            odd = !odd;
+        }
         if let Token::Int(whole) = *self.peek()
             && whole == i64::MIN.unsigned_abs()
+            && odd
         {
             let range = start..self.next().1.end;
             return Ok(Tree { what: What::Literal(Literal::Int(i64::MIN)), range });
         }
-        let of = if self.takes("-") { self.negative(start)? } else { self.member()? };
+        let of = self.member()?;
         let range = start..of.range.end;
-        let what = match of.what {
-            What::Literal(Literal::Int(whole)) => What::Literal(Literal::Int(-whole)),
-            What::Literal(Literal::Double(real)) => What::Literal(Literal::Double(-real)),
-            _ => What::Negate(Box::new(of)),
-        };
-        Ok(Tree { what, range })
+        let negate = |of: Tree| Tree { what: What::Negate(Box::new(of)), range: range.clone() };
+        Ok(match (of.what, odd) {
+            (What::Literal(Literal::Int(whole)), true) => {
+                Tree { what: What::Literal(Literal::Int(-whole)), range }
+            }
+            (What::Literal(Literal::Double(real)), true) => {
+                Tree { what: What::Literal(Literal::Double(-real)), range }
+            }
+            (what @ What::Literal(Literal::Int(_) | Literal::Double(_)), false) => {
+                Tree { what, range }
+            }
+            // Of an even number of them two remain, so that what follows is checked to be a number.
+            (what, odd) => {
+                let once = negate(Tree { what, range: of.range });
+                if odd { once } else { negate(once) }
+            }
+        })
     }
 }

@@ -100,7 +100,7 @@ static TAINT: Object = Object {
 const EFFECTS: &[&str] = &["NoSchedule", "PreferNoSchedule", "NoExecute"];
 const PHASES: &[&str] = &["Pending", "Running", "Succeeded", "Failed", "Unknown"];
 /// As Kubernetes' and Karpenter's labels are read; empty where no label says.
-const CAPACITY: &[&str] = &["spot", "on-demand", ""];
+const CAPACITY: &[&str] = &["spot", "on-demand", "reserved", "capacity-block", ""];
 
 static NODE: Object = Object {
     name: "node",

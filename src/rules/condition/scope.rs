@@ -26,8 +26,9 @@ type Clauses = BTreeMap<(String, Arc<str>), Arc<Clause>>;
 
 impl Known {
     /// The clause as it was compiled first.
-    pub(super) fn same(&self, when: &[String], clause: Clause) -> Arc<Clause> {
-        let key = (when.join(" "), Arc::clone(&clause.text));
+    /// `written`: its text, every space of it.
+    pub(super) fn same(&self, when: &[String], written: &str, clause: Clause) -> Arc<Clause> {
+        let key = (when.join("\n"), Arc::from(written));
         Arc::clone(self.0.borrow_mut().entry(key).or_insert_with(|| Arc::new(clause)))
     }
 }

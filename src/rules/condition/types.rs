@@ -63,6 +63,19 @@ impl Type {
         matches!(self, Type::Any | Type::Text | Type::Word(_))
     }
 
+    /// Whether its values can tell things apart by a word.
+    pub(super) fn key(&self) -> bool {
+        !matches!(
+            self,
+            Type::List(_)
+                | Type::Map(_)
+                | Type::Object(_)
+                | Type::Shape(_)
+                | Type::Event
+                | Type::Null
+        )
+    }
+
     /// Whether a value of one could ever equal a value of the other.
     pub(super) fn comparable(&self, other: &Type) -> bool {
         match (self, other) {

@@ -107,12 +107,14 @@ impl<'a> Val<'a> {
         }
     }
 
-    /// As part of a key: texts without quotes, at most 256 characters.
-    pub(super) fn as_key(&self) -> String {
+    /// As part of a key: texts without quotes, at most 256 characters. Nothing for what has parts.
+    pub(super) fn as_key(&self) -> Option<String> {
         match self {
-            Val::Text(text) => text.chars().take(256).collect(),
-            Val::Json(value) => value.to_string().chars().take(256).collect(),
-            other => other.describe(),
+            Val::Text(text) => Some(text.chars().take(256).collect()),
+            Val::Bool(_) | Val::Int(_) | Val::Double(_) | Val::Time(_) | Val::Span(_) => {
+                Some(self.describe())
+            }
+            _ => None,
         }
     }
 

@@ -237,3 +237,37 @@ fn every_code_has_its_section_in_the_readme() {
     let words: Vec<&str> = Code::ALL.iter().map(|code| code.word()).collect();
     assert_eq!(sections, words);
 }
+
+#[test]
+fn what_grows_is_bounded_and_what_differs_by_a_space_differs() {
+    let chain = |length: usize, more: &str| {
+        let one = |n: usize| format!("  d{n}: {more}d{}\n", n - 1);
+        let all: String = (1..length).map(one).collect();
+        format!("definitions:\n  d0: event.a == 1\n{all}")
+    };
+    assert!(try_load(&chain(12, "")).is_ok());
+    assert!(
+        try_load(&chain(3000, "")).unwrap_err().contains("definitions are nested deeper than 16")
+    );
+    let twice = chain(2, "").replace("d1: d0", "d1: d0 && d0");
+    assert!(try_load(&twice).is_ok());
+    let doubling: String = (1..40).map(|n| format!("  d{n}: d{0} && d{0}\n", n - 1)).collect();
+    let text = format!("definitions:\n  d0: event.a == 1\n{doubling}");
+    assert!(try_load(&text).unwrap_err().contains("error[too-large]"));
+
+    // Words in strings and fields are no names of definitions.
+    let named = "definitions: {spot: 'node.capacity_type == \"spot\"', gpu: 'node.labels.gpu == \"true\" && spot'}\n";
+    assert!(try_load(named).is_ok());
+
+    let rules = try_load(
+        "contacts: [{name: c, console: {}}]\nescalations: [{name: p, levels: [{contacts: c}]}]\nrules:\n  - {name: one, when: x, if: 'event.m == \"a b\"', escalate: p}\n  - {name: two, when: x, if: 'event.m == \"a  b\"', escalate: p}\n",
+    )
+    .unwrap();
+    let texts: Vec<_> =
+        rules.rules.iter().map(|rule| rule.condition.as_ref().unwrap().texts()).collect();
+    assert_ne!(texts[0], texts[1]);
+    let faults =
+        try_load("rules:\n  - {name: a, when: x, throttle: {once_within: 1h, by: node}}\n")
+            .unwrap_err();
+    assert!(faults.contains("error[operand-type]: a node tells nothing apart"), "{faults}");
+}

@@ -19,90 +19,149 @@ pub(super) fn configuration(document: &Node, file: &mut File) {
             format!("{inhibited} of them: Alertmanager goes on applying them before it sends"),
         );
     }
-    walk(route, &[], None, &[], file);
+    walk(route, &[], None, None, file);
+}
+
+/// One matcher: label, whether it must match, and a pattern instead of a text.
+struct Matcher {
+    name: String,
+    value: String,
+    negated: bool,
+    pattern: bool,
+}
+
+impl Matcher {
+    /// `name="value"`
+    fn read(text: &str) -> Option<Matcher> {
+        let signs =
+            [("=~", false, true), ("!~", true, true), ("!=", true, false), ("=", false, false)];
+        let found = signs.iter().filter_map(|sign| Some((text.find(sign.0)?, *sign)));
+        // Of two at the same place the longer one.
+        let (at, (sign, negated, pattern)) =
+            found.min_by_key(|(at, sign)| (*at, 2 - sign.0.len()))?;
+        let clean = |text: &str| text.trim().trim_matches('"').to_owned();
+        let (name, value) = (clean(&text[..at]), clean(&text[at + sign.len()..]));
+        let word = |c: char| c == '_' || c.is_alphanumeric();
+        (!name.is_empty() && name.chars().all(word)).then_some(Matcher {
+            name,
+            value,
+            negated,
+            pattern,
+        })
+    }
+
+    /// As a clause. Alertmanager takes a label that is not there for an empty one; with us it has no answer, so
+    /// the clause asks for it first.
+    fn clause(&self) -> Option<String> {
+        let pattern = format!("^(?:{})$", self.value);
+        let of_nothing = match self.pattern {
+            true => regex_lite::Regex::new(&pattern).ok()?.is_match(""),
+            false => self.value.is_empty(),
+        };
+        if self.name == "alertname" {
+            let not = if self.negated { "!" } else { "" };
+            return Some(match self.pattern {
+                true => format!("{not}alert.name.matches({})", quoted(&pattern)),
+                false => format!("{not}(alert.name == {})", quoted(&self.value)),
+            });
+        }
+        let (there, of) = (
+            format!("{} in alert.labels", quoted(&self.name)),
+            format!("alert.labels[{}]", quoted(&self.name)),
+        );
+        let sign = if self.negated { "!=" } else { "==" };
+        let not = if self.negated { "!" } else { "" };
+        let asks = match self.pattern {
+            true => format!("{not}{of}.matches({})", quoted(&pattern)),
+            false => format!("{of} {sign} {}", quoted(&self.value)),
+        };
+        Some(match of_nothing != self.negated {
+            true => format!("(!({there}) || {asks})"),
+            false => format!("({there} && {asks})"),
+        })
+    }
+}
+
+/// `{a="b", c=~"d"}` in its parts.
+fn parts(text: &str) -> Vec<String> {
+    let text = text.trim().trim_start_matches('{').trim_end_matches('}');
+    let (mut all, mut quote) = (vec![String::new()], false);
+    for c in text.chars() {
+        quote ^= c == '"';
+        match (c, all.last_mut()) {
+            (',', _) if !quote => all.push(String::new()),
+            (c, Some(last)) => last.push(c),
+            (_, None) => {}
+        }
+    }
+    all.retain(|part| !part.trim().is_empty());
+    all
 }
 
 /// Matchers of a route as clauses.
 fn clauses(route: &Node, left_out: &mut Vec<String>) -> Vec<String> {
-    let of = |name: &str| {
-        if name == "alertname" {
-            "alert.name".to_owned()
-        } else {
-            format!("alert.labels[{}]", quoted(name))
-        }
-    };
-    let regex = |value: &str| quoted(&format!("^(?:{value})$"));
-    let equal = |name: &str, value: &str| match value {
-        "" => format!("!({} in alert.labels)", quoted(name)),
-        value => format!("{} == {}", of(name), quoted(value)),
-    };
     let mut all = vec![];
-    for (name, value) in entries(route.value("match")) {
-        all.extend(scalar(value).map(|value| equal(name, value)));
+    for (key, pattern) in [("match", false), ("match_re", true)] {
+        for (name, value) in entries(route.value(key)) {
+            let value = scalar(value).unwrap_or_default().to_owned();
+            all.extend(Matcher { name: name.to_owned(), value, negated: false, pattern }.clause());
+        }
     }
-    for (name, value) in entries(route.value("match_re")) {
-        all.extend(scalar(value).map(|value| format!("{}.matches({})", of(name), regex(value))));
-    }
-    for matcher in items(route.value("matchers")).iter().filter_map(scalar) {
-        let signs = ["=~", "!~", "!=", "="];
-        let found = signs.iter().filter_map(|sign| Some((matcher.find(sign)?, *sign)));
-        let Some((at, sign)) =
-            found.min_by_key(|(at, sign)| (*at, signs.iter().position(|it| it == sign)))
-        else {
-            left_out.push(format!("the matcher `{matcher}`"));
-            continue;
-        };
-        let name = matcher[..at].trim().trim_matches('"');
-        let value = matcher[at + sign.len()..].trim().trim_matches('"');
-        let there = format!("{} in alert.labels", quoted(name));
-        let guarded = |clause: String| {
-            if name == "alertname" { clause } else { format!("(!({there}) || {clause})") }
-        };
-        all.push(match sign {
-            "=" => equal(name, value),
-            "!=" => guarded(format!("{} != {}", of(name), quoted(value))),
-            "=~" => format!("{}.matches({})", of(name), regex(value)),
-            _ => guarded(format!("!{}.matches({})", of(name), regex(value))),
-        });
+    for written in items(route.value("matchers")).iter().filter_map(scalar) {
+        for part in parts(written) {
+            match Matcher::read(&part).and_then(|matcher| matcher.clause()) {
+                Some(clause) => all.push(clause),
+                // Without it the rule would match more: it matches nothing until somebody puts it right.
+                None => {
+                    left_out.push(format!("the matcher `{part}`"));
+                    all.push("alert.name == \"not carried over\"".into());
+                }
+            }
+        }
     }
     all
 }
 
-/// A route and those below it. `outer`: what must hold to come here; `lines`: what is inherited besides.
-fn walk(route: &Node, outer: &[String], receiver: Option<&str>, lines: &[String], file: &mut File) {
+/// A route and those below it. `outer`: what must hold to come here.
+fn walk(
+    route: &Node,
+    outer: &[String],
+    receiver: Option<&str>,
+    repeat: Option<&str>,
+    file: &mut File,
+) {
     let mut left_out = vec![];
     let mut here = outer.to_vec();
     here.extend(clauses(route, &mut left_out));
     let receiver = text(route, "receiver").or(receiver);
-    let mut own: Vec<String> =
-        lines.iter().filter(|it| !it.starts_with("throttle")).cloned().collect();
-    if let Some(repeat) = text(route, "repeat_interval").and_then(duration) {
-        own.push(format!("throttle: {{once_within: {repeat}}}"));
-    } else {
-        own.extend(lines.iter().filter(|it| it.starts_with("throttle")).cloned());
-    }
+    let repeat = text(route, "repeat_interval").or(repeat);
+    let mut lines = vec![];
+    lines.extend(
+        repeat
+            .and_then(duration)
+            .map(|time| format!("throttle: {{once_within: {time}, by: alert.fingerprint}}")),
+    );
+    // Not inherited by the routes below.
     for (key, word) in [("mute_time_intervals", "except"), ("active_time_intervals", "during")] {
         let names: Vec<String> = texts(route.value(key)).into_iter().map(named).collect();
         if !names.is_empty() {
-            own.push(format!("{word}: [{}]", names.join(", ")));
+            lines.push(format!("{word}: [{}]", names.join(", ")));
         }
     }
-    let mut before: Vec<String> = vec![];
+    let (mut before, mut taken): (Vec<String>, Vec<String>) = (vec![], vec![]);
     for child in items(route.value("routes")) {
         let mut inner = here.clone();
         inner.extend(before.iter().cloned());
-        walk(child, &inner, receiver, &own, file);
+        walk(child, &inner, receiver, repeat, file);
+        let all = clauses(child, &mut vec![]);
+        let not = if all.is_empty() { "false".into() } else { format!("!({})", all.join(" && ")) };
+        // What a child takes does not come to its parent, and further only where it says so.
+        taken.push(not.clone());
         if text(child, "continue") != Some("true") {
-            let all = clauses(child, &mut vec![]);
-            // What the child takes does not come further.
-            before.push(if all.is_empty() {
-                "false".into()
-            } else {
-                format!("!({})", all.join(" && "))
-            });
+            before.push(not);
         }
     }
-    here.extend(before);
+    here.extend(taken);
     if here.iter().any(|clause| clause == "false") {
         return;
     }
@@ -114,7 +173,7 @@ fn walk(route: &Node, outer: &[String], receiver: Option<&str>, lines: &[String]
         name: format!("route to {receiver}"),
         when: vec!["alertmanager.alert.firing".into()],
         clause: (!here.is_empty()).then(|| here.join(" && ")),
-        lines: own,
+        lines,
         escalate: Some(named(receiver)),
         left_out,
         ..Rule::default()
@@ -139,9 +198,14 @@ fn receiver(node: &Node, file: &mut File) {
                     let key = secret(text(config, "routing_key_file"));
                     Some(format!("pagerduty: {{routing_key: {key}}}"))
                 }
-                "webhook_configs" => text(config, "url")
-                    .filter(|url| url.starts_with("http") && !url.contains('@'))
-                    .map(|url| format!("webhook: {{url: {}}}", quoted(url))),
+                // A path is as good as a password.
+                "webhook_configs" => text(config, "url").and_then(host).map(|host| {
+                    file.leave_out(
+                        name,
+                        "the path of its web hook, which may be a secret: put it in",
+                    );
+                    format!("webhook: {{url: {}}}", quoted(&host))
+                }),
                 "slack_configs" => text(config, "channel").map(|channel| {
                     format!("slack: {{channel: {}, token: {}}}", quoted(channel), secret(None))
                 }),
@@ -161,6 +225,13 @@ fn receiver(node: &Node, file: &mut File) {
         }
     }
     file.policy(&policy, &contacts);
+}
+
+/// Scheme and host of a URL.
+fn host(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let host = rest.split(['/', '?', '#']).next()?.rsplit('@').next()?;
+    matches!(scheme, "http" | "https").then(|| format!("{scheme}://{host}/"))
 }
 
 /// A time interval as a window, where a window can say it.

@@ -58,6 +58,10 @@ fn rule(set: &str, node: &Node, origin: Origin, file: &mut File) {
             Err(why) => rule.left_out.push(format!("the condition `{condition}`: {why}")),
         }
     }
+    if clauses.is_empty() && !rule.left_out.is_empty() {
+        // Without a condition it would match everything: it matches nothing until somebody writes one.
+        clauses.push("event.id == \"not carried over\"".into());
+    }
     rule.when = match (origin, status) {
         (Origin::Alertmanager, Some(false)) => vec!["alertmanager.alert.resolved".into()],
         (Origin::Alertmanager, _) => vec!["alertmanager.alert.firing".into()],
@@ -144,7 +148,7 @@ fn translate(condition: &str, origin: Origin) -> Result<Translated, String> {
             ("is", "match" | "search" | "regex", "(") => {
                 let left = out.pop().ok_or("a pattern for nothing")?;
                 let anchor = if word(at + 1) == "match" { "^" } else { "" };
-                let pattern = word(at + 3).trim_matches('"');
+                let pattern = word(at + 3).trim_start_matches(TEXT);
                 let close =
                     words[at + 3..].iter().position(|it| it == ")").ok_or("`)` is missing")?;
                 out.push(format!("{left}.matches({})", quoted(&format!("{anchor}{pattern}"))));
@@ -163,7 +167,7 @@ fn translate(condition: &str, origin: Origin) -> Result<Translated, String> {
         }
         at += 1;
     }
-    let text = out.join(" ").replace("! ", "!").replace("( ", "(").replace(" )", ")");
+    let text = joined(&out);
     let (firing, resolved) = ("alert.status == \"firing\"", "alert.status == \"resolved\"");
     let fires = [(firing, true), (resolved, false)].into_iter().find(|(it, _)| text.contains(it));
     // What `when` says needs no clause.
@@ -173,8 +177,27 @@ fn translate(condition: &str, origin: Origin) -> Result<Translated, String> {
     Ok(Translated { clause: (!whole).then_some(text), fires: fires.map(|(_, fires)| fires) })
 }
 
-/// A name of theirs as ours.
+/// With a space between words, but none behind `!` and `(` and before `)`.
+fn joined(words: &[String]) -> String {
+    let mut text = String::new();
+    for word in words {
+        let close = text.is_empty() || text.ends_with(['!', '(']) || word == ")";
+        if !close {
+            text.push(' ');
+        }
+        text.push_str(word);
+    }
+    text
+}
+
+/// Stands before the words that are strings.
+const TEXT: char = '\u{1}';
+
+/// A word of theirs as ours.
 fn path(word: &str, origin: Origin) -> String {
+    if let Some(text) = word.strip_prefix(TEXT) {
+        return quoted(text);
+    }
     let rest = match origin {
         Origin::Alertmanager => {
             word.strip_prefix("event.alert.").map(|rest| format!("alert.{rest}"))
@@ -193,7 +216,7 @@ fn words(text: &str) -> Result<Vec<String>, String> {
         let length = match first {
             '"' | '\'' => {
                 let end = rest[1..].find(first).ok_or("a string that is not closed")?;
-                all.push(quoted(&rest[1..=end]));
+                all.push(format!("{TEXT}{}", &rest[1..=end]));
                 rest = rest[end + 2..].trim_start();
                 continue;
             }

@@ -37,6 +37,12 @@ fn a_rulebook_of_event_driven_ansible() {
     - name: sequence
       condition: {all: [event.alert.labels.a == "x", event.alert.labels.b is match("y.*")]}
       action: {none: {}}
+    - name: pattern
+      condition: event.alert.labels.host is search("\d+\.x \( y") and event.alert.labels.a == "b ( c )"
+      action: {none: {}}
+    - name: facts
+      condition: facts.seen == true
+      action: {none: {}}
     - name: over
       condition: event.alert.status == "resolved"
       action: {none: {}}
@@ -46,8 +52,10 @@ fn a_rulebook_of_event_driven_ansible() {
     assert!(imported.text.contains(r#"throttle: {once_within: 10m, by: "alert.labels.node"}"#));
     assert!(imported.text.contains("count: {at_least: 5, within: 1h"));
     assert!(imported.text.contains("!has(alert.labels.team)"));
-    assert_eq!(rules.rules[3].when, ["alertmanager.alert.resolved"]);
-    assert!(rules.rules[3].condition.is_none());
+    assert_eq!(rules.rules[5].when, ["alertmanager.alert.resolved"]);
+    assert!(rules.rules[5].condition.is_none());
+    assert!(imported.text.contains(r#"matches(\"\\\\d+\\\\.x \\\\( y\")"#), "{}", imported.text);
+    assert!(imported.text.contains(r#"== \"b ( c )\""#), "{}", imported.text);
     let left: Vec<&str> = imported.left_out.iter().map(|(_, why)| why.as_str()).collect();
     assert!(left.iter().any(|why| why.contains("run_playbook drain.yml")), "{left:?}");
     assert!(left.iter().any(|why| why.contains("`all` of 2 events")), "{left:?}");
@@ -118,11 +126,11 @@ time_intervals:
     assert!(imported.text.contains("{name: night-shift, days: [monday-friday], from: \"22:00\", to: \"00:00\", zone: Europe/Berlin}"));
     let last = rules.rules.last().unwrap();
     assert_eq!(last.escalate.as_deref(), Some("default"));
-    assert_eq!(
-        last.condition.as_ref().unwrap().clauses().len(),
-        2,
-        "not what the first and last child take"
-    );
+    assert_eq!(last.condition.as_ref().unwrap().clauses().len(), 3, "not what a child takes");
+    assert!(!imported.text.contains("sink/x"), "a path may be a secret");
+    let without = r#"!((\"env\" in alert.labels && alert.labels[\"env\"] == \"dev\"))"#;
+    assert!(imported.text.contains(without), "{}", imported.text);
+    assert_eq!(imported.text.matches("except:").count(), 1);
     for wanted in ["email_configs", "inhibit", "bot token"] {
         assert!(
             imported.left_out.iter().any(|(about, why)| format!("{about} {why}").contains(wanted)),

@@ -1,6 +1,6 @@
 //! How time words are read.
 
-use super::super::condition::{Condition, Type, compile};
+use super::super::condition::{Condition, Type, compile, compile_key};
 use super::super::diagnostic::Code;
 use super::super::rule::Names;
 use super::super::shape;
@@ -65,9 +65,14 @@ impl Reading<'_> {
         compile(text(node, faults)?, &node.place, wanted, self.names.scope(when), faults)
     }
 
+    fn key(&self, entries: &Entries<'_>, key: &str, faults: &mut Faults) -> Option<Condition> {
+        let node = entries.get(key)?;
+        compile_key(text(node, faults)?, &node.place, self.names.scope(self.when), faults)
+    }
+
     /// The key of a window: with it a window for each value, so it must not differ for each event.
     pub(in crate::rules) fn by(&self, entries: &Entries<'_>, faults: &mut Faults) -> By {
-        let by = self.condition(entries, "by", Type::Any, self.when, faults)?;
+        let by = self.key(entries, "by", faults)?;
         if let Some(what) = by.unbounded()
             && let Some(node) = entries.get("by")
         {
@@ -137,7 +142,7 @@ impl Reading<'_> {
         Some(Count {
             at_least,
             within: self.within(&entries, faults)?,
-            distinct: self.condition(&entries, "distinct", Type::Any, self.when, faults),
+            distinct: self.key(&entries, "distinct", faults),
             by: self.by(&entries, faults),
         })
     }

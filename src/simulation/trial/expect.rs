@@ -5,7 +5,10 @@ use crate::model::{Action, PageKind, PlannedStep, Span};
 use crate::rules::Place;
 use jiff::Timestamp;
 use serde_json::Value;
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Duration,
+};
 
 /// What one can expect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,31 +119,65 @@ pub(super) fn compare(
     happened: &[Happened],
     report: &Report,
 ) -> (Vec<String>, Vec<String>) {
-    let mut left: Vec<&Happened> = happened.iter().collect();
+    // One place for each thing that is expected, and who may take it.
+    let places: Vec<&Wanted> =
+        wanted.iter().flat_map(|wanted| std::iter::repeat_n(wanted, wanted.times)).collect();
+    let fits = |place: usize, one: usize| places[place].is(&happened[one], report.begins);
+    let taken = assigned(places.len(), happened.len(), &fits);
     let mut missing = vec![];
-    // What says more is served first, so that it does not go without because of one that says less.
-    let mut order: Vec<&Wanted> = wanted.iter().collect();
-    order.sort_by_key(|wanted| std::cmp::Reverse(wanted.says()));
-    for wanted in order {
-        let mut found = 0;
-        while found < wanted.times
-            && let Some(at) = left.iter().position(|one| wanted.is(one, report.begins))
-        {
-            left.remove(at);
-            found += 1;
-        }
+    let mut at = 0;
+    for wanted in wanted {
+        let own = &taken[at..at + wanted.times];
+        at += wanted.times;
+        let found = own.iter().filter(|one| one.is_some()).count();
         if found < wanted.times {
             let (line, _) = wanted.place.line_column();
             let path = &wanted.place.source.path;
-            let times = if wanted.times > 1 {
-                format!(" ({found} of {})", wanted.times)
-            } else {
-                String::new()
+            let times = match wanted.times {
+                1 => String::new(),
+                times => format!(" ({found} of {times})"),
             };
             missing.push(format!("{}{times}  # {path}:{line}", wanted.describe()));
         }
     }
-    (missing, left.into_iter().map(|one| one.describe(report.begins)).collect())
+    let surplus = (0..happened.len()).filter(|one| !taken.contains(&Some(*one)));
+    (missing, surplus.map(|one| happened[one].describe(report.begins)).collect())
+}
+
+/// As many places as can be are given to somebody who fits: for each place who has it.
+fn assigned(places: usize, all: usize, fits: &dyn Fn(usize, usize) -> bool) -> Vec<Option<usize>> {
+    let (mut taken, mut place_of) = (vec![None; places], vec![None; all]);
+    for first in 0..places {
+        // Somebody who has another place may give it up where there is one for it elsewhere.
+        let (mut from, mut open) = (vec![None; all], VecDeque::from([first]));
+        let mut free = None;
+        while let Some(place) = open.pop_front() {
+            for one in (0..all).filter(|one| fits(place, *one)) {
+                if from[one].is_some() {
+                    continue;
+                }
+                from[one] = Some(place);
+                match place_of[one] {
+                    Some(other) => open.push_back(other),
+                    None => {
+                        free = Some(one);
+                        open.clear();
+                        break;
+                    }
+                }
+            }
+        }
+        while let Some(one) = free
+            && let Some(place) = from[one]
+        {
+            free = taken[place];
+            (taken[place], place_of[one]) = (Some(one), Some(place));
+            if place == first {
+                break;
+            }
+        }
+    }
+    taken
 }
 
 fn is_on(target: &str, wanted: &str) -> bool {
@@ -151,15 +188,6 @@ fn is_on(target: &str, wanted: &str) -> bool {
 }
 
 impl Wanted {
-    /// How much it asks for.
-    fn says(&self) -> usize {
-        [&self.on, &self.ends, &self.why, &self.guard].iter().filter(|it| it.is_some()).count()
-            + usize::from(self.steps.is_some())
-            + usize::from(self.level.is_some())
-            + usize::from(self.after.is_some())
-            + usize::from(self.by.is_some())
-    }
-
     fn is(&self, one: &Happened, begins: Timestamp) -> bool {
         let at = Duration::try_from(one.at.duration_since(begins)).unwrap_or_default();
         self.call == one.call

@@ -92,6 +92,9 @@ static HEALTH: Shape = detail(&[
     ("service", Kind::Text),
     ("eventTypeCode", Kind::Text),
     ("eventTypeCategory", Kind::Text),
+    ("eventScopeCode", Kind::Text),
+    ("communicationId", Kind::Text),
+    ("eventDescription", Kind::Items),
     ("statusCode", Kind::Text),
     ("startTime", Kind::Text),
     ("endTime", Kind::Text),
@@ -110,8 +113,10 @@ static LIFECYCLE: Shape = detail(&[
 static BACKUP: Shape = detail(&[
     ("backupJobId", Kind::Text),
     ("backupVaultName", Kind::Text),
+    ("backupVaultArn", Kind::Text),
     ("resourceArn", Kind::Text),
     ("resourceType", Kind::Text),
+    ("resourceName", Kind::Text),
     ("state", Kind::Word(BACKUP_STATES)),
     ("statusMessage", Kind::Text),
 ]);
