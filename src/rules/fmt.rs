@@ -22,11 +22,26 @@ pub enum Unformatted {
     Changed,
 }
 
-/// The text of `source` in the form that rule files have.
+/// Strange files come to rest after a second time; stranger ones are left alone.
+const MOST_ROUNDS: usize = 3;
+
+/// The text of `source` in the form that rule files have: formatted again it stays as it is.
 ///
 /// # Errors
 /// Where it cannot be read, or would change.
 pub fn format(source: &Arc<Source>) -> Result<String, Unformatted> {
+    let mut text = once(source)?;
+    for _ in 0..MOST_ROUNDS {
+        let again = once(&Arc::new(Source { path: source.path.clone(), text: text.clone() }))?;
+        if again == text {
+            return Ok(text);
+        }
+        text = again;
+    }
+    Err(Unformatted::Changed)
+}
+
+fn once(source: &Arc<Source>) -> Result<String, Unformatted> {
     let mut faults = vec![];
     let documents = parse(source, &mut faults);
     if !faults.is_empty() {

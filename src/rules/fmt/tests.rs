@@ -58,6 +58,14 @@ rules:
     assert_eq!(formatted(wanted).unwrap(), wanted);
 }
 
+/// Found by the fuzzer: what fits on a line only once it has lost its spaces.
+#[test]
+fn formatted_again_it_stays_as_it_is() {
+    let text = "cluster:\n  pools: [{name: spot, nodes: 4, market: spot, labels: {workload: training},  4s,}]\n";
+    let once = formatted(text).unwrap();
+    assert_eq!(formatted(&once).unwrap(), once);
+}
+
 #[test]
 fn every_file_that_ships_has_the_form_or_gets_it() {
     let mut seen = 0;
