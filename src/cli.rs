@@ -15,6 +15,7 @@ mod moving;
 mod operate;
 mod progress;
 mod replay;
+mod rulesets;
 mod run;
 mod send;
 mod simulate;

@@ -16,6 +16,7 @@ mod state;
 mod verdict;
 mod windows;
 
+pub use correlate::ENGINE;
 pub use decide::Miscount;
 pub use episode::{Episodes, News};
 pub use explain::{Explanation, OfClause, OfRule, explain, in_words};

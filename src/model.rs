@@ -32,7 +32,7 @@ pub use envelope::{Cause, Envelope, MAX_CAUSES, RECORD_VERSION};
 pub use escalation::{Contact, Directory, Level, Pager, Policy};
 pub use event::{Context, Event, Pool, Sizes, kind};
 pub use fault::chain;
-pub use id::{Id, fingerprint};
+pub use id::{Id, fingerprint, fnv1a};
 pub use incident::{Incident, IncidentChange, IncidentState, Move, Signal};
 pub use mapping::{BadTemplate, Mapping, Template, TimeUnit};
 pub use outcome::{Delivery, Entry, Outcome, PageKey, PageKind, PageStep, PlanEnd, Report, Undo};

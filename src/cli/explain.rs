@@ -1,13 +1,12 @@
 //! `medevac explain`: why a rule did, or did not, what it did about one event.
 
-use super::{Exit, client::Daemon, logs, words};
-use crate::adapters::rulefiles;
+use super::{Exit, client::Daemon, logs, rulesets, words};
 use crate::clock::{Clock, System};
 use crate::engine::{Explanation, State, explain};
 use crate::log::{Kv, Log, LogError};
-use crate::model::{Secret, chain};
+use crate::model::chain;
 use crate::replay::run;
-use crate::rules::{self, Ruleset};
+use crate::rules::Ruleset;
 use crate::simulation::{Practice, World};
 use crate::sources::preview;
 use std::{io::Read, path::PathBuf};
@@ -90,11 +89,7 @@ async fn asked(args: &Args) -> Result<Vec<Explanation>, Exit> {
 
 /// Explains by rule files, over a log where one is given.
 async fn own(args: &Args) -> Result<Vec<Explanation>, Exit> {
-    let sources = rulefiles::read(&args.rules).map_err(Exit::Usage)?;
-    let rules = rules::load(&sources, &|_| Ok(Secret::new("unread"))).map_err(|faults| {
-        faults.iter().for_each(|fault| words::complain(&fault.render(false)));
-        Exit::Usage(format!("{} faults in the rules", faults.len()))
-    })?;
+    let rules = rulesets::sound(&args.rules)?;
     if let Some(name) = args.rule.as_ref().filter(|name| rules.named(name).is_none()) {
         return Err(Exit::Usage(format!("there is no rule `{name}`")));
     }

@@ -1,13 +1,11 @@
 //! `medevac replay`: a log through other rules; `medevac observed`: what observing rules would have done.
 
-use super::{Exit, client::Daemon, logs, words};
-use crate::adapters::rulefiles;
-use crate::model::{Secret, chain};
+use super::{Exit, client::Daemon, logs, rulesets, words};
+use crate::model::chain;
 use crate::replay::{Difference, Range, run as through};
-use crate::rules;
 use jiff::Timestamp;
 use serde_json::Value;
-use std::{path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -48,16 +46,12 @@ pub(super) async fn run(args: Args) -> Exit {
 }
 
 async fn difference(args: &Args) -> Result<Difference, Exit> {
-    let sources = rulefiles::read(&args.rules).map_err(Exit::Usage)?;
-    let rules = rules::load(&sources, &|_| Ok(Secret::new("unread"))).map_err(|faults| {
-        faults.iter().for_each(|fault| words::complain(&fault.render(false)));
-        Exit::Usage(format!("{} faults in the rules", faults.len()))
-    })?;
+    let rules = rulesets::sound(&args.rules)?;
     let (from, to) = (args.from.unwrap_or(Timestamp::MIN), args.to.unwrap_or(Timestamp::MAX));
     if from >= to {
         return Err(Exit::Usage("--from is not before --to".into()));
     }
-    let (rules, range) = (Arc::new(rules), Range { from, to });
+    let range = Range { from, to };
     let settings = args.log.settings()?;
     let replayed = match &settings.nats {
         Some(nats) => through::replay(&logs::connect(nats).await?, rules, range).await,

@@ -3,10 +3,8 @@
 mod junit;
 
 use super::progress::every;
-use super::{Exit, words};
-use crate::adapters::rulefiles;
-use crate::model::Secret;
-use crate::rules::{self, Diagnostic, Ruleset};
+use super::{Exit, rulesets, words};
+use crate::rules::{Diagnostic, Ruleset};
 use crate::simulation::trial::{self, Coverage, Mutant, Outcome, Test};
 use serde_json::json;
 use std::{
@@ -68,12 +66,11 @@ pub(super) fn run(args: &Args) -> Exit {
 }
 
 fn load(args: &Args) -> Result<(Arc<Ruleset>, Vec<Test>), Exit> {
-    let sources = rulefiles::read(&args.paths).map_err(Exit::Usage)?;
     let refuse = |faults: Vec<Diagnostic>| {
         faults.iter().for_each(|it| words::say(&format!("{}\n", it.render(words::colour()))));
         Exit::Usage(format!("{} faults; nothing was tested", faults.len()))
     };
-    let rules = rules::load(&sources, &|_| Ok(Secret::new("unread"))).map_err(refuse)?;
+    let rules = rulesets::load(&args.paths)?.map_err(refuse)?;
     let mut tests = trial::load(&rules).map_err(refuse)?;
     for test in &mut tests {
         let beside = Path::new(&test.place.source.path).parent().unwrap_or(Path::new("."));

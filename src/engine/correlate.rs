@@ -8,7 +8,8 @@ use crate::model::{
 use crate::rules::Rule;
 use jiff::Timestamp;
 
-pub(super) const ENGINE: &str = "medevac/engine";
+/// As who the engine speaks.
+pub const ENGINE: &str = "medevac/engine";
 
 /// A change of `incident`, caused by `cause`.
 pub(super) fn change<T>(

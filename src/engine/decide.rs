@@ -80,10 +80,10 @@ pub(super) fn due(
 ) -> Vec<Said> {
     let mut said = vec![];
     while let Some((due, passage)) = state.windows.next_due(rules, now) {
-        let Some(rule) = rules.named(&due.rule) else { continue };
         let facts = Facts::new(&due.event, due.timer.due);
         let (seq, timer) = (state.inputs_upto, Some(due.timer));
-        let case = Case { rules, rule, facts, seq, timer, group: due.group, outside: None };
+        let (rule, group) = (due.rule, due.group);
+        let case = Case { rules, rule, facts, seq, timer, group, outside: None };
         said.extend(passed(state, case, passage, misses));
     }
     said

@@ -61,7 +61,8 @@ pub fn explain(
     let mut after = state.clone();
     let input = Input::Event(Box::new(event.clone()));
     let seq = seq.max(state.inputs_upto + 1);
-    let news = state.clone().take(seq, &input, now);
+    let alert = event.data.alert.as_ref();
+    let news = alert.map_or(News::Other, |alert| state.episodes.clone().take(alert, now));
     let said = step(rules, &mut after, seq, &input, now, &mut vec![]);
     let hears = |rule: &&Rule| roles(rule, &event.kind).next().is_some();
     let wanted = |it: &&Rule| rule.is_none_or(|name| it.name == name);

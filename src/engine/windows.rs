@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use keys::Keys;
 use seen::Seen;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use timers::Timers;
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -63,8 +63,8 @@ pub(super) enum Passage {
 }
 
 /// A timer that has gone off.
-pub(super) struct Due {
-    pub(super) rule: String,
+pub(super) struct Due<'r> {
+    pub(super) rule: &'r Rule,
     pub(super) timer: Timer,
     pub(super) event: Box<Envelope<Event>>,
     pub(super) group: Vec<String>,
@@ -96,12 +96,6 @@ fn key(by: &By, facts: &Facts<'_>) -> Result<String, String> {
         Some(by) => by.key(facts).map_err(|miss| format!("no window: {miss}")),
         None => Ok(facts.event.subject.to_string()),
     }
-}
-
-/// Of a value, for comparing: FNV-1a.
-fn hash(text: &str) -> u64 {
-    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, step)
 }
 
 fn millis(span: crate::model::Span) -> i64 {
@@ -138,7 +132,7 @@ impl Windows {
             Role::Own | Role::Next(_) => self.counted(rule, role, facts),
         };
         match counted {
-            Ok(true) => self.pass(rule, 0, facts, &[]),
+            Ok(true) => self.pass(rule, 0, facts),
             Ok(false) => Passage::Kept,
             Err(why) => Passage::Ignored(why),
         }
@@ -175,15 +169,19 @@ impl Windows {
     }
 
     /// The next timer that is due at `now`, and what becomes of it.
-    pub(super) fn next_due(&mut self, rules: &Ruleset, now: Timestamp) -> Option<(Due, Passage)> {
+    pub(super) fn next_due<'r>(
+        &mut self,
+        rules: &'r Ruleset,
+        now: Timestamp,
+    ) -> Option<(Due<'r>, Passage)> {
         loop {
             let ((rule, word, key), pending) = self.timers.next_due(now)?;
-            let Some(known) = rules.named(&rule).filter(|_| !pending.silent) else { continue };
+            let Some(rule) = rules.named(&rule).filter(|_| !pending.silent) else { continue };
             let word_at = WAITING.iter().position(|known| *known == word).unwrap_or(0);
             let facts = Facts::new(&pending.event, pending.due);
-            let passage = self.pass(known, word_at + 1, &facts, &pending.group);
+            let passage = self.pass(rule, word_at + 1, &facts);
             let timer = Timer { word, key, due: pending.due };
-            // What waits on takes what was collected along.
+            // Only `once_after` collects: what joined another word waited with it.
             let group = if word_at == 3 { pending.group } else { vec![] };
             return Some((Due { rule, timer, event: pending.event, group }, passage));
         }
@@ -201,13 +199,7 @@ impl Windows {
         let same = |name: &str, version: &Option<Id>| {
             rules.named(name).is_some_and(|rule| rule.words.version == *version)
         };
-        let kept: BTreeSet<String> = self
-            .rules
-            .iter()
-            .filter(|(name, known)| same(name, &known.version))
-            .map(|(name, _)| name.clone())
-            .collect();
-        self.rules.retain(|name, _| kept.contains(name));
+        self.rules.retain(|name, known| same(name, &known.version));
         self.timers.keep(|rule, pending| same(rule, &pending.version));
         others
     }

@@ -49,12 +49,16 @@ fn hex(bytes: &[u8]) -> String {
 /// Alertmanager's label fingerprint: FNV-1a-64 over each sorted `name 0xff value 0xff`,
 /// 16 lower-case hexadecimal digits (source: prometheus/common `model/signature.go`).
 pub fn fingerprint(labels: &BTreeMap<String, String>) -> String {
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    let mut feed = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    for (name, value) in labels {
-        name.bytes().chain([0xff]).chain(value.bytes()).chain([0xff]).for_each(&mut feed);
-    }
-    format!("{hash:016x}")
+    let each = labels.iter();
+    let bytes = each
+        .flat_map(|(name, value)| name.bytes().chain([0xff]).chain(value.bytes()).chain([0xff]));
+    format!("{:016x}", fnv1a(bytes))
+}
+
+/// FNV-1a with 64 bits: fast, the same everywhere, and not safe from anybody who looks for two texts with one hash.
+pub fn fnv1a(bytes: impl IntoIterator<Item = u8>) -> u64 {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    bytes.into_iter().fold(0xcbf2_9ce4_8422_2325, step)
 }
 
 #[cfg(test)]

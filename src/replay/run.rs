@@ -2,9 +2,9 @@
 
 use super::{Difference, Range, Record, Replay, Survey};
 use crate::engine::run::{FOLDED, Heard, NAME, read};
-use crate::engine::{Input, State, in_words};
+use crate::engine::{ENGINE, Input, Said, State, in_words};
 use crate::log::{self, Kv, Log, LogError};
-use crate::model::{Entry, Envelope, Event, Id, Outcome, Verdict};
+use crate::model::{Entry, Envelope, Event, Id, Outcome, Plan, Verdict};
 use crate::rules::Ruleset;
 use jiff::Timestamp;
 use std::{
@@ -12,8 +12,6 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-
-const ENGINE: &str = "medevac/engine";
 
 /// Sends the log through `rules` and compares the part between `from` and `to`.
 ///
@@ -56,13 +54,13 @@ async fn survey<L: Log>(log: &L) -> Result<Survey, LogError> {
             own.insert(event.id.clone());
         }
         Some(Heard::Said(said)) => {
-            if let crate::engine::Said::Decision(decision) = &*said {
+            if let Said::Decision(decision) = &*said {
                 let data = &decision.data;
                 if matches!(data.verdict, Verdict::Act { .. }) {
                     acted.insert(decision.id.clone());
+                    let plan = Plan::id_of(&data.incident, data.epoch);
+                    begun.insert(plan, (data.rule.clone(), record.at));
                 }
-                let plan = crate::model::Plan::id_of(&data.incident, data.epoch);
-                begun.insert(plan, (data.rule.clone(), record.at));
             }
         }
         Some(Heard::Input(Input::Outcome(outcome))) => {
@@ -136,7 +134,7 @@ pub async fn find<L: Log>(
 /// Whether a record is a decision on what was found.
 fn recorded(found: &mut Found, record: &log::Record) {
     if let Some(Heard::Said(said)) = read(record)
-        && let crate::engine::Said::Decision(decision) = &*said
+        && let Said::Decision(decision) = &*said
         && decision.cause.iter().last() == Some(found.event.id.as_str())
     {
         let verdict = in_words(&decision.data.verdict);

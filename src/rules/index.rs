@@ -5,6 +5,7 @@
 
 use super::condition::{Expr, Facts};
 use super::rule::Rule;
+use crate::model::fnv1a;
 use std::collections::BTreeMap;
 
 /// As what a rule hears an event.
@@ -57,8 +58,7 @@ const BITS: usize = 16;
 
 /// FNV-1a, with its low bits mixed.
 fn hash(text: &str) -> u64 {
-    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, step);
+    let hash = fnv1a(text.bytes());
     hash ^ (hash >> 29)
 }
 

@@ -3,7 +3,7 @@
 use super::diagnostic::{Code, Place};
 use super::rule::{Deadline, Rule};
 use super::walk::Faults;
-use crate::model::{Action, Mode, StepSpec, kind};
+use crate::model::{Action, Mode, StepSpec, fnv1a, kind};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -96,9 +96,5 @@ pub(super) fn shadowed(rules: &[Rule], faults: &mut Faults) {
 /// Of each clause of a rule a number: the same for the same clause.
 fn parts(rule: &Rule) -> BTreeSet<u64> {
     let conjuncts = rule.condition.iter().flat_map(|condition| condition.conjuncts());
-    let hash = |text: String| {
-        let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        text.bytes().fold(0xcbf2_9ce4_8422_2325, step)
-    };
-    conjuncts.map(|part| hash(format!("{part:?}"))).collect()
+    conjuncts.map(|part| fnv1a(format!("{part:?}").bytes())).collect()
 }

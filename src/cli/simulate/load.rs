@@ -1,10 +1,8 @@
 //! From the paths of scenarios to scenarios with their rules, or to every fault of every file.
 
-use super::super::{Exit, words};
+use super::super::{Exit, rulesets, words};
 use super::Args;
-use crate::adapters::rulefiles;
-use crate::model::Secret;
-use crate::rules::{self, Diagnostic, Ruleset, Source};
+use crate::rules::{Diagnostic, Ruleset, Source};
 use crate::simulation::{Scenario, scenario};
 use std::{
     path::{Path, PathBuf},
@@ -78,9 +76,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Exit {
 }
 
 pub(super) fn ruleset(paths: &[PathBuf]) -> Result<Arc<Ruleset>, Exit> {
-    let sources = rulefiles::read(paths).map_err(Exit::Usage)?;
-    let loaded = rules::load(&sources, &|_| Ok(Secret::new("unread")));
-    loaded.map(Arc::new).map_err(|faults| refuse(&faults))
+    rulesets::load(paths)?.map(Arc::new).map_err(|faults| refuse(&faults))
 }
 
 fn refuse(faults: &[Diagnostic]) -> Exit {

@@ -1,6 +1,7 @@
 //! The words that count: `burst`, `sequence`, `count`.
 
-use super::{Windows, counts_at, hash, key, millis};
+use super::{Windows, counts_at, key, millis};
+use crate::model::fnv1a;
 use crate::rules::{Facts, Role, Rule, Sticky};
 
 impl Windows {
@@ -69,7 +70,7 @@ impl Windows {
         let within = millis(count.within);
         let value = match &count.distinct {
             Some(of) => match of.key(facts) {
-                Ok(text) => Some(hash(&text)),
+                Ok(text) => Some(fnv1a(text.bytes())),
                 Err(miss) => return Err(format!("nothing to tell apart: {miss}")),
             },
             None => None,

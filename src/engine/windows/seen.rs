@@ -1,7 +1,6 @@
 //! Which events have come already.
 
-use super::hash;
-use crate::model::Id;
+use crate::model::{Id, fnv1a};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, VecDeque};
@@ -24,7 +23,7 @@ impl Seen {
             self.order.pop_front();
             self.ids.remove(&old);
         }
-        let id = hash(id.as_str());
+        let id = fnv1a(id.as_str().bytes());
         let fresh = self.ids.insert(id);
         if fresh {
             self.order.push_back((now, id));

@@ -25,13 +25,7 @@ impl Windows {
     }
 
     /// The words from the `from`th of those that wait.
-    pub(super) fn pass(
-        &mut self,
-        rule: &Rule,
-        from: usize,
-        facts: &Facts<'_>,
-        group: &[String],
-    ) -> Passage {
+    pub(super) fn pass(&mut self, rule: &Rule, from: usize, facts: &Facts<'_>) -> Passage {
         let words = &rule.words;
         if from < 1
             && let Some(hold) = &words.hold
@@ -48,7 +42,7 @@ impl Windows {
         {
             if let (Some(until), Some(alert)) = (until, &facts.event.data.alert) {
                 let key = alert.fingerprint.clone();
-                let pending = Pending { due: until, ..pending(rule, facts, group) };
+                let pending = Pending { due: until, ..pending(rule, facts, &[]) };
                 self.start(rule, 2, key, pending);
             }
             return Passage::Outside { hours, until };
@@ -97,7 +91,7 @@ impl Windows {
             return Passage::Kept;
         }
         if word == 0 && due <= facts.now {
-            return self.pass(rule, 1, facts, &[]);
+            return self.pass(rule, 1, facts);
         }
         self.start(rule, word, key, Pending { due, ..pending(rule, facts, &[subject]) })
     }

@@ -22,6 +22,17 @@ pub(in crate::rules) fn compile(
     scope: Scope<'_>,
     faults: &mut Faults,
 ) -> Option<Condition> {
+    compile_typed(text, place, wanted, scope, faults).map(|(condition, _, _)| condition)
+}
+
+/// The condition, its type, and its tree.
+fn compile_typed(
+    text: &str,
+    place: &Place,
+    wanted: Type,
+    scope: Scope<'_>,
+    faults: &mut Faults,
+) -> Option<(Condition, Type, Arc<Tree>)> {
     let told = |fault: Fault, faults: &mut Faults| report(place, text, fault, faults);
     if text.len() > LONGEST {
         faults.add(Code::TooLarge, place, format!("a condition of more than {LONGEST} bytes"));
@@ -63,7 +74,8 @@ pub(in crate::rules) fn compile(
         (Some(known), Some(written)) => known.same(scope.when, written, clause),
         _ => Arc::new(clause),
     };
-    Some(Condition { clauses: clauses.into_iter().map(same).collect() })
+    let clauses = clauses.into_iter().map(same).collect();
+    Some((Condition { clauses }, kind, Arc::new(tree)))
 }
 
 /// The names that a condition speaks of. None, where it is no CEL.
@@ -84,14 +96,12 @@ pub(in crate::rules) fn compile_key(
     scope: Scope<'_>,
     faults: &mut Faults,
 ) -> Option<Condition> {
-    let compiled = compile(text, place, Type::Any, scope, faults)?;
-    let tree = parse::parse(text).ok()?;
-    let (_, kind) = Checker::new(scope).check(&tree)?;
+    let (compiled, kind, tree) = compile_typed(text, place, Type::Any, scope, faults)?;
     if kind.key() {
         return Some(compiled);
     }
     let message = format!("{} tells nothing apart", an(&kind));
-    let fault = Fault::new(Code::OperandType, tree.range, message);
+    let fault = Fault::new(Code::OperandType, tree.range.clone(), message);
     report(place, text, fault.hint("name one value of it, for example node.name"), faults);
     None
 }
@@ -104,11 +114,10 @@ pub(in crate::rules) fn define(
     faults: &mut Faults,
 ) -> Definition {
     let scope = Scope { definitions, when: &[], known: None };
-    let before = faults.0.len();
-    compile(text, place, Type::Any, scope, faults);
-    let broken = faults.0[before..].iter().any(|fault| !fault.warning);
-    let nothing = || Tree { what: What::List(vec![]), range: 0..0 };
-    let tree = Arc::new(parse::parse(text).unwrap_or_else(|_| nothing()));
+    let compiled = compile_typed(text, place, Type::Any, scope, faults);
+    let broken = compiled.is_none();
+    let nothing = || Arc::new(Tree { what: What::List(vec![]), range: 0..0 });
+    let tree = compiled.map_or_else(nothing, |(_, _, tree)| tree);
     Definition { tree, broken }
 }
 
