@@ -7,10 +7,11 @@ export MEDEVAC_CACHE
 
 .PHONY: test test-simulations nightly test-cluster bench fuzz lint
 
-# Unit and integration tests: a real Alertmanager, real nats-servers, no Kubernetes.
+# Unit and integration tests: a real Alertmanager, real nats-servers, moto for AWS, no Kubernetes.
 test:
 	tests/tools/alertmanager.sh "$(MEDEVAC_CACHE)"
 	tests/tools/nats.sh "$(MEDEVAC_CACHE)"
+	tests/tools/moto.sh "$(MEDEVAC_CACHE)"
 	cargo test --locked
 	$(MAKE) test-simulations
 

@@ -2,9 +2,12 @@
 //!
 //! May import: `model` and the traits it implements (`log`, `cluster`, `remediation`, `escalation`), `clock`.
 
+pub mod aws;
 pub mod embedded;
+pub mod imds;
 pub mod kubernetes;
 pub mod nats;
+pub mod outlet;
 pub mod pagers;
 pub mod rulefiles;
 pub mod web;

@@ -2,6 +2,7 @@
 //!
 //! Exit 0: good. 1: the answer is no. 64: bad usage or configuration.
 
+mod agent;
 mod check;
 mod client;
 mod demo;
@@ -38,6 +39,8 @@ pub struct Cli {
 enum Command {
     /// Run the daemon.
     Run(Box<run::Args>),
+    /// Watch one node's instance metadata and tell the daemon. One per node.
+    Agent(agent::Args),
     /// Run the whole daemon against a practice cluster and watch what it does.
     Demo(demo::Args),
     /// Check rule files: every fault at once, with its place.
@@ -143,10 +146,16 @@ pub fn usage(error: &clap::Error) -> ExitCode {
 }
 
 impl Cli {
+    /// Whether the command is to use as little as it can: one thread is enough for it.
+    pub fn is_small(&self) -> bool {
+        matches!(self.command, Command::Agent(_))
+    }
+
     /// Runs the command that was asked for.
     pub async fn run(self) -> Exit {
         match self.command {
             Command::Run(args) => run::run(*args).await,
+            Command::Agent(args) => agent::run(args).await,
             Command::Demo(args) => demo::run(args).await,
             Command::Check(args) => check::run(&args),
             Command::Schema { of } => {

@@ -38,6 +38,7 @@ pub struct Settings {
     pub nats: Option<Nats>,
     pub lease: LeaseKind,
     pub sources: Vec<SubjectSource>,
+    pub aws: Aws,
     /// What is asked of every rule.
     pub policy: Policy,
 }
@@ -90,6 +91,39 @@ pub enum NatsIdentity {
     Nkey(PathBuf),
     Credentials(PathBuf),
     User(String, PathBuf),
+}
+
+/// How AWS is reached. Credentials are found as every AWS program finds them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Aws {
+    /// Default: the environment's.
+    pub region: Option<String>,
+    /// Instead of AWS's own: for private endpoints, and for tests.
+    pub endpoint: Option<String>,
+    pub queues: Vec<QueueSource>,
+}
+
+/// An SQS queue with what AWS says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueSource {
+    pub url: String,
+    /// Receivers beside each other, in each replica.
+    pub receivers: u32,
+    /// How long a message is hidden while it is worked on; it is extended.
+    pub visibility: Duration,
+    /// What is AWS's and not for us, or about machines that are no nodes of ours.
+    pub foreign: Leftover,
+    /// What cannot be read. Deleted, it is a dead letter.
+    pub broken: Leftover,
+}
+
+/// What becomes of a message that leads to nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Leftover {
+    #[default]
+    Delete,
+    /// It stays for others, and comes back later each time.
+    Leave,
 }
 
 /// A subject with other people's events.

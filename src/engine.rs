@@ -10,6 +10,7 @@ mod decide;
 mod episode;
 mod explain;
 mod guard;
+mod notice;
 pub mod run;
 pub mod shelf;
 mod state;
@@ -21,6 +22,7 @@ pub use decide::Miscount;
 pub use episode::{Episodes, News};
 pub use explain::{Explanation, OfClause, OfRule, explain, in_words};
 pub use guard::{Guards, Holder, Shown};
+pub use notice::Notices;
 pub use state::State;
 pub use windows::Windows;
 

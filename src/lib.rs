@@ -27,6 +27,7 @@
 //! | [`remediation`] | plans carried out as journaled sagas |
 //! | [`escalation`] | people called, level by level, through an outbox |
 //! | [`sources`] | translate, enrich, make durable; never judge |
+//! | [`agent`] | one per node: what the machine has been told, passed on |
 //! | [`api`] | the HTTP port |
 //! | [`adapters`] | ports implemented: the embedded log, the log on NATS, Kubernetes, pagers, files |
 //! | [`config`] | flags and the configuration file, parsed and bounded |
@@ -39,6 +40,7 @@
 //! a decision in an adapter, a clock in a decision, a vendor's name in a shell, one room calling another.
 
 pub mod adapters;
+pub mod agent;
 pub mod api;
 pub mod cli;
 pub mod clock;

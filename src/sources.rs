@@ -1,16 +1,19 @@
 //! Sources: what arrives is translated, enriched and made durable. Never judged.
 //!
-//! `alertmanager` and `cloudevents` translate; `enrich` finds what an event is about; `intake` makes it
+//! `alertmanager`, `aws` and `cloudevents` translate; `enrich` finds what an event is about; `intake` makes it
 //! durable before anybody is told so; `reconcile` asks Alertmanager about what a truncated body hid; `subjects` reads
-//! other people's events on NATS.
+//! other people's events on NATS, `sqs` AWS's in a queue; `awaited` remembers notices about machines that are no nodes yet.
 //! May import: `model`, `log`, `clock`, `cluster`, `config`.
 
 pub mod alertmanager;
+pub mod awaited;
+pub mod aws;
 pub mod cloudevents;
 mod enrich;
 mod intake;
 mod preview;
 pub mod reconcile;
+pub mod sqs;
 pub mod subjects;
 
 pub use intake::{Intake, Received, Requeued, Tally};

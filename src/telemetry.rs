@@ -20,6 +20,11 @@ struct SourceLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FeedLabels {
+    feed: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RuleLabels {
     rule: String,
     outcome: &'static str,
@@ -41,6 +46,8 @@ struct GuardLabels {
 pub struct Metrics {
     registry: Arc<Mutex<Registry>>,
     events: Family<SourceLabels, Counter>,
+    feed_lag: Family<FeedLabels, Histogram, fn() -> Histogram>,
+    feed_confirmed: Family<FeedLabels, Counter>,
     decision: Histogram,
     first_call: Histogram,
     decisions: Family<RuleLabels, Counter>,
@@ -75,6 +82,8 @@ impl Default for Metrics {
         let metrics = Metrics {
             registry: Arc::new(Mutex::new(Registry::with_prefix("medevac"))),
             events: Family::default(),
+            feed_lag: Family::new_with_constructor(|| Histogram::new(LATENCIES)),
+            feed_confirmed: Family::default(),
             decision: latency(),
             first_call: latency(),
             decisions: Family::default(),
@@ -113,6 +122,10 @@ impl Metrics {
         let seconds = |all: &mut Registry, name: &str, help: &str, metric: &Histogram| {
             all.register_with_unit(name, help, Unit::Seconds, metric.clone());
         };
+        let lag = "From a notice's own time to the log, by feed";
+        all.register_with_unit("feed_lag", lag, Unit::Seconds, self.feed_lag.clone());
+        let confirmed = "Notices that another feed had told before";
+        all.register("feed_confirmed", confirmed, self.feed_confirmed.clone());
         seconds(all, "event_decision", "From durable to decided", &self.decision);
         seconds(
             all,
@@ -160,6 +173,16 @@ impl Metrics {
     pub fn received(&self, source: &'static str, outcome: &'static str, count: usize) {
         if count > 0 {
             self.events.get_or_create(&SourceLabels { source, outcome }).inc_by(count as u64);
+        }
+    }
+
+    /// A feed has told of a notice, `lag` seconds after its own time.
+    pub fn heard(&self, feed: &str, lag: f64, confirms: bool) {
+        const FEEDS: [&str; 3] = ["eventbridge", "metadata", "autoscaling"];
+        let Some(feed) = FEEDS.into_iter().find(|known| *known == feed) else { return };
+        self.feed_lag.get_or_create(&FeedLabels { feed }).observe(lag);
+        if confirms {
+            self.feed_confirmed.get_or_create(&FeedLabels { feed }).inc();
         }
     }
 

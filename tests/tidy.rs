@@ -9,6 +9,7 @@ const LAW: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("clock", &[]),
     ("planted", &[]),
+    ("agent", &["model"]),
     ("log", &["model"]),
     ("rules", &["model"]),
     ("cluster", &["model"]),
@@ -33,6 +34,7 @@ const LAW: &[(&str, &[&str])] = &[
             "remediation",
             "escalation",
             "sources",
+            "config",
             "telemetry",
             "daemon",
         ],
@@ -72,7 +74,18 @@ const LAW: &[(&str, &[&str])] = &[
     ),
     (
         "adapters",
-        &["model", "log", "clock", "cluster", "remediation", "escalation", "daemon", "rules"],
+        &[
+            "model",
+            "log",
+            "clock",
+            "cluster",
+            "agent",
+            "sources",
+            "remediation",
+            "escalation",
+            "daemon",
+            "rules",
+        ],
     ),
 ];
 
@@ -84,7 +97,8 @@ const OUTSIDE: &[&str] =
     &["tokio", "kube", "reqwest", "axum", "hyper", "rusqlite", "notify", "aws_sdk"];
 
 /// Rooms whose files are pure, but for `run.rs`.
-const PURE: &[&str] = &["model", "rules", "engine", "plan", "remediation", "escalation", "replay"];
+const PURE: &[&str] =
+    &["model", "rules", "engine", "plan", "remediation", "escalation", "replay", "agent"];
 
 /// Files in which asynchronous code stands although they are no shell: ports, declared and not used.
 const PORTS: &[&str] = &[

@@ -7,6 +7,7 @@
 //! During an election publishing goes on with the same ids; after `publish::PATIENCE` the caller is told.
 
 mod consumer;
+mod feed;
 mod fence;
 mod kv;
 mod link;
@@ -20,6 +21,7 @@ mod streams;
 mod writer;
 
 pub use consumer::NatsConsumer;
+pub use feed::{FEED_STREAM, FEED_SUBJECT, Feed};
 pub use link::ConnectError;
 pub use options::{Certificates, Identity, Options};
 pub use streams::Difference;

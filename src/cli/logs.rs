@@ -72,8 +72,12 @@ pub(super) fn read(path: &Path) -> Result<Settings, Exit> {
     })
 }
 
-/// Before servers that are not there yet are tried again.
 const AGAIN: Duration = Duration::from_secs(2);
+
+/// Before servers that are not there yet are tried again.
+pub(super) async fn pause() {
+    System.after(AGAIN).await;
+}
 
 /// Connects to the log on NATS, and waits for servers that are not there yet, as a daemon has to.
 pub(super) async fn wait_for(settings: &config::Nats) -> Result<nats::Nats, Exit> {
@@ -83,7 +87,7 @@ pub(super) async fn wait_for(settings: &config::Nats) -> Result<nats::Nats, Exit
             Ok(log) => return Ok(log),
             Err(error) if error.passes() => {
                 tracing::warn!(error = chain(&error), "waiting for NATS");
-                System.after(AGAIN).await;
+                pause().await;
             }
             Err(error) => return Err(Exit::Usage(chain(&error))),
         }

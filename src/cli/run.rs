@@ -5,19 +5,20 @@ mod args;
 pub(super) use args::Args;
 
 use super::{Exit, client, logs, words};
+use crate::adapters::aws;
 use crate::adapters::kubernetes::{self, KubernetesControl, KubernetesLease, KubernetesView};
-use crate::adapters::nats::Nats;
+use crate::adapters::nats::{FEED_STREAM, FEED_SUBJECT, Nats};
 use crate::adapters::{pagers::Pagers, rulefiles, rulefiles::RuleFiles, web::WebClient};
 use crate::api::{Gate, Readiness, Server, Site, router};
 use crate::clock::{Clock, System};
 use crate::cluster::ClusterView;
-use crate::config::{Config, LeaseKind};
+use crate::config::{Config, Format, LeaseKind, Settings, SubjectSource};
 use crate::daemon::{self, Alone, KvLease, LeaseStore, Ports, Witness};
 use crate::log::{Kv, Log};
 use crate::model::{Mode, Secret};
 use crate::remediation::run::Hands;
 use crate::rules::{self, Policy, Ruleset};
-use crate::sources::{Intake, reconcile, subjects};
+use crate::sources::{Intake, awaited, reconcile, sqs, subjects};
 use crate::telemetry::{self, Metrics};
 use std::{io::IsTerminal, path::PathBuf, sync::Arc};
 use tokio::sync::{mpsc, watch};
@@ -120,11 +121,7 @@ async fn work<L: Log + Kv, S: LeaseStore>(
     let (dispatch, me) = (Pagers::new(client, System), identity());
     let witness = Witness(metrics);
     let http = tokio::spawn(server.run(router(site), stopped.clone()));
-    for source in config.settings.sources {
-        if let Some(nats) = &nats {
-            tokio::spawn(subjects::run(nats.client(), source, intake.clone()));
-        }
-    }
+    listen(&config, nats.as_ref(), &intake, &witness).await;
     let ports = Ports { log, clock: System, hands, dispatch, lease, me };
     let rooms = tokio::spawn(daemon::run(ports, in_force, witness, stopped));
     signal().await;
@@ -136,6 +133,37 @@ async fn work<L: Log + Kv, S: LeaseStore>(
         task.await.map_err(|error| failed(&error))?;
     }
     Ok(())
+}
+
+/// Starts reading what others say: queues, agents, other people's subjects.
+async fn listen<L: Log + Kv>(
+    config: &Config,
+    nats: Option<&Nats>,
+    intake: &Intake<L, System, KubernetesView>,
+    witness: &Witness,
+) {
+    tokio::spawn(awaited::run(intake.clone()));
+    let Settings { aws: reach, sources, .. } = &config.settings;
+    if !reach.queues.is_empty() {
+        let shared = aws::configure(reach.region.as_deref(), reach.endpoint.as_deref()).await;
+        for source in &reach.queues {
+            let queue = aws::Sqs::new(&shared, &source.url, source.visibility);
+            for _ in 0..source.receivers {
+                let (queue, source) = (queue.clone(), source.clone());
+                tokio::spawn(sqs::run(queue, source, intake.clone(), witness.clone()));
+            }
+        }
+    }
+    let Some(nats) = nats else { return };
+    let agents = SubjectSource {
+        name: "agents".into(),
+        subject: format!("{FEED_SUBJECT}.>"),
+        stream: Some(FEED_STREAM.into()),
+        format: Format::CloudEvents,
+    };
+    for source in sources.iter().cloned().chain([agents]) {
+        tokio::spawn(subjects::run(nats.client(), source, intake.clone()));
+    }
 }
 
 /// The name of this replica: the pod or host, the process, and when it began. No other life had it.
@@ -165,7 +193,7 @@ fn greet(config: &Config, server: &Server, rules: usize) {
     tracing::info!(%address, rules, log, "medevac runs");
 }
 
-async fn signal() {
+pub(super) async fn signal() {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut terminate) = signal(SignalKind::terminate()) else {
         return std::future::pending().await;

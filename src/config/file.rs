@@ -1,9 +1,12 @@
 //! The configuration file as it is written: the log's servers, the lease, other people's events. All faults at once.
 
+mod aws;
+mod policy;
+
 use super::{Format, LeaseKind, Nats, NatsIdentity, Settings, SubjectSource};
 use crate::model::{Mapping, Template, TimeUnit};
 use crate::rules::reading::{Entries, Faults, Node, Of, Shape, key, must, parse, text};
-use crate::rules::{Code, Diagnostic, Policy, Source};
+use crate::rules::{Code, Diagnostic, Source};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 static FILE: Shape = Shape {
@@ -12,26 +15,12 @@ static FILE: Shape = Shape {
         key("nats", Of::Mapping(&NATS), "The log on NATS JetStream."),
         key("lease", Of::Words(&["nats", "kubernetes"]), "Where the lease is kept. Default nats."),
         key("sources", Of::List(&SOURCE), "Subjects with other people's events."),
+        key("aws", Of::Mapping(&aws::AWS), "Where AWS is, and the queues with what it says."),
         key(
             "policy",
-            Of::Mapping(&POLICY),
+            Of::Mapping(&policy::POLICY),
             "What is asked of every rule, checked when rules are loaded.",
         ),
-    ],
-};
-
-static POLICY: Shape = Shape {
-    name: "`policy`",
-    fields: &[
-        key("production", Of::Bool, "All of what follows as a production cluster needs it."),
-        key(
-            "approval",
-            Of::Texts,
-            "Steps that a person has to approve, for example terminate_instance.",
-        ),
-        key("untouchable", Of::Texts, "Namespaces whose workloads no step may touch."),
-        key("guarded", Of::Bool, "Whatever takes something away has a guard."),
-        key("tested", Of::Bool, "Whatever takes something away has a test in which it acts."),
     ],
 };
 
@@ -102,8 +91,11 @@ pub fn load(source: &Arc<Source>) -> Result<Settings, Vec<Diagnostic>> {
     for document in &documents {
         let Some(entries) = Entries::of(document, &FILE, &mut faults) else { continue };
         settings.nats = entries.get("nats").and_then(|node| nats(node, &mut faults));
+        if let Some(node) = entries.get("aws") {
+            settings.aws = aws::aws(node, &mut faults);
+        }
         if let Some(node) = entries.get("policy") {
-            settings.policy = policy(node, &mut faults);
+            settings.policy = policy::policy(node, &mut faults);
         }
         let lease = words(&entries, "lease", &["nats", "kubernetes"], &mut faults);
         settings.lease = match lease.as_deref() {
@@ -139,24 +131,6 @@ fn words(entries: &Entries<'_>, key: &str, known: &[&str], faults: &mut Faults) 
     let message = format!("`{word}` is none of {}", known.join(", "));
     faults.add(Code::BadValue, &node.place, message);
     None
-}
-
-fn policy(node: &Node, faults: &mut Faults) -> Policy {
-    let Some(entries) = Entries::of(node, &POLICY, faults) else { return Policy::default() };
-    let base = match entries.boolean("production", faults) {
-        Some(true) => Policy::production(),
-        Some(false) | None => Policy::default(),
-    };
-    let texts = |key, given: Vec<String>, faults: &mut Faults| match entries.get(key) {
-        Some(_) => entries.texts(key, faults).into_iter().map(|(text, _)| text).collect(),
-        None => given,
-    };
-    Policy {
-        approval: texts("approval", base.approval, faults),
-        untouchable: texts("untouchable", base.untouchable, faults),
-        guarded: entries.boolean("guarded", faults).unwrap_or(base.guarded),
-        tested: entries.boolean("tested", faults).unwrap_or(base.tested),
-    }
 }
 
 fn nats(node: &Node, faults: &mut Faults) -> Option<Nats> {

@@ -2,7 +2,7 @@
 
 use crate::clock::Clock;
 use crate::cluster::ClusterView;
-use crate::log::Log;
+use crate::log::{Kv, Log};
 use crate::model::{Envelope, Event, Id, Mode, Secret, Target, kind};
 use crate::rules::{self, Policy, Ruleset, SecretRef, Source};
 use crate::sources::Intake;
@@ -38,7 +38,7 @@ pub trait Files: Send + 'static {
 }
 
 /// Keeps `rules` at what the files say, for as long as anybody listens.
-pub async fn reload<L: Log, C: Clock, V: ClusterView>(
+pub async fn reload<L: Log + Kv, C: Clock, V: ClusterView>(
     mut files: impl Files + Sync,
     rules: watch::Sender<Arc<Ruleset>>,
     intake: Intake<L, C, V>,

@@ -39,6 +39,10 @@ impl crate::engine::run::Witness for Witness {
         self.0.missed(&miss.rule);
     }
 
+    fn heard(&self, feed: &str, lag: f64, confirms: bool) {
+        self.0.heard(feed, lag, confirms);
+    }
+
     fn state(&self, state: &State, lag: u64) {
         let episodes = &state.episodes;
         self.0.state(lag, state.incidents.len(), episodes.len(), episodes.overflowed);
@@ -69,5 +73,17 @@ impl crate::escalation::run::Witness for Witness {
 
     fn unanswered(&self, _: &str) {
         self.0.unanswered();
+    }
+}
+
+impl crate::sources::sqs::Witness for Witness {
+    fn received(&self, tally: &crate::sources::Tally) {
+        self.0.received("sqs", "accepted", tally.accepted);
+        self.0.received("sqs", "duplicate", tally.duplicates);
+        self.0.received("sqs", "dead_letter", tally.dead_letters);
+    }
+
+    fn passed_over(&self, what: &'static str, count: usize) {
+        self.0.received("sqs", what, count);
     }
 }

@@ -10,12 +10,12 @@ use std::{
     time::Duration,
 };
 
-/// What one alert in one body told us.
+/// What one alert in one body, or one notice, told us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum News {
     /// It fires, and did not.
     Opened,
-    /// It still fires: a repeat, an HA twin, a retry.
+    /// It still fires: a repeat, an HA twin, a retry. Of a notice: another feed tells the same.
     Again,
     /// It fired anew without our hearing that it had stopped: the same episode.
     Flapped,

@@ -62,7 +62,11 @@ pub fn explain(
     let input = Input::Event(Box::new(event.clone()));
     let seq = seq.max(state.inputs_upto + 1);
     let alert = event.data.alert.as_ref();
-    let news = alert.map_or(News::Other, |alert| state.episodes.clone().take(alert, now));
+    let news = match alert {
+        Some(alert) => state.episodes.clone().take(alert, now),
+        None if state.notices.clone().confirms(event, now) => News::Again,
+        None => News::Other,
+    };
     let said = step(rules, &mut after, seq, &input, now, &mut vec![]);
     let hears = |rule: &&Rule| roles(rule, &event.kind).next().is_some();
     let wanted = |it: &&Rule| rule.is_none_or(|name| it.name == name);
@@ -160,6 +164,10 @@ fn in_the_end(
     });
     match decided {
         _ if !holds => "no match: its condition does not hold".into(),
+        _ if news == News::Again && facts.event.data.alert.is_none() => {
+            let first = state.notices.told_by(facts.event).unwrap_or("another feed");
+            format!("nothing new: {first} has told of it already, and it was decided on then")
+        }
         _ if matches!(news, News::Again | News::Flapped) => {
             "nothing new: this alert fires already, and was decided on then".into()
         }

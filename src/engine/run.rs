@@ -35,6 +35,8 @@ pub trait Witness: Clone + Send + Sync + 'static {
     /// Decided on an event or outcome; `waited` since the log took it.
     fn decided(&self, kind: &str, waited: Duration, said: &[Said]);
     fn missed(&self, miss: &Miscount);
+    /// A feed told of something that had happened `lag` seconds before the log had it; `confirms`: another had told.
+    fn heard(&self, feed: &str, lag: f64, confirms: bool);
     fn state(&self, state: &State, lag: u64);
 }
 
@@ -184,8 +186,14 @@ fn decide(
             state.replay(rules, record.seq, &input, record.at);
             continue;
         }
-        let mut misses = vec![];
+        let (mut misses, confirmed) = (vec![], state.notices.confirmed);
         let said = step(rules, state, record.seq, &input, record.at, &mut misses);
+        if let Input::Event(event) = &input
+            && let Some(feed) = event.data.context.cloud.get("feed")
+        {
+            let lag = record.at.duration_since(event.time).as_secs_f64();
+            witness.heard(feed, lag, state.notices.confirmed > confirmed);
+        }
         misses.iter().for_each(|miss| witness.missed(miss));
         let kind = match &input {
             Input::Event(event) => event.kind.as_str(),

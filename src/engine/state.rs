@@ -2,7 +2,7 @@
 
 use super::decide::hear;
 use super::guard::{Holder, slot};
-use super::{Episodes, Guards, Input, News, Said, Windows};
+use super::{Episodes, Guards, Input, News, Notices, Said, Windows};
 use crate::model::{
     Decision, Entry, Envelope, Event, Id, Incident, IncidentChange, IncidentState, Mode, Move,
     Outcome, Pause, Plan, PlanEnd, Suppression, Target, Verdict, kind,
@@ -19,6 +19,9 @@ pub struct State {
     /// What was said up to here is folded in.
     pub said_upto: u64,
     pub episodes: Episodes,
+    /// What AWS has said about machines.
+    #[serde(default)]
+    pub notices: Notices,
     pub guards: Guards,
     /// Open incidents by id. A resolved one leaves.
     pub incidents: BTreeMap<String, Incident>,
@@ -87,6 +90,7 @@ impl State {
         self.pause(event);
         match &event.data.alert {
             Some(alert) => self.episodes.take(alert, now),
+            None if self.notices.confirms(event, now) => News::Again,
             None => News::Other,
         }
     }

@@ -22,11 +22,23 @@ pub mod bucket {
     pub const LEASES: &str = "leases";
     /// What became of dead letters.
     pub const DEAD: &str = "dead-letters";
+    /// Notices about machines that are no nodes yet.
+    pub const AWAITED: &str = "awaited";
     /// Where consumers stand, in a log that does not keep that itself.
     pub const PLACES: &str = "places";
 
-    pub const ALL: [&str; 9] =
-        [SNAPSHOTS, INCIDENTS, INCIDENT_IDS, PLANS, JOURNALS, GUARDS, LEASES, DEAD, PLACES];
+    pub const ALL: [&str; 10] = [
+        SNAPSHOTS,
+        INCIDENTS,
+        INCIDENT_IDS,
+        PLANS,
+        JOURNALS,
+        GUARDS,
+        LEASES,
+        DEAD,
+        AWAITED,
+        PLACES,
+    ];
 }
 
 /// Grows with every write of a bucket; 0 is never given out.

@@ -10,6 +10,14 @@ pub mod kind {
     pub const ALERT_FIRING: &str = "alertmanager.alert.firing";
     pub const ALERT_RESOLVED: &str = "alertmanager.alert.resolved";
     pub const SPOT_INTERRUPTION: &str = "aws.ec2.spot.interruption";
+    pub const REBALANCE: &str = "aws.ec2.rebalance.recommendation";
+    pub const MAINTENANCE: &str = "aws.ec2.maintenance.scheduled";
+    pub const MAINTENANCE_CANCELLED: &str = "aws.ec2.maintenance.cancelled";
+    pub const INSTANCE_STATE: &str = "aws.ec2.instance.state";
+    pub const CAPACITY_INTERRUPTION: &str = "aws.ec2.capacity_reservation.interruption";
+    /// An Auto Scaling group begins or ends with an instance.
+    pub const LIFECYCLE: &str = "aws.autoscaling.lifecycle";
+    pub const BACKUP_JOB: &str = "aws.backup.job";
     pub const INCIDENT_ACK: &str = "medevac.request.acknowledge";
     pub const INCIDENT_RESOLVE: &str = "medevac.request.resolve";
     pub const PAUSE: &str = "medevac.request.pause";
@@ -35,13 +43,13 @@ pub mod kind {
         ALERT_FIRING,
         ALERT_RESOLVED,
         SPOT_INTERRUPTION,
-        "aws.ec2.rebalance.recommendation",
-        "aws.ec2.maintenance.scheduled",
-        "aws.ec2.maintenance.cancelled",
-        "aws.ec2.instance.state",
-        "aws.ec2.capacity_reservation.interruption",
-        "aws.autoscaling.lifecycle",
-        "aws.backup.job",
+        REBALANCE,
+        MAINTENANCE,
+        MAINTENANCE_CANCELLED,
+        INSTANCE_STATE,
+        CAPACITY_INTERRUPTION,
+        LIFECYCLE,
+        BACKUP_JOB,
         "kubernetes.event",
         "kubernetes.node.condition",
         "kubernetes.pod.phase",

@@ -2,6 +2,7 @@
 
 use super::hands::Ports as Hand;
 use super::memory::Memory;
+use super::queue::{self, Queue};
 use super::scenario::Daemon;
 use super::service::Service;
 use super::stage::{Life, Stage};
@@ -10,7 +11,7 @@ use crate::daemon::{self, Alone, Claim, KvLease, LeaseStore, Ports, Version, Wit
 use crate::log::LogError;
 use crate::remediation::run::Hands;
 use crate::rules::Ruleset;
-use crate::sources::Intake;
+use crate::sources::{Intake, awaited, sqs};
 use crate::telemetry::Metrics;
 use jiff::Timestamp;
 use std::sync::{Arc, atomic::AtomicI64};
@@ -54,6 +55,7 @@ struct Slot {
 pub(super) struct Crew {
     stage: Arc<Stage>,
     service: Service,
+    queue: Queue,
     rules: Arc<Ruleset>,
     daemon: Daemon,
     slots: Vec<Slot>,
@@ -64,6 +66,7 @@ impl Crew {
     pub(super) fn new(
         stage: Arc<Stage>,
         service: Service,
+        queue: Queue,
         rules: Arc<Ruleset>,
         daemon: Daemon,
     ) -> Crew {
@@ -77,7 +80,7 @@ impl Crew {
             stop: None,
         };
         let slots = (0..daemon.replicas).map(slot).collect();
-        Crew { stage, service, rules, daemon, slots, lives: 0 }
+        Crew { stage, service, queue, rules, daemon, slots, lives: 0 }
     }
 
     pub(super) fn start_all(&mut self) {
@@ -128,7 +131,14 @@ impl Crew {
         let door =
             Intake { log, clock: life.watch.clone(), view: hand, cluster: None, truncated: None };
         slot.tasks = JoinSet::new();
-        slot.tasks.spawn(daemon::run(ports, in_force, Witness(Metrics::default()), stopped));
+        let witness = Witness(Metrics::default());
+        let source = queue::source(&self.queue.manners);
+        for _ in 0..source.receivers {
+            let (queue, source) = (self.queue.reached_by(&life), source.clone());
+            slot.tasks.spawn(sqs::run(queue, source, door.clone(), witness.clone()));
+        }
+        slot.tasks.spawn(awaited::run(door.clone()));
+        slot.tasks.spawn(daemon::run(ports, in_force, witness, stopped));
         let (stage, listed_at) = (Arc::clone(&self.stage), life.listed_at);
         slot.tasks.spawn(async move {
             stage.time.until(Some(listed_at)).await;

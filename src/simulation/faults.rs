@@ -13,15 +13,18 @@ pub enum Outside {
     Keys,
     Web,
     Pager,
+    /// SQS.
+    Queue,
 }
 
 impl Outside {
-    pub const ALL: [(&'static str, Outside); 5] = [
+    pub const ALL: [(&'static str, Outside); 6] = [
         ("api_server", Outside::ApiServer),
         ("log", Outside::Log),
         ("keys", Outside::Keys),
         ("web", Outside::Web),
         ("pagers", Outside::Pager),
+        ("queue", Outside::Queue),
     ];
 
     pub fn word(self) -> &'static str {
@@ -161,6 +164,7 @@ impl Faults {
         let (least, most) = match whom {
             Outside::ApiServer => (4, 25),
             Outside::Log | Outside::Keys => (1, 2),
+            Outside::Queue => (5, 30),
             Outside::Web => (20, 200),
             Outside::Pager => (80, 400),
         };

@@ -179,23 +179,22 @@ fn cast(
 ) -> (Arc<Mutex<Crew>>, JoinSet<()>) {
     let service = Service::new(Arc::clone(stage));
     let (tells, inbox) = mpsc::unbounded_channel::<Heard>();
-    let queue = Queue::new(service.clone(), scenario.manners.clone(), seed);
+    let queue = Queue::new(stage.time, scenario.manners.clone(), seed);
     let alertmanager = Alertmanager::new(service.clone(), scenario.route.clone(), inbox);
     let daemon = scenario.daemon.clone();
-    let mut crew = Crew::new(Arc::clone(stage), service.clone(), rules, daemon);
+    let mut crew = Crew::new(Arc::clone(stage), service.clone(), queue.clone(), rules, daemon);
     crew.start_all();
     let crew = Arc::new(Mutex::new(crew));
     let player = Player {
         stage: Arc::clone(stage),
         service: service.clone(),
-        queue: queue.clone(),
+        queue,
         tells,
         crew: Arc::clone(&crew),
     };
     let mut tasks = JoinSet::new();
     tasks.spawn(Arc::clone(stage).turn());
     tasks.spawn(tend(Arc::clone(stage), Arc::clone(&crew)));
-    tasks.spawn(queue.run());
     tasks.spawn(alertmanager.run());
     tasks.spawn(people::run(service, scenario.people.clone(), rings));
     tasks.spawn(player.clone().carry(echoes));

@@ -1,12 +1,16 @@
-//! SQS with EventBridge bodies in it, and the forwarder that brings them to the daemon.
+//! SQS with EventBridge bodies in it.
 //!
-//! A message is delivered at least once: it comes back when its visibility has run out, unless it was deleted,
-//! and it is deleted only when the daemon has accepted it.
+//! A message is delivered at least once: it comes back when its visibility has run out, unless it was deleted.
 
 use super::dice::Dice;
-use super::service::{Service, Turned};
+use super::faults::Outside;
+use super::stage::{Life, Silence};
+use super::time::Virtual;
 use crate::clock::Clock;
-use crate::model::{Id, kind};
+use crate::config::{Leftover, QueueSource};
+use crate::model::Id;
+use crate::sources::aws;
+use crate::sources::sqs::{self, QueueError};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::{
@@ -43,6 +47,8 @@ impl Default for Manners {
 struct Message {
     body: Value,
     visible_at: Timestamp,
+    /// How often it was handed out.
+    received: u32,
 }
 
 /// Messages of one receive call.
@@ -50,8 +56,8 @@ const BATCH: usize = 10;
 
 #[derive(Clone)]
 pub(super) struct Queue {
-    service: Service,
-    manners: Manners,
+    time: Virtual,
+    pub(super) manners: Manners,
     messages: Arc<Mutex<BTreeMap<u64, Message>>>,
     dice: Arc<Mutex<Dice>>,
     news: Arc<Notify>,
@@ -59,9 +65,9 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn new(service: Service, manners: Manners, seed: u64) -> Queue {
+    pub(super) fn new(time: Virtual, manners: Manners, seed: u64) -> Queue {
         Queue {
-            service,
+            time,
             manners,
             messages: Arc::default(),
             dice: Arc::new(Mutex::new(Dice::for_purpose(seed, "queue"))),
@@ -72,7 +78,7 @@ impl Queue {
 
     /// EventBridge puts a message into the queue.
     pub(super) fn send(&self, body: Value) {
-        let now = self.service.stage.time.now();
+        let now = self.time.now();
         let mut dice = self.dice.lock().unwrap_or_else(PoisonError::into_inner);
         let copies = if dice.permille(self.manners.duplicates) { 2 } else { 1 };
         for _ in 0..copies {
@@ -82,20 +88,21 @@ impl Queue {
             let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
             *sent += 1;
             let order = if self.manners.disorder { dice.roll() << 32 | *sent } else { *sent };
-            let message = Message { body: body.clone(), visible_at };
+            let message = Message { body: body.clone(), visible_at, received: 0 };
             self.messages.lock().unwrap_or_else(PoisonError::into_inner).insert(order, message);
         }
         self.news.notify_one();
     }
 
     /// Receives what is visible, and hides it for a while.
-    fn receive(&self, now: Timestamp) -> Vec<(u64, Value)> {
+    fn receive(&self, now: Timestamp) -> Vec<(u64, Value, u32)> {
         let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
         let hidden = now.checked_add(self.manners.visibility).unwrap_or(now);
         let visible = messages.iter_mut().filter(|(_, message)| message.visible_at <= now);
         let take = |(id, message): (&u64, &mut Message)| {
             message.visible_at = hidden;
-            (*id, message.body.clone())
+            message.received += 1;
+            (*id, message.body.clone(), message.received)
         };
         visible.take(BATCH).map(take).collect()
     }
@@ -105,59 +112,100 @@ impl Queue {
         messages.values().map(|message| message.visible_at).min()
     }
 
-    /// Forwards for as long as it is polled.
-    pub(super) async fn run(self) {
-        loop {
-            let time = self.service.stage.time;
-            let batch = self.receive(time.now());
-            if batch.is_empty() {
-                tokio::select! {
-                    biased;
-                    () = self.news.notified() => {}
-                    () = time.until(self.next()) => {}
-                }
-                continue;
-            }
-            let events: Vec<Value> = batch.iter().map(|(_, body)| cloudevent(body)).collect();
-            let body = serde_json::to_vec(&events).unwrap_or_default();
-            match self.service.events("application/cloudevents-batch+json", &body).await {
-                Ok(_) => {
-                    for event in &events {
-                        let text = |key: &str| event[key].as_str().unwrap_or_default();
-                        let id = Id::given(text("source"), text("id"));
-                        let stage = &self.service.stage;
-                        stage.invariants().accepted_event(&id, &stage.store(), time.now());
-                    }
-                    self.delete(&batch);
-                }
-                Err(Turned::Bad(_)) => self.delete(&batch),
-                // They come back when their visibility has run out.
-                Err(Turned::Later) => {}
-            }
-        }
+    fn set(&self, receipts: &[String], change: impl Fn(&mut BTreeMap<u64, Message>, u64)) {
+        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        receipts
+            .iter()
+            .filter_map(|receipt| receipt.parse().ok())
+            .for_each(|id| change(&mut messages, id));
     }
 
-    fn delete(&self, batch: &[(u64, Value)]) {
-        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
-        batch.iter().for_each(|(id, _)| {
-            messages.remove(id);
-        });
+    /// The same queue, as that process reaches it.
+    pub(super) fn reached_by(&self, life: &Life) -> Reach {
+        Reach { queue: self.clone(), life: life.clone() }
     }
 }
 
-/// An EventBridge body as a CloudEvent, as a forwarder makes one.
-fn cloudevent(body: &Value) -> Value {
-    let kind = match body["detail-type"].as_str().unwrap_or_default() {
-        "EC2 Spot Instance Interruption Warning" => kind::SPOT_INTERRUPTION,
-        "EC2 Instance Rebalance Recommendation" => "aws.ec2.rebalance.recommendation",
-        "EC2 Instance State-change Notification" => "aws.ec2.instance.state",
-        "Backup Job State Change" => "aws.backup.job",
-        _ => "aws.event",
-    };
-    json!({
-        "specversion": "1.0", "id": body["id"], "source": body["source"], "type": kind,
-        "time": body["time"], "data": body,
-    })
+/// The queue at the end of one process's road.
+#[derive(Clone)]
+pub(super) struct Reach {
+    queue: Queue,
+    life: Life,
+}
+
+/// What the queue makes of a call that did not go well.
+fn lost(_: Silence) -> QueueError {
+    QueueError("the simulated queue does not answer".into())
+}
+
+impl sqs::Queue for Reach {
+    async fn receive(&self) -> Result<Vec<sqs::Message>, QueueError> {
+        let time = self.life.stage.time;
+        loop {
+            self.life.gate.pass().await;
+            let batch = self.queue.receive(time.now());
+            if batch.is_empty() {
+                tokio::select! {
+                    biased;
+                    () = self.queue.news.notified() => {}
+                    () = time.until(self.queue.next()) => {}
+                }
+                continue;
+            }
+            let message = |(id, body, received): (u64, Value, u32)| sqs::Message {
+                receipt: id.to_string(),
+                body: body.to_string(),
+                received,
+            };
+            return Ok(batch.into_iter().map(message).collect());
+        }
+    }
+
+    async fn hide(&self, receipts: &[String], time: Duration) -> Result<(), QueueError> {
+        self.life.gate.pass().await;
+        let until = self.life.stage.time.now().checked_add(time).unwrap_or_default();
+        self.queue.set(receipts, |messages, id| {
+            if let Some(message) = messages.get_mut(&id) {
+                message.visible_at = until;
+            }
+        });
+        Ok(())
+    }
+
+    /// What is deleted has to be in the log (invariant I1).
+    async fn delete(&self, receipts: &[String]) -> Result<(), QueueError> {
+        let deed = || {
+            self.queue.set(receipts, |messages, id| {
+                if let Some(message) = messages.remove(&id) {
+                    self.accepted(&message.body);
+                }
+            });
+        };
+        self.life.call(Outside::Queue, "delete messages", deed).await.map_err(lost)
+    }
+}
+
+impl Reach {
+    fn accepted(&self, body: &Value) {
+        let (stage, body) = (&self.life.stage, body.to_string());
+        let Ok(aws::Read::Events(events)) = aws::read(body.as_bytes(), stage.time.now()) else {
+            return;
+        };
+        for event in events {
+            stage.invariants().accepted_event(&event.id, &stage.store(), stage.time.now());
+        }
+    }
+}
+
+/// How the daemon is told to read the queue.
+pub(super) fn source(manners: &Manners) -> QueueSource {
+    QueueSource {
+        url: "https://queue.example/notices".into(),
+        receivers: 4,
+        visibility: manners.visibility,
+        foreign: Leftover::Delete,
+        broken: Leftover::Delete,
+    }
 }
 
 /// The body of a notice as EventBridge sends it.

@@ -1,15 +1,12 @@
 //! CloudEvents 1.0 over HTTP: structured, batched and binary.
 
-use super::BadBody;
+use super::{BadBody, aws};
 use crate::model::{Cause, Envelope, Event, Id, Target, kind};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
-use std::time::Duration;
 
 /// Events of one batch.
 const MOST: usize = 10_000;
-/// AWS gives two minutes from the notice.
-const SPOT_NOTICE: Duration = Duration::from_secs(120);
 
 /// An event that cannot be used: its text, and why.
 pub type Bad = (String, String);
@@ -114,11 +111,14 @@ fn one(mut event: Map<String, Value>, now: Timestamp) -> Result<Envelope<Event>,
     // Instance metadata says when the machine goes; EventBridge's own `time` is when the notice was given.
     let given = payload.get("detail-type").is_some();
     let own = || moment(at(&payload, &["time"]), "time").ok().flatten();
-    let notice = || own()?.checked_add(SPOT_NOTICE).ok();
+    let notice = || own()?.checked_add(aws::NOTICE).ok();
     let spot = (kind == kind::SPOT_INTERRUPTION).then(|| if given { notice() } else { own() });
     let deadline =
-        deadline.or_else(|| spot.map(|own| own.or(time.checked_add(SPOT_NOTICE).ok()))?);
-    let data = Event { payload, ..Event::default() };
+        deadline.or_else(|| spot.map(|own| own.or(time.checked_add(aws::NOTICE).ok()))?);
+    let mut data = Event { payload, ..Event::default() };
+    if kind.starts_with("aws.") {
+        data.context.cloud = aws::facts(&kind, &data.payload);
+    }
     let envelope = Envelope::new(&kind, Id::given(&source, &id), &source, target, time, data);
     let cause = cause.map(Cause::from).unwrap_or_default();
     Ok(Envelope { deadline, cluster, tenant, traceparent, cause, ..envelope })

@@ -1,14 +1,17 @@
 //! The intake: durable first, then told so. One bad item is set aside with its reason.
 
 use super::BadBody;
-use super::{alertmanager, cloudevents, enrich, reconcile};
+use super::{alertmanager, awaited, aws, cloudevents, enrich, reconcile};
 use crate::clock::Clock;
 use crate::cluster::ClusterView;
 use crate::config::Format;
-use crate::log::{DeadLetter, Entry, Log, LogError, Seq, Stream};
+use crate::log::{DeadLetter, Entry, Kv, Log, LogError, Seq, Stream};
 use crate::model::{Envelope, Event, Id, Target};
 use crate::planted::{Bug, planted};
 use serde_json::{Map, Value};
+
+/// As what the letters of a queue are set aside.
+const QUEUE: &str = "sqs";
 
 /// Of a dead letter, so much is kept, where the log takes it.
 const KEPT: usize = 1 << 20;
@@ -53,7 +56,7 @@ pub struct Intake<L, C, V> {
     pub truncated: Option<tokio::sync::mpsc::Sender<reconcile::Truncated>>,
 }
 
-impl<L: Log, C: Clock, V: ClusterView> Intake<L, C, V> {
+impl<L: Log + Kv, C: Clock, V: ClusterView> Intake<L, C, V> {
     /// Takes an Alertmanager webhook body. When this returns, what it counts is durable.
     ///
     /// # Errors
@@ -93,6 +96,19 @@ impl<L: Log, C: Clock, V: ClusterView> Intake<L, C, V> {
         self.ready()?;
         let (events, bad) = cloudevents::read(content_type, attributes, body, self.clock.now())?;
         Ok(self.accept("cloudevents", events, bad).await?)
+    }
+
+    /// Takes what was read from a queue: events, and texts that cannot be used with their reasons.
+    ///
+    /// # Errors
+    /// Where nothing was taken.
+    pub async fn queued(
+        &self,
+        events: Vec<Envelope<Event>>,
+        bad: Vec<(String, String)>,
+    ) -> Result<Tally, LogError> {
+        self.ready()?;
+        self.accept(QUEUE, events, bad).await
     }
 
     /// Takes a message of a subject with other people's events. What cannot be used is set aside, and is done with.
@@ -150,6 +166,13 @@ impl<L: Log, C: Clock, V: ClusterView> Intake<L, C, V> {
         if letter.source.starts_with("consumer/") {
             return Err(still("only events can be taken again; this is what came of one".into()));
         }
+        if letter.source == QUEUE {
+            let read = aws::read(letter.body.as_bytes(), now).map_err(|bad| still(bad.0))?;
+            return match read {
+                aws::Read::Events(events) => Ok(self.accept(QUEUE, events, vec![]).await?),
+                aws::Read::Foreign(what) => Err(still(format!("it is not for us: {what}"))),
+            };
+        }
         let (events, mut bad) = if letter.source == "alertmanager" {
             let body = format!("{{\"version\":\"4\",\"alerts\":[{}]}}", letter.body);
             let group = alertmanager::read(body.as_bytes(), now).map_err(|bad| still(bad.0))?;
@@ -187,7 +210,7 @@ impl<L: Log, C: Clock, V: ClusterView> Intake<L, C, V> {
         }
     }
 
-    async fn accept(
+    pub(super) async fn accept(
         &self,
         source: &str,
         events: Vec<Envelope<Event>>,
@@ -201,6 +224,7 @@ impl<L: Log, C: Clock, V: ClusterView> Intake<L, C, V> {
                 event.cluster.clone_from(&self.cluster);
             }
             enrich::enrich(&mut event, &self.view);
+            awaited::remember(&self.log, &event, at).await?;
             let entry = Entry::of(Stream::Events, &event);
             match usable(&event, &entry, self.log.max_record()) {
                 Ok(()) => entries.push(entry),

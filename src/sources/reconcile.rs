@@ -5,7 +5,7 @@
 use super::{Intake, alertmanager};
 use crate::clock::Clock;
 use crate::cluster::ClusterView;
-use crate::log::Log;
+use crate::log::{Kv, Log};
 use crate::model::{Alert, AlertStatus, Envelope, Event, Id, Target, kind};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -60,7 +60,7 @@ struct Named {
 }
 
 /// Completes truncated groups until every sender is gone. `peers` are base URLs of Alertmanager.
-pub async fn run<L: Log, C: Clock, V: ClusterView>(
+pub async fn run<L: Log + Kv, C: Clock, V: ClusterView>(
     mut inbox: mpsc::Receiver<Truncated>,
     intake: Intake<L, C, V>,
     client: reqwest::Client,
@@ -78,7 +78,7 @@ pub async fn run<L: Log, C: Clock, V: ClusterView>(
     }
 }
 
-async fn complete<L: Log, C: Clock, V: ClusterView>(
+async fn complete<L: Log + Kv, C: Clock, V: ClusterView>(
     intake: &Intake<L, C, V>,
     client: &reqwest::Client,
     peers: &[String],
@@ -131,7 +131,7 @@ fn escape(text: &str) -> String {
 }
 
 /// The alerts that still fire, and the list of them: what the engine has open and is not in it is over.
-fn events<L: Log, C: Clock, V: ClusterView>(
+fn events<L: Log + Kv, C: Clock, V: ClusterView>(
     active: Vec<Active>,
     group: &Truncated,
     intake: &Intake<L, C, V>,

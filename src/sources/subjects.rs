@@ -7,7 +7,7 @@ use super::Intake;
 use crate::clock::Clock;
 use crate::cluster::ClusterView;
 use crate::config::SubjectSource;
-use crate::log::Log;
+use crate::log::{Kv, Log};
 use async_nats::{
     Client, HeaderMap,
     jetstream::{self, AckKind, consumer::pull},
@@ -24,7 +24,7 @@ const LATER: Duration = Duration::from_secs(2);
 type Failed = Box<dyn Error + Send + Sync>;
 
 /// Reads the subject for as long as the process lives. Every replica does: each message goes to one of them.
-pub async fn run<L: Log, C: Clock, V: ClusterView>(
+pub async fn run<L: Log + Kv, C: Clock, V: ClusterView>(
     client: Client,
     source: SubjectSource,
     intake: Intake<L, C, V>,
@@ -41,7 +41,7 @@ pub async fn run<L: Log, C: Clock, V: ClusterView>(
     }
 }
 
-async fn durable<L: Log, C: Clock, V: ClusterView>(
+async fn durable<L: Log + Kv, C: Clock, V: ClusterView>(
     client: &Client,
     stream: &str,
     source: &SubjectSource,
@@ -73,7 +73,7 @@ async fn durable<L: Log, C: Clock, V: ClusterView>(
     Ok(())
 }
 
-async fn plain<L: Log, C: Clock, V: ClusterView>(
+async fn plain<L: Log + Kv, C: Clock, V: ClusterView>(
     client: &Client,
     source: &SubjectSource,
     intake: &Intake<L, C, V>,

@@ -8,7 +8,7 @@ use super::{
 use medevac::adapters::embedded::{Embedded, Options};
 use medevac::adapters::kubernetes::{self, KubernetesControl, KubernetesView};
 use medevac::adapters::nats::{self, Nats};
-use medevac::adapters::{pagers::Pagers, web::WebClient};
+use medevac::adapters::{aws, pagers::Pagers, web::WebClient};
 use medevac::api::{Gate, Readiness, Server, Site, router};
 use medevac::clock::{Clock, System};
 use medevac::cluster::{ClusterControl, ClusterView};
@@ -20,7 +20,7 @@ use medevac::remediation::run::Hands;
 use medevac::rules::{self, Ruleset, Source};
 use medevac::simulation::world::{App, Budget, Market, Pool};
 use medevac::simulation::{Practice, World};
-use medevac::sources::{Intake, reconcile};
+use medevac::sources::{Intake, awaited, reconcile, sqs};
 use medevac::telemetry::Metrics;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -46,6 +46,8 @@ pub(crate) struct Orders {
     pub(crate) nats: Vec<String>,
     /// Hosts that `http` steps may call, besides this one without a port.
     pub(crate) hosts: Vec<String>,
+    /// SQS queues that it reads: where the service is, and the queue's URL.
+    pub(crate) queues: Vec<(String, String)>,
     /// Of this replica; its process tells it where it is empty.
     pub(crate) name: String,
 }
@@ -62,6 +64,7 @@ impl Orders {
             observe: false,
             nats: vec![],
             hosts: vec![],
+            queues: vec![],
             name: String::new(),
         }
     }
@@ -211,7 +214,13 @@ pub(crate) async fn serve<L: Log + Kv, S: LeaseStore, V: ClusterView, K: Cluster
         },
     };
     let peers = orders.alertmanager.iter().cloned().collect();
-    tokio::spawn(reconcile::run(groups, intake, http, peers));
+    tokio::spawn(reconcile::run(groups, intake.clone(), http, peers));
+    for (endpoint, url) in &orders.queues {
+        let source = super::moto::source(url);
+        let queue = aws::Sqs::new(&super::moto::config(endpoint).await, url, source.visibility);
+        tokio::spawn(sqs::run(queue, source, intake.clone(), Witness(metrics.clone())));
+    }
+    tokio::spawn(awaited::run(intake));
     tokio::spawn(server.run(router(site), stopped.clone()));
     tokio::spawn(daemon::run(ports, in_force, Witness(metrics.clone()), stopped));
     Running { url, log, rules, metrics, _stop: stop }

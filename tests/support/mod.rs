@@ -3,6 +3,8 @@
 
 pub(crate) mod daemon;
 pub(crate) mod dying;
+pub(crate) mod imds;
+pub(crate) mod moto;
 pub(crate) mod nats;
 pub(crate) mod proxy;
 pub(crate) mod servers;

@@ -4,6 +4,7 @@
 //! that order and JetStream orders within a stream only. `MEDEVAC_DECISIONS`, `MEDEVAC_OUTCOMES` and
 //! `MEDEVAC_DEAD` are the server's own copies of a part of it, kept longer, for auditors and for other programs.
 
+use super::feed::{FEED_STREAM, FEED_SUBJECT};
 use super::{ConnectError, Options, link::Link};
 use crate::log::{Stream, bucket};
 use async_nats::jetstream::{
@@ -78,6 +79,18 @@ fn view(name: &str, streams: &[Stream], options: &Options) -> Config {
     }
 }
 
+/// What agents tell, until a daemon has it. A notice that is older than an hour helps nobody.
+fn feed(options: &Options) -> Config {
+    Config {
+        subjects: vec![format!("{FEED_SUBJECT}.>")],
+        description: Some("medevac: what agents tell, until the log has it".into()),
+        discard: DiscardPolicy::New,
+        max_age: Duration::from_secs(3600),
+        duplicate_window: Duration::from_secs(600),
+        ..base(FEED_STREAM, options)
+    }
+}
+
 fn keys(bucket: &str, options: &Options) -> Config {
     Config {
         subjects: vec![format!("$KV.MEDEVAC_{bucket}.>")],
@@ -94,7 +107,7 @@ fn keys(bucket: &str, options: &Options) -> Config {
 }
 
 fn wanted(options: &Options) -> Vec<Config> {
-    let mut all = vec![log(options)];
+    let mut all = vec![log(options), feed(options)];
     if !options.views.is_zero() {
         all.push(view("MEDEVAC_DECISIONS", &[Stream::Decisions, Stream::Plans], options));
         all.push(view("MEDEVAC_OUTCOMES", &[Stream::Outcomes], options));
