@@ -5,12 +5,14 @@
 
 mod alert;
 mod call;
+mod checkpoint;
 mod cluster;
 mod decision;
 mod envelope;
 mod escalation;
 mod event;
 mod fault;
+mod gang;
 mod id;
 mod incident;
 mod mapping;
@@ -25,7 +27,11 @@ mod token;
 mod told;
 
 pub use alert::{Alert, AlertStatus};
-pub use call::{Answer, ClusterCall, NodePatch, Refusal};
+pub use call::{Answer, Claim, ClusterCall, NodePatch, Refusal};
+pub use checkpoint::{
+    ASKED_BY, Handshake, Learned, Means, Profile, Proof, REQUEST, STATE, Said, Transport,
+    learned_key, work_since,
+};
 pub use cluster::{Look, Node, Owner, Pod, PodPhase, Stay, Taint, Waiting, Workload, WorkloadKind};
 pub use decision::{Decision, Reservation, Severity, Suppression, Timer, Verdict};
 pub use envelope::{Cause, Envelope, MAX_CAUSES, RECORD_VERSION};
@@ -37,7 +43,7 @@ pub use incident::{Incident, IncidentChange, IncidentState, Move, Signal};
 pub use mapping::{BadTemplate, Mapping, Template, TimeUnit};
 pub use outcome::{Delivery, Entry, Outcome, PageKey, PageKind, PageStep, PlanEnd, Report, Undo};
 pub use pause::{Pause, Scope};
-pub use plan::{Plan, PlannedStep, Reach};
+pub use plan::{Member, Plan, PlannedCheckpoint, PlannedPod, PlannedStep, Reach};
 pub use secret::Secret;
 pub use span::{BadSpan, Span};
 pub use step::{Action, Expect, Mode, StepSpec};

@@ -3,8 +3,10 @@
 //! Pure but for `run`. May import: `model`.
 
 mod build;
+mod checkpoints;
 mod lint;
 pub mod run;
 
 pub use build::{Refused, build};
+pub use checkpoints::{History, unit, units};
 pub use lint::lint;

@@ -1,10 +1,11 @@
 //! Remediation: a plan carried out as a journaled saga. Record, then act; after a crash, probe before repeating.
 //!
 //! `journal` is the table of legal transitions, `saga` decides what has to be recorded and done next,
-//! `steps` holds one small machine per kind of step, `drain` the largest of them. `run` keeps one plan per
+//! `steps` holds one small machine per kind of step; `drain` and `checkpoint` are the largest of them. `run` keeps one plan per
 //! target, `worker` waits, records and calls for it; `shown` is what everybody may see of it.
 //! Pure but for `run`. May import: `model`.
 
+mod checkpoint;
 mod drain;
 mod journal;
 pub mod run;
@@ -22,7 +23,7 @@ pub use steps::RESTART_KEY;
 use crate::model::Answer;
 use std::{future::Future, time::Duration};
 
-/// A call to the world outside of the cluster. The host must be one that the configuration lists.
+/// A call over HTTP or NATS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebCall {
     pub method: String,
@@ -33,6 +34,18 @@ pub struct WebCall {
     pub key: String,
     /// Sent as `ce-cause`: whoever answers with an event passes it on, so that a circle is noticed.
     pub cause: String,
+    pub road: Road,
+}
+
+/// Where a call may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Road {
+    /// To a host that the configuration lists.
+    Listed,
+    /// To a pod's own address, as the API server tells it.
+    Pod,
+    /// To a subject on NATS, whose answer is waited for.
+    Nats,
 }
 
 /// How `http` steps reach out.

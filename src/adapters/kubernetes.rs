@@ -7,6 +7,7 @@ mod answer;
 mod cache;
 mod control;
 mod convert;
+mod exec;
 mod lease;
 mod watch;
 

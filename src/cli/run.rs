@@ -100,7 +100,8 @@ async fn work<L: Log + Kv, S: LeaseStore>(
     let (cluster, truncated) = (config.cluster.clone(), Some(truncated));
     let intake = Intake { log: log.clone(), clock: System, view: view.clone(), cluster, truncated };
     let control = (config.mode == Mode::Enforce).then(|| KubernetesControl::new(kube));
-    let web = WebClient::new(client.clone(), config.http_hosts.clone());
+    let on_nats = nats.as_ref().map(Nats::client);
+    let web = WebClient::new(client.clone(), config.http_hosts.clone()).with_nats(on_nats);
     let hands = Hands { view: view.clone(), control, web };
     greet(&config, &server, ruleset.rules.len());
     let (rules, in_force) = watch::channel(Arc::new(ruleset));

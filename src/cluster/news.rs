@@ -14,7 +14,8 @@ pub struct News {
     /// The last change that concerned everybody.
     everybody: u64,
     targets: BTreeMap<Target, u64>,
-    controllers: BTreeMap<String, u64>,
+    /// Of controllers and of gangs.
+    groups: BTreeMap<String, u64>,
 }
 
 impl News {
@@ -30,10 +31,10 @@ impl News {
         if !pod.node.is_empty() {
             self.target(Target::Node(pod.node.clone()));
         }
-        if let Some(controller) = pod.controller() {
+        for group in [pod.controller(), pod.gang()].into_iter().flatten() {
             self.total += 1;
-            forget(&mut self.controllers, self.total);
-            self.controllers.insert(controller, self.total);
+            forget(&mut self.groups, self.total);
+            self.groups.insert(group, self.total);
         }
     }
 
@@ -53,7 +54,7 @@ impl News {
             Some(Target::Pod { .. } | Target::Instance(_)) | None => return self.total,
         };
         let workload = sight.workload.as_ref().map_or(0, of);
-        let waiting = sight.controllers.iter().filter_map(|of| self.controllers.get(of)).copied();
+        let waiting = sight.controllers.iter().filter_map(|of| self.groups.get(of)).copied();
         waiting.chain([target, workload, self.everybody]).max().unwrap_or(0)
     }
 }

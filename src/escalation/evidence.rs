@@ -1,6 +1,6 @@
 //! The case of an incident: everything a person who is called will want to see, gathered as it happens.
 
-use crate::model::{Decision, Entry, Level, Report, Severity};
+use crate::model::{Decision, Entry, Handshake, Level, Report, Severity};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -40,6 +40,17 @@ impl Case {
             Entry::Failed { step, why } => format!("{step}: failed: {why}"),
             Entry::Skipped { step, why } => format!("{step}: skipped: {why}"),
             Entry::Unknown { step } => format!("{step}: interrupted by a restart"),
+            Entry::Checkpoint { unit, state, .. } => match state {
+                Handshake::Requested { .. } => return,
+                Handshake::Acknowledged { .. } => format!("checkpoint of {unit}: begun"),
+                Handshake::Durable { reference: Some(at), .. } => {
+                    format!("checkpoint of {unit}: durable, {at}")
+                }
+                Handshake::Durable { .. } => format!("checkpoint of {unit}: durable"),
+                Handshake::Expired { why, lost } => {
+                    format!("checkpoint of {unit}: none: {why}; about {lost} of work are lost")
+                }
+            },
             Entry::UndoStarted { step } => format!("{step}: taking it back"),
             Entry::Undone { step } => format!("{step}: taken back"),
             Entry::UndoFailed { step, why } => format!("{step}: could not be taken back: {why}"),

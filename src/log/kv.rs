@@ -24,10 +24,12 @@ pub mod bucket {
     pub const DEAD: &str = "dead-letters";
     /// Notices about machines that are no nodes yet.
     pub const AWAITED: &str = "awaited";
+    /// What the checkpoints of a workload took before.
+    pub const LEARNED: &str = "learned";
     /// Where consumers stand, in a log that does not keep that itself.
     pub const PLACES: &str = "places";
 
-    pub const ALL: [&str; 10] = [
+    pub const ALL: [&str; 11] = [
         SNAPSHOTS,
         INCIDENTS,
         INCIDENT_IDS,
@@ -37,6 +39,7 @@ pub mod bucket {
         LEASES,
         DEAD,
         AWAITED,
+        LEARNED,
         PLACES,
     ];
 }

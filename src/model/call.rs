@@ -1,7 +1,8 @@
 //! What may be asked of the cluster, and what comes back.
 
 use super::{Taint, WorkloadKind};
-use std::collections::BTreeMap;
+use jiff::Timestamp;
+use std::{collections::BTreeMap, time::Duration};
 
 /// What to change on a node, in one request.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -36,6 +37,22 @@ pub enum ClusterCall {
         uid: String,
         grace: u32,
     },
+    /// Annotations of a pod, with the UID as a precondition; with a claim, only where nobody else has one.
+    PatchPod {
+        namespace: String,
+        name: String,
+        uid: String,
+        annotations: BTreeMap<String, Option<String>>,
+        claim: Option<Claim>,
+    },
+    /// A program in a pod's container, waited for. It ends well with 0; [`Answer::Said`] is what it printed.
+    Exec {
+        namespace: String,
+        name: String,
+        container: Option<String>,
+        command: Vec<String>,
+        timeout: Duration,
+    },
     /// A rolling restart, marked with the step's key so that a second one changes nothing.
     Restart {
         kind: WorkloadKind,
@@ -51,6 +68,13 @@ pub enum ClusterCall {
     },
 }
 
+/// Refused, as [`Refusal::Changed`], where the pod carries a checkpoint request of another id that was made since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    pub id: String,
+    pub since: Timestamp,
+}
+
 impl ClusterCall {
     /// Cordons and taints go before everything else: they stop new work from landing.
     pub fn urgent(&self) -> bool {
@@ -62,6 +86,8 @@ impl ClusterCall {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     Done,
+    /// Done, and this was said: the end of it, where it is long.
+    Said(String),
     Refused(Refusal),
     /// No answer came: the effect may or may not have happened.
     Unknown(String),

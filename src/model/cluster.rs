@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Taint {
@@ -89,6 +89,12 @@ pub struct Pod {
     /// `terminationGracePeriodSeconds`, in seconds.
     #[serde(default)]
     pub grace: u32,
+    /// Its own address in the cluster.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub ip: String,
+    /// When its kubelet took it on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
     /// When the API server will consider it gone: `deletionTimestamp`, which includes the grace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_at: Option<Timestamp>,
@@ -155,6 +161,19 @@ impl Pod {
     /// Nobody will make it again once it is gone.
     pub fn unmanaged(&self) -> bool {
         !self.owners.iter().any(|owner| owner.controller)
+    }
+
+    /// The latest moment at which it is told to go, where everything has to be done by `until`: it still has its
+    /// whole grace, or as much of a long one as can be kept for it.
+    pub fn last_call(&self, until: Timestamp) -> Timestamp {
+        const MOST_KEPT: u32 = 30;
+        let grace = std::time::Duration::from_secs(u64::from(self.grace.min(MOST_KEPT)));
+        until.checked_sub(grace).unwrap_or(until)
+    }
+
+    /// One of each node, of a DaemonSet: it goes after all others, since they may need what it does.
+    pub fn of_daemon_set(&self) -> bool {
+        self.owners.iter().any(|owner| owner.controller && owner.kind == "DaemonSet")
     }
 
     /// Its controller as `namespace/Kind/name`: the same for the pod that replaces it.
@@ -248,6 +267,8 @@ pub struct Look {
     pub stale: bool,
     pub node: Option<Node>,
     pub pods: Vec<Pod>,
+    /// The other members, wherever they are, of the gangs that have one on the node.
+    pub peers: Vec<Arc<Pod>>,
     pub workload: Option<Workload>,
     /// Of each controller looked at, the pods that are not ready, wherever they are: those that replace others.
     pub waiting: BTreeMap<String, Waiting>,

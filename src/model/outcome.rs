@@ -1,6 +1,6 @@
 //! What happened: the journal of a remediation, and the outbox of pages.
 
-use super::{Id, Plan};
+use super::{Handshake, Id, Plan};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +38,12 @@ pub enum Entry {
     Failed {
         step: String,
         why: String,
+    },
+    /// A checkpoint has come a step further.
+    Checkpoint {
+        step: String,
+        unit: String,
+        state: Handshake,
     },
     UndoStarted {
         step: String,
@@ -218,6 +224,7 @@ impl Entry {
             | Entry::Succeeded { step, .. }
             | Entry::Skipped { step, .. }
             | Entry::Failed { step, .. }
+            | Entry::Checkpoint { step, .. }
             | Entry::UndoStarted { step }
             | Entry::Undone { step }
             | Entry::UndoFailed { step, .. } => Some(step),

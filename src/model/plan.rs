@@ -1,6 +1,6 @@
 //! The plan: complete, immutable, printable. After it nobody has a choice.
 
-use super::{Action, Id, Mode, Span, Target};
+use super::{Action, Id, Means, Mode, Span, Target};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,12 @@ pub struct Plan {
     /// Controllers of the pods that have to move, as [`super::Pod::controller`] names them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub movers: Vec<String>,
+    /// The checkpoints that are asked for, the slowest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checkpoints: Vec<PlannedCheckpoint>,
+    /// Each pod that a drain meets, and the latest moment at which it is told to go.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pods: Vec<PlannedPod>,
     /// What the linter and the builder want a reader to know: pods that will not come back, pods left alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
@@ -63,6 +69,55 @@ pub enum Reach {
     },
     /// The world outside the cluster: a page, a call, a pause.
     World,
+}
+
+/// One gang, or one pod, that is asked for a checkpoint.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlannedCheckpoint {
+    /// The gang as [`super::Pod::gang`] names it, or the pod.
+    pub unit: String,
+    /// Of the request: the same for ever.
+    pub id: Id,
+    pub means: Means,
+    /// By name; the first is the leader.
+    pub members: Vec<Member>,
+    /// Has to be durable by then.
+    pub by: Timestamp,
+    /// From there work would be lost: the last checkpoint that is known, or the beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// That is a checkpoint, and not the beginning.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub saved: bool,
+    /// As its checkpoints took before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub takes: Option<Span>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    pub namespace: String,
+    pub name: String,
+    pub uid: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub ip: String,
+    /// On the node that is emptied.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub doomed: bool,
+}
+
+/// What a drain means to do with one pod.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedPod {
+    pub name: String,
+    pub uid: String,
+    /// Seconds that it has to end.
+    pub grace: u32,
+    /// Told to go by then, whatever it waits for.
+    pub evict_by: Timestamp,
+    /// Waits for that checkpoint until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
 }
 
 impl Plan {

@@ -1,6 +1,6 @@
 //! What a rule may ask for: one action with its arguments, and what each action is like.
 
-use super::{Span, Taint};
+use super::{Profile, Span, Taint};
 use serde::{Deserialize, Serialize};
 
 /// Whether a rule may act. The most cautious of rule and daemon wins.
@@ -56,6 +56,15 @@ pub enum Action {
         key: String,
         value: Option<String>,
     },
+    Checkpoint {
+        /// Checkpoints that are written at the same time, of those that this plan asks for.
+        at_once: u32,
+        /// A checkpoint that is no older is fresh enough, and nobody is asked.
+        fresh: Span,
+        /// For workloads that do not say themselves how they are asked.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        profiles: Vec<Profile>,
+    },
     Drain {
         /// Gives up after this long where no deadline is nearer.
         timeout: Span,
@@ -104,6 +113,7 @@ impl Action {
             Action::Taint { .. } => "taint",
             Action::Label { .. } => "label",
             Action::Annotate { .. } => "annotate",
+            Action::Checkpoint { .. } => "checkpoint",
             Action::Drain { .. } => "drain",
             Action::Restart { .. } => "restart",
             Action::Scale { .. } => "scale",
@@ -139,6 +149,7 @@ impl Action {
                 | Action::Taint { .. }
                 | Action::Label { .. }
                 | Action::Annotate { .. }
+                | Action::Checkpoint { .. }
                 | Action::Notify { .. }
                 | Action::Escalate { .. }
         )

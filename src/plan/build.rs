@@ -1,9 +1,9 @@
 //! Building: every step resolved to what it acts on, in an order that can be run.
 
-use super::lint;
+use super::{History, checkpoints, lint};
 use crate::model::{
-    Action, Decision, Envelope, Id, Look, Plan, PlannedStep, Reach, Span, Stay, StepSpec, Target,
-    Verdict, WorkloadKind,
+    Action, Decision, Envelope, Id, Look, Plan, PlannedStep, Profile, Reach, Span, Stay, StepSpec,
+    Target, Verdict, WorkloadKind,
 };
 use jiff::Timestamp;
 use std::time::Duration;
@@ -23,6 +23,7 @@ pub struct Refused(pub Vec<String>);
 pub fn build(
     decision: &Envelope<Decision>,
     look: &Look,
+    history: &History,
     now: Timestamp,
 ) -> Option<Result<Plan, Refused>> {
     let Verdict::Act { steps, otherwise, doomed, .. } = &decision.data.verdict else { return None };
@@ -31,7 +32,7 @@ pub fn build(
     let mut resolve = |specs: &[StepSpec], prefix: &str| -> Vec<PlannedStep> {
         in_order(specs)
             .into_iter()
-            .filter_map(|spec| step(spec, prefix, decision, look, &mut faults))
+            .filter_map(|spec| step(spec, &needs(spec, specs), prefix, decision, look, &mut faults))
             .collect()
     };
     let mut planned = resolve(steps, "");
@@ -41,21 +42,34 @@ pub fn build(
     {
         let action = Action::Escalate { policy: policy.clone(), level: 1 };
         let spec = StepSpec { name: "escalate".into(), action, needs: vec![] };
-        last.extend(step(&spec, "otherwise-", decision, look, &mut faults));
+        last.extend(step(&spec, &[], "otherwise-", decision, look, &mut faults));
     }
     if let Some(first) = planned.iter_mut().find(|step| step.action.destructive()) {
         first.no_return = true;
     }
+    let (id, reserve) = (Plan::id_of(&data.incident, data.epoch), reserve(data.deadline, now));
+    let until = data.deadline.map(|at| at.checked_sub(reserve.0).unwrap_or(at));
+    let mut remarks = remarks(&planned, look);
+    let mut asked = vec![];
+    if let Some(profiles) = planned.iter().find_map(profiles) {
+        let (all, more) = checkpoints::checkpoints(&id, look, profiles, history, until, now);
+        remarks.extend(more);
+        asked = all;
+    }
+    let drains = planned.iter().any(|step| matches!(step.action, Action::Drain { .. }));
+    let pods = until.filter(|_| drains).map(|until| checkpoints::pods(look, &asked, until, now));
     let plan = Plan {
-        id: Plan::id_of(&data.incident, data.epoch),
+        id,
         incident: data.incident.clone(),
         epoch: data.epoch,
         rule: data.rule.clone(),
         target: decision.subject.clone(),
         mode: data.mode,
         deadline: data.deadline,
-        reserve: reserve(data.deadline, now),
-        remarks: remarks(&planned, look),
+        reserve,
+        remarks,
+        checkpoints: asked,
+        pods: pods.unwrap_or_default(),
         steps: planned,
         otherwise: last,
         doomed: *doomed,
@@ -66,6 +80,13 @@ pub fn build(
     };
     faults.extend(lint(&plan));
     Some(if faults.is_empty() { Ok(plan) } else { Err(Refused(faults)) })
+}
+
+fn profiles(step: &PlannedStep) -> Option<&[Profile]> {
+    match &step.action {
+        Action::Checkpoint { profiles, .. } => Some(profiles),
+        _ => None,
+    }
 }
 
 /// A quarter of the time at most: a short deadline is not all reserve.
@@ -86,8 +107,19 @@ fn in_order(specs: &[StepSpec]) -> Vec<&StepSpec> {
     ordered
 }
 
+/// A drain does not wait for the checkpoints as a whole: each of its pods waits for its own.
+fn needs(spec: &StepSpec, all: &[StepSpec]) -> Vec<String> {
+    let asks = |name: &String| {
+        let step = all.iter().find(|other| other.name == *name);
+        step.is_some_and(|step| matches!(step.action, Action::Checkpoint { .. }))
+    };
+    let drains = matches!(spec.action, Action::Drain { .. });
+    spec.needs.iter().filter(|name| !(drains && asks(name))).cloned().collect()
+}
+
 fn step(
     spec: &StepSpec,
+    needs: &[String],
     prefix: &str,
     decision: &Envelope<Decision>,
     look: &Look,
@@ -107,7 +139,7 @@ fn step(
         key: Id::of(&["step", &decision.data.incident, &epoch, &name, &on]),
         action: spec.action.clone(),
         reach,
-        needs: spec.needs.iter().map(|need| format!("{prefix}{need}")).collect(),
+        needs: needs.iter().map(|need| format!("{prefix}{need}")).collect(),
         no_return: false,
         name,
     })
@@ -124,6 +156,7 @@ fn reach(action: &Action, target: &Target, look: &Look) -> Result<Reach, String>
         | Action::Taint { .. }
         | Action::Label { .. }
         | Action::Annotate { .. }
+        | Action::Checkpoint { .. }
         | Action::Drain { .. } => node(),
         Action::Restart { workload } | Action::Scale { workload, .. } => {
             workload_reach(workload.as_deref(), target, look)
@@ -237,7 +270,8 @@ mod tests {
         ];
         let now = Timestamp::UNIX_EPOCH;
         let deadline = now + Duration::from_secs(120);
-        let plan = build(&decision(steps, Some(deadline)), &look, now).unwrap().unwrap();
+        let plan =
+            build(&decision(steps, Some(deadline)), &look, &History::new(), now).unwrap().unwrap();
         let names: Vec<&str> = plan.steps.iter().map(|step| step.name.as_str()).collect();
         assert_eq!(names, ["cordon", "drain"]);
         assert!(plan.steps[1].no_return && !plan.steps[0].no_return);
@@ -250,7 +284,8 @@ mod tests {
     fn a_step_without_anything_to_act_on_is_refused_in_words() {
         let steps = vec![spec("drain", drain(), &[])];
         let refused =
-            build(&decision(steps, None), &Look::default(), Timestamp::UNIX_EPOCH).unwrap();
+            build(&decision(steps, None), &Look::default(), &History::new(), Timestamp::UNIX_EPOCH)
+                .unwrap();
         assert!(refused.unwrap_err().to_string().contains("acts on a node, and node/n is none"));
     }
 }

@@ -1,10 +1,12 @@
 //! The planner's shell: decisions in, plans out.
 
-use super::build;
+use super::{History, build, units};
 use crate::clock::Clock;
 use crate::cluster::{ClusterView, Sight};
 use crate::log::{self, Condition, Consumer, Kv, Log, LogError, Policy, Record, Stream, bucket};
-use crate::model::{Decision, Entry, Envelope, Id, Mode, Outcome, Plan, PlanEnd, kind};
+use crate::model::{
+    Decision, Entry, Envelope, Id, Look, Mode, Outcome, Plan, PlanEnd, kind, learned_key,
+};
 use std::time::Duration;
 
 /// Of its consumer.
@@ -65,7 +67,9 @@ async fn plan<L: Log + Kv>(
     decision: &Envelope<Decision>,
 ) -> Result<(), LogError> {
     let now = clock.now();
-    match build(decision, &view.look(&Sight::of(&decision.subject)), now) {
+    let look = view.look(&Sight::of(&decision.subject));
+    let history = history(log, &look).await?;
+    match build(decision, &look, &history, now) {
         Some(Ok(plan)) => {
             let (id, deadline) = (plan.id.clone(), plan.deadline);
             // One plan per decision: a second delivery finds the first one's.
@@ -92,6 +96,19 @@ async fn plan<L: Log + Kv>(
         }
         None => Ok(()),
     }
+}
+
+/// What the checkpoints took before of those that are there.
+async fn history(log: &impl Kv, look: &Look) -> Result<History, LogError> {
+    let mut history = History::new();
+    for unit in units(look) {
+        let key = learned_key(&unit);
+        let learned = log.get(bucket::LEARNED, key.as_str()).await?;
+        if let Some(learned) = learned.and_then(|it| serde_json::from_slice(&it.value).ok()) {
+            history.insert(unit, learned);
+        }
+    }
+    Ok(history)
 }
 
 /// A plan that cannot be made is a remediation that failed: a person hears of it.

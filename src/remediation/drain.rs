@@ -42,6 +42,8 @@ struct Going {
     asked: Option<u32>,
     /// Pods of the same controller that were not ready when it was last looked at.
     siblings: usize,
+    /// Its checkpoint is not durable yet: it stays while there is time.
+    held: bool,
     last: String,
 }
 
@@ -135,6 +137,7 @@ impl Drain {
             refusals: 0,
             asked: None,
             siblings: 0,
+            held: false,
             last: String::new(),
             pod,
         };
@@ -142,16 +145,33 @@ impl Drain {
     }
 
     /// What to ask now, each with the pod's UID as its tag.
-    pub(super) fn poll(&mut self, look: &Look, now: Timestamp) -> Vec<(String, Work)> {
+    /// `held` says of which pods the checkpoint is still waited for.
+    pub(super) fn poll(
+        &mut self,
+        look: &Look,
+        held: &dyn Fn(&Pod) -> bool,
+        now: Timestamp,
+    ) -> Vec<(String, Work)> {
         self.look(look, now);
         if look.stale || self.fatal.is_some() || now >= self.limits.until {
             return vec![];
         }
         let limits = self.limits;
         let mut work = vec![];
-        let others = self.going.values().any(|going| !going.pod.own);
-        // The pod that this daemon runs in goes last: until then somebody has to drain.
-        for (uid, going) in self.going.iter_mut().filter(|(_, going)| !going.pod.own || !others) {
+        // The pod that this daemon runs in goes last: until then somebody has to drain. Before it those of
+        // DaemonSets: the others may need what they do.
+        let turn =
+            |going: &Going| u8::from(going.pod.of_daemon_set()) + 2 * u8::from(going.pod.own);
+        let first = self.going.values().map(turn).min().unwrap_or_default();
+        // The most urgent first.
+        let mut going: Vec<(&String, &mut Going)> = self.going.iter_mut().collect();
+        going.sort_by_key(|(_, one)| one.pod.last_call(limits.until));
+        for (uid, going) in going {
+            going.held = held(&going.pod) && now < going.pod.last_call(limits.until);
+            let late = limits.force && now >= going.force_at(limits) && !going.pod.own;
+            if going.held || (turn(going) > first && !late) {
+                continue;
+            }
             if let Some(call) = going.next(limits, now) {
                 if matches!(call, ClusterCall::Delete { .. }) {
                     self.forced += u32::from(going.pod.deleted_at.is_none());
@@ -201,7 +221,9 @@ impl Drain {
         going.in_flight = false;
         let (pause, said) = match answer {
             // Gone, or another one of that name now: the caches will show it in a moment.
-            Answer::Done | Answer::Refused(Refusal::Gone | Refusal::Changed(_)) => {
+            Answer::Done
+            | Answer::Said(_)
+            | Answer::Refused(Refusal::Gone | Refusal::Changed(_)) => {
                 (Duration::from_secs(1), String::new())
             }
             Answer::Refused(Refusal::Forbidden(why)) => {
@@ -332,12 +354,12 @@ impl Going {
 
     /// The latest moment at which the pod still gets its whole grace before the time is up.
     fn force_at(&self, limits: Limits) -> Timestamp {
-        let grace = Duration::from_secs(u64::from(self.pod.grace.min(30)));
-        limits.until.checked_sub(grace).unwrap_or(limits.until)
+        self.pod.last_call(limits.until)
     }
 
     fn wake(&self, limits: Limits) -> Timestamp {
         match self.pod.deleted_at {
+            None if self.held => self.pod.last_call(limits.until).max(self.next_at),
             Some(at) if at > limits.until && limits.force => self.next_at,
             Some(at) => at.checked_add(STUCK_AFTER).unwrap_or(at).max(self.next_at),
             None => self.next_at,

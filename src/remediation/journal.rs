@@ -1,6 +1,6 @@
 //! The journal: which line may follow which. Replaying it is the same function as writing it.
 
-use crate::model::{Entry, Plan, PlanEnd, Undo};
+use crate::model::{Entry, Handshake, Plan, PlanEnd, Undo};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -40,6 +40,9 @@ pub struct Journal {
     pub lines: u64,
     /// Policies asked for, so that a repetition asks for nothing new.
     pub escalated: u32,
+    /// How far each checkpoint has come, by unit.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub checkpoints: BTreeMap<String, Handshake>,
     /// Why the plan is being ended although no step failed: a life that comes later goes on ending it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<String>,
@@ -57,7 +60,14 @@ impl Journal {
     pub fn new(plan: &Plan) -> Journal {
         let names = plan.steps.iter().chain(&plan.otherwise).map(|step| step.name.clone());
         let steps = names.map(|name| (name, StepState::Waiting)).collect();
-        Journal { steps, ended: None, lines: 0, escalated: 0, stopped: None }
+        Journal {
+            steps,
+            ended: None,
+            lines: 0,
+            escalated: 0,
+            checkpoints: BTreeMap::new(),
+            stopped: None,
+        }
     }
 
     /// Takes one line in.
@@ -72,6 +82,13 @@ impl Journal {
         if let Some(step) = entry.step() {
             let state = self.steps.get_mut(step).ok_or_else(|| illegal("no such step".into()))?;
             *state = next(state, entry).ok_or_else(|| illegal(format!("{state:?}")))?;
+        }
+        if let Entry::Checkpoint { unit, state, .. } = entry {
+            let before = self.checkpoints.get(unit);
+            if !follows(before, state) {
+                return Err(illegal(format!("{before:?}")));
+            }
+            self.checkpoints.insert(unit.clone(), state.clone());
         }
         match entry {
             Entry::Ended { how } => self.ended = Some(how.clone()),
@@ -98,6 +115,17 @@ impl Journal {
     }
 }
 
+/// The table of handshakes: what is over stays so.
+fn follows(before: Option<&Handshake>, next: &Handshake) -> bool {
+    use Handshake::{Acknowledged, Durable, Expired, Requested};
+    match (before, next) {
+        (None, Requested { .. } | Durable { .. } | Expired { .. }) => true,
+        (Some(Requested { .. }), Acknowledged { .. } | Durable { .. } | Expired { .. }) => true,
+        (Some(Acknowledged { .. }), Durable { .. } | Expired { .. }) => true,
+        (None, Acknowledged { .. }) | (Some(_), _) => false,
+    }
+}
+
 /// The table.
 fn next(state: &StepState, entry: &Entry) -> Option<StepState> {
     use StepState::{
@@ -107,6 +135,7 @@ fn next(state: &StepState, entry: &Entry) -> Option<StepState> {
         (Waiting, Entry::Started { undo, .. }) => Started { undo: undo.clone() },
         // What it was before the first try counts, not what that try left behind.
         (Unknown { undo }, Entry::Started { .. }) => Started { undo: undo.clone() },
+        (Started { undo }, Entry::Checkpoint { .. }) => Started { undo: undo.clone() },
         (Started { undo }, Entry::Unknown { .. }) => Unknown { undo: undo.clone() },
         (Started { undo } | Unknown { undo }, Entry::Succeeded { .. }) => {
             Succeeded { undo: undo.clone() }

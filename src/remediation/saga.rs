@@ -4,7 +4,7 @@
 //! point of no return was not passed, what was done is undone in reverse.
 
 use super::journal::{Illegal, Journal, StepState};
-use super::steps::{self, Machine, Probe, Status};
+use super::steps::{self, Machine, Probe, Sees, Status};
 use crate::model::{Action, Answer, Entry, Id, Look, Plan, PlanEnd, PlannedStep, Undo};
 use jiff::Timestamp;
 use std::{collections::BTreeMap, time::Duration};
@@ -102,6 +102,7 @@ impl Saga {
                 self.machines.remove(step);
             }
             Entry::Accepted
+            | Entry::Checkpoint { .. }
             | Entry::Unknown { .. }
             | Entry::Escalate { .. }
             | Entry::Notify { .. } => {}
@@ -138,6 +139,10 @@ impl Saga {
         }
         if let Some(entries) = self.unknown(look) {
             return entries;
+        }
+        let news = self.news(look, now);
+        if !news.is_empty() {
+            return news;
         }
         let finished = self.finished(look, now);
         if !finished.is_empty() {
@@ -197,14 +202,29 @@ impl Saga {
         }
     }
 
+    /// What the machines have to say before they are done. What is to stop says nothing more.
+    fn news(&mut self, look: &Look, now: Timestamp) -> Vec<Entry> {
+        if self.failed() || self.ending.is_some() {
+            return vec![];
+        }
+        let (plan, journal, cleared) = (&self.plan, &self.journal, self.cleared);
+        let sees = Sees { plan, journal, look, cleared, now };
+        self.machines.values_mut().flat_map(|machine| machine.news(&sees)).collect()
+    }
+
     /// What the machines have come to.
     fn finished(&mut self, look: &Look, now: Timestamp) -> Vec<Entry> {
+        let (plan, journal, cleared) = (&self.plan, &self.journal, self.cleared);
+        let sees = Sees { plan, journal, look, cleared, now };
+        let all: Vec<(String, Status)> = self
+            .machines
+            .iter_mut()
+            .map(|(step, machine)| (step.clone(), machine.status(&sees)))
+            .collect();
         let mut entries = vec![];
-        let names: Vec<String> = self.machines.keys().cloned().collect();
-        for step in names {
+        for (step, status) in all {
             let undoing = matches!(self.journal.state(&step), StepState::Undoing { .. });
-            let Some(machine) = self.machines.get_mut(&step) else { continue };
-            match (machine.status(look, self.cleared, now), undoing) {
+            match (status, undoing) {
                 (Status::Working, _) => {}
                 (Status::Done(_), true) => entries.push(Entry::Undone { step }),
                 (Status::Done(note), false) => {
@@ -421,9 +441,10 @@ impl Saga {
             planned && matches!(journal.state(step), StepState::Started { .. })
         };
         // What is to stop asks for nothing more: its answers are waited for, and no other.
+        let sees = Sees { plan, journal, look, cleared: self.cleared, now };
         let machines = self.machines.iter_mut().filter(|(step, _)| !(stopping && ahead(step)));
         for (step, machine) in machines {
-            for (tag, work) in machine.poll(look, now) {
+            for (tag, work) in machine.poll(&sees) {
                 calls.push(Call { step: step.clone(), tag, work });
             }
         }
@@ -432,14 +453,15 @@ impl Saga {
 
     pub fn answer(&mut self, call: &Call, answer: Answer, now: Timestamp) {
         if let Some(machine) = self.machines.get_mut(&call.step) {
-            machine.answer(&call.tag, answer, now);
+            machine.answer(&self.plan, &call.tag, answer, now);
         }
     }
 
     /// When to look again, if nothing happens before.
     pub fn wake_at(&self, now: Timestamp) -> Option<Timestamp> {
         let until = self.plan.until().filter(|until| *until > now);
-        self.machines.values().filter_map(|machine| machine.wake_at(now)).chain(until).min()
+        let wake = |machine: &Machine| machine.wake_at(&self.plan, &self.journal, now);
+        self.machines.values().filter_map(wake).chain(until).min()
     }
 
     /// What whoever watches should know before a step ends.

@@ -4,11 +4,14 @@ mod node;
 mod once;
 mod verify;
 
-use super::WebCall;
+use super::checkpoint::Checkpoint;
 use super::drain::{self, Drain, Progress};
 use super::saga::Work;
+use super::{Journal, StepState};
+use super::{Road, WebCall};
 use crate::model::{
-    Action, Answer, ClusterCall, Look, Node, NodePatch, Plan, PlannedStep, Reach, Undo,
+    Action, Answer, ClusterCall, Entry, Look, Node, NodePatch, Plan, PlannedCheckpoint,
+    PlannedStep, Reach, Undo,
 };
 use crate::planted::{Bug, planted};
 use jiff::Timestamp;
@@ -43,6 +46,7 @@ pub(super) enum Machine {
     /// A single call, repeated while it is refused for the moment.
     Call(Once),
     Drain(Drain),
+    Checkpoint(Checkpoint),
     Until(Timestamp),
     Verify(Verify),
     /// Nothing to do but to be recorded: `notify`, `escalate`.
@@ -66,6 +70,7 @@ pub(super) fn start(plan: &Plan, step: &PlannedStep, look: &Look, now: Timestamp
             let shows = matches!(undo, Undo::Uncordon { .. });
             once(call, &note).map_call(|call| if shows { call.shown() } else { call })
         }
+        Action::Checkpoint { .. } => Machine::Checkpoint(Checkpoint::new(&step.name)),
         Action::Drain { timeout, force } => {
             let Reach::Node { name } = &step.reach else { return Machine::Nothing };
             let limits = drain::limits(*timeout, *force, plan.until(), now);
@@ -96,7 +101,15 @@ pub(super) fn start(plan: &Plan, step: &PlannedStep, look: &Look, now: Timestamp
             let body = body.clone().unwrap_or_else(|| plan.to_json());
             let key = step.key.as_str().to_owned();
             let cause = String::new();
-            let call = Work::Web(WebCall { method, url, body, timeout: timeout.0, key, cause });
+            let call = Work::Web(WebCall {
+                method,
+                url,
+                body,
+                timeout: timeout.0,
+                key,
+                cause,
+                road: Road::Listed,
+            });
             once(Some(call), "").map_call(|call| if *idempotent { call } else { call.once_only() })
         }
         Action::Notify { .. } | Action::Escalate { .. } => Machine::Nothing,
@@ -185,6 +198,7 @@ pub(super) fn probe(plan: &Plan, step: &PlannedStep, look: &Look) -> Probe {
         | Action::Taint { .. }
         | Action::Label { .. }
         | Action::Annotate { .. }
+        | Action::Checkpoint { .. }
         | Action::Drain { .. }
         | Action::Scale { .. }
         | Action::Wait { .. }
@@ -195,6 +209,16 @@ pub(super) fn probe(plan: &Plan, step: &PlannedStep, look: &Look) -> Probe {
     }
 }
 
+/// What a machine may look at.
+pub(super) struct Sees<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) journal: &'a Journal,
+    pub(super) look: &'a Look,
+    /// Every alert of the incident has resolved.
+    pub(super) cleared: bool,
+    pub(super) now: Timestamp,
+}
+
 impl Machine {
     /// A change is under way that a newer plan might contradict.
     pub(super) fn changing(&self) -> bool {
@@ -203,7 +227,13 @@ impl Machine {
 
     /// A request is under way whose effect is not known yet.
     pub(super) fn busy(&self) -> bool {
-        self.changing() || matches!(self, Machine::Drain(drain) if drain.busy())
+        match self {
+            Machine::Drain(drain) => drain.busy(),
+            Machine::Checkpoint(checkpoint) => checkpoint.busy(),
+            Machine::Call(_) | Machine::Until(_) | Machine::Verify(_) | Machine::Nothing => {
+                self.changing()
+            }
+        }
     }
 
     fn map_call(self, change: impl FnOnce(Once) -> Once) -> Machine {
@@ -214,25 +244,39 @@ impl Machine {
     }
 
     /// What to ask now, with a tag that the answer brings back.
-    pub(super) fn poll(&mut self, look: &Look, now: Timestamp) -> Vec<(String, Work)> {
+    pub(super) fn poll(&mut self, sees: &Sees<'_>) -> Vec<(String, Work)> {
+        let Sees { plan, journal, look, now, .. } = *sees;
         match self {
             Machine::Call(once) => {
                 once.poll(now).map(|work| (String::new(), work)).into_iter().collect()
             }
-            Machine::Drain(drain) => drain.poll(look, now),
+            Machine::Drain(drain) => drain.poll(look, &|pod| waits(plan, journal, &pod.uid), now),
+            Machine::Checkpoint(checkpoint) => checkpoint.poll(plan, journal, look, now),
             Machine::Until(_) | Machine::Verify(_) | Machine::Nothing => vec![],
         }
     }
 
-    pub(super) fn answer(&mut self, tag: &str, answer: Answer, now: Timestamp) {
+    pub(super) fn answer(&mut self, plan: &Plan, tag: &str, answer: Answer, now: Timestamp) {
         match self {
             Machine::Call(once) => once.answer(answer, now),
             Machine::Drain(drain) => drain.answer(tag, answer, now),
+            Machine::Checkpoint(checkpoint) => checkpoint.answer(plan, tag, answer, now),
             Machine::Until(_) | Machine::Verify(_) | Machine::Nothing => {}
         }
     }
 
-    pub(super) fn status(&mut self, look: &Look, cleared: bool, now: Timestamp) -> Status {
+    /// Lines of the journal that are not about the step as a whole.
+    pub(super) fn news(&mut self, sees: &Sees<'_>) -> Vec<Entry> {
+        match self {
+            Machine::Checkpoint(checkpoint) => {
+                checkpoint.news(sees.plan, sees.journal, sees.look, sees.now)
+            }
+            _ => vec![],
+        }
+    }
+
+    pub(super) fn status(&mut self, sees: &Sees<'_>) -> Status {
+        let Sees { plan, journal, look, cleared, now } = *sees;
         let done = Status::Done;
         match self {
             Machine::Call(once) => once.status(look, now),
@@ -242,6 +286,9 @@ impl Machine {
                 Progress::Failed(why) => Status::Failed(why),
                 Progress::Moot(why) => Status::Moot(why),
             },
+            Machine::Checkpoint(checkpoint) => {
+                checkpoint.over(plan, journal).map_or(Status::Working, done)
+            }
             Machine::Until(at) if now >= *at => done(String::new()),
             Machine::Until(_) => Status::Working,
             Machine::Verify(verify) => verify.status(look, cleared, now),
@@ -250,10 +297,16 @@ impl Machine {
     }
 
     /// When to look again, if nothing happens before.
-    pub(super) fn wake_at(&self, now: Timestamp) -> Option<Timestamp> {
+    pub(super) fn wake_at(
+        &self,
+        plan: &Plan,
+        journal: &Journal,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
         match self {
             Machine::Call(once) => once.wake_at(),
             Machine::Drain(drain) => Some(drain.wake_at(now)),
+            Machine::Checkpoint(checkpoint) => checkpoint.wake_at(plan, journal),
             Machine::Until(at) => Some(*at),
             Machine::Verify(verify) => Some(verify.wake_at()),
             Machine::Nothing => Some(now),
@@ -264,7 +317,23 @@ impl Machine {
     pub(super) fn remark(&mut self, now: Timestamp) -> Vec<String> {
         match self {
             Machine::Drain(drain) => drain.stuck(now),
-            Machine::Call(_) | Machine::Until(_) | Machine::Verify(_) | Machine::Nothing => vec![],
+            _ => vec![],
         }
     }
+}
+
+/// Whether the pod waits for a checkpoint that the plan asks for and that is not over yet.
+fn waits(plan: &Plan, journal: &Journal, uid: &str) -> bool {
+    let member = |unit: &&PlannedCheckpoint| unit.members.iter().any(|it| it.uid == uid);
+    let asked = |step: &PlannedStep| {
+        let asks = matches!(step.action, Action::Checkpoint { .. });
+        asks && matches!(
+            journal.state(&step.name),
+            StepState::Waiting | StepState::Started { .. } | StepState::Unknown { .. }
+        )
+    };
+    plan.steps.iter().any(asked)
+        && plan.checkpoints.iter().find(member).is_some_and(|unit| {
+            journal.checkpoints.get(&unit.unit).is_none_or(|state| !state.is_over())
+        })
 }

@@ -5,6 +5,7 @@ use super::diagnostic::{Code, Diagnostic, Place, Source};
 use super::guard::{Guard, guard};
 use super::hours::hours;
 use super::people::{Secrets, contact, policy};
+use super::profiles::profiles;
 use super::rule::{Names, Rule, rule};
 use super::walk::{Entries, Faults, json, pairs, text};
 use super::yaml::{self, Key, Kind, Node};
@@ -76,6 +77,7 @@ fn read(files: &[Entries<'_>], secrets: Secrets<'_>, faults: &mut Faults) -> Rul
         contacts: named(&contact_nodes, "contact", faults),
         windows: &windows,
         known: Known::default(),
+        profiles: profiles(&nodes("checkpoint_profiles", faults), faults),
         written: written(files, &window_nodes),
     };
     named(&rule_nodes, "rule", faults);
@@ -140,7 +142,7 @@ fn name_of(node: &Node) -> Option<&str> {
 }
 
 /// The `name` of each node. Faults where a name is given twice.
-fn named<'a>(nodes: &[&'a Node], what: &str, faults: &mut Faults) -> Vec<&'a str> {
+pub(super) fn named<'a>(nodes: &[&'a Node], what: &str, faults: &mut Faults) -> Vec<&'a str> {
     let mut names: Vec<(&str, &Place)> = vec![];
     for node in nodes {
         let Kind::Map(entries) = &node.kind else { continue };

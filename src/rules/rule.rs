@@ -95,6 +95,8 @@ pub(super) struct Names<'a> {
     pub(super) contacts: Vec<&'a str>,
     pub(super) windows: &'a super::hours::Named,
     pub(super) known: Known,
+    /// How workloads are asked for a checkpoint that do not say so themselves.
+    pub(super) profiles: Vec<crate::model::Profile>,
     /// Definitions and windows as they are written, by name.
     pub(super) written: BTreeMap<String, String>,
 }

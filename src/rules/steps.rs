@@ -143,6 +143,11 @@ fn action(
             key: entries.text("key", faults)?,
             value: entries.text("value", faults),
         },
+        "checkpoint" => Action::Checkpoint {
+            at_once: entries.number("at_once", faults).unwrap_or(16).max(1),
+            fresh: entries.span("fresh", faults).unwrap_or_default(),
+            profiles: names.profiles.clone(),
+        },
         "drain" => Action::Drain {
             timeout: entries.span("timeout", faults).unwrap_or(minutes(15)),
             force: entries.boolean("force", faults).unwrap_or(false),

@@ -2,14 +2,14 @@
 
 use super::faults::{Outside, Trouble};
 use super::stage::{Life, Silence};
-use super::world::World;
+use super::world::{Saving, World};
 use crate::clock::Clock;
 use crate::cluster::{ClusterControl, ClusterView, Sight};
 use crate::escalation::Dispatch;
 use crate::model::{
     Answer, ClusterCall, Contact, Context, Delivery, Look, PageKey, Refusal, Report, Target,
 };
-use crate::remediation::{Web, WebCall};
+use crate::remediation::{Road, Web, WebCall};
 use std::time::Duration;
 
 /// Watch events come so much later, and bursts are told once.
@@ -111,6 +111,8 @@ fn about(call: &ClusterCall) -> String {
         ClusterCall::PatchNode { name, .. } => format!("patch node {name}"),
         ClusterCall::Evict { namespace, name, .. } => format!("evict {namespace}/{name}"),
         ClusterCall::Delete { namespace, name, .. } => format!("delete {namespace}/{name}"),
+        ClusterCall::PatchPod { namespace, name, .. } => format!("patch pod {namespace}/{name}"),
+        ClusterCall::Exec { namespace, name, .. } => format!("exec in {namespace}/{name}"),
         ClusterCall::Restart { namespace, name, .. } => format!("restart {namespace}/{name}"),
         ClusterCall::Scale { namespace, name, .. } => format!("scale {namespace}/{name}"),
     }
@@ -134,12 +136,72 @@ impl ClusterControl for Ports {
             stage.tape().answered(stage.time.now(), &about, &answer);
             answer
         };
-        self.life.call(Outside::ApiServer, &about, deed).await.unwrap_or_else(silent)
+        let answer = self.life.call(Outside::ApiServer, &about, deed).await.unwrap_or_else(silent);
+        match &call {
+            ClusterCall::Exec { namespace, name, timeout, .. }
+                if matches!(answer, Answer::Unknown(_)) =>
+            {
+                self.waits(namespace, name, *timeout).await.unwrap_or(answer)
+            }
+            _ => answer,
+        }
+    }
+}
+
+impl Ports {
+    /// A program in a pod that has begun to save ends when it has.
+    async fn waits(&self, namespace: &str, name: &str, timeout: Duration) -> Option<Answer> {
+        let stage = &self.life.stage;
+        let ends = stage.time.now().checked_add(timeout).ok();
+        loop {
+            match stage.act(|world| world.asked_to_save(namespace, name)) {
+                Saving::Until(at) if ends.is_none_or(|ends| at <= ends) => {
+                    stage.time.until(Some(at)).await;
+                    // The world does what is due at that moment first.
+                    tokio::task::yield_now().await;
+                }
+                Saving::Until(_) => {
+                    stage.time.until(ends).await;
+                    self.life.gate.pass().await;
+                    return None;
+                }
+                Saving::Durable => {
+                    self.life.gate.pass().await;
+                    return Some(Answer::Done);
+                }
+                Saving::Never => {
+                    self.life.gate.pass().await;
+                    return Some(Answer::Refused(Refusal::Invalid("exit code 137".into())));
+                }
+            }
+        }
+    }
+
+    /// A pod's own port: it says how far its checkpoint is.
+    async fn pod_answers(&self, call: &WebCall) -> Answer {
+        let stage = &self.life.stage;
+        let host = call.url.trim_start_matches("http://").split(':').next().unwrap_or_default();
+        let deed = || {
+            let Some((namespace, name)) = stage.world().pod_at(host) else {
+                return Answer::Unknown("nobody is there".into());
+            };
+            match stage.act(|world| world.asked_to_save(&namespace, &name)) {
+                Saving::Durable => {
+                    Answer::Said(r#"{"state":"durable","reference":"s3://by-http"}"#.into())
+                }
+                Saving::Until(_) => Answer::Said(r#"{"state":"acknowledged"}"#.into()),
+                Saving::Never => Answer::Refused(Refusal::Invalid("it answered 500".into())),
+            }
+        };
+        self.life.call(Outside::Web, &call.url, deed).await.unwrap_or_else(silent)
     }
 }
 
 impl Web for Ports {
     async fn call(&self, call: WebCall) -> Answer {
+        if call.road == Road::Pod {
+            return self.pod_answers(&call).await;
+        }
         let stage = &self.life.stage;
         let about = format!("{} {}", call.method, call.url);
         let mut copies = 0;

@@ -2,8 +2,8 @@
 
 use crate::log::{Record, Stream};
 use crate::model::{
-    Decision, Entry, Envelope, Event, Id, IncidentChange, Mode, Move, Outcome, PageKey, PageStep,
-    Plan, PlanEnd, Severity, Suppression, Target, Verdict, kind,
+    Decision, Entry, Envelope, Event, Handshake, Id, IncidentChange, Mode, Move, Outcome, PageKey,
+    PageStep, Plan, PlanEnd, Severity, Suppression, Target, Verdict, kind,
 };
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -43,6 +43,8 @@ pub struct PlanFact {
     pub plan: Plan,
     pub made: Timestamp,
     pub steps: BTreeMap<String, StepFact>,
+    /// How far each has come.
+    pub checkpoints: BTreeMap<String, Handshake>,
     pub began: bool,
     pub ended: Option<(Timestamp, PlanEnd)>,
 }
@@ -150,6 +152,7 @@ impl Ledger {
                 let fact = PlanFact {
                     made: at,
                     steps: BTreeMap::new(),
+                    checkpoints: BTreeMap::new(),
                     began: false,
                     ended: None,
                     plan: data,
@@ -227,7 +230,9 @@ impl Ledger {
             self.needs_person(incident);
         }
         let Some(fact) = self.plans.get_mut(id) else { return };
-        if let Some(step) = entry.step() {
+        if let Entry::Checkpoint { unit, state, .. } = entry {
+            fact.checkpoints.insert(unit.clone(), state.clone());
+        } else if let Some(step) = entry.step() {
             let word = match entry {
                 Entry::Started { .. } => "started",
                 Entry::Unknown { .. } => "unknown",
@@ -238,6 +243,7 @@ impl Ledger {
                 Entry::Undone { .. } => "undone",
                 Entry::UndoFailed { .. } => "undo-failed",
                 Entry::Accepted
+                | Entry::Checkpoint { .. }
                 | Entry::Escalate { .. }
                 | Entry::Notify { .. }
                 | Entry::Ended { .. } => "",

@@ -4,7 +4,7 @@ use super::dice::Dice;
 use super::faults::{Mishap, Outside, Rates, Trouble};
 use super::queue::Manners;
 use super::scenario::{Daemon, Deed, Person, Pick, Reaction, Scenario, Step};
-use super::world::{App, Budget, Checkpoint, Growth, Kind, Market, Pool};
+use super::world::{App, Asked, Budget, Checkpoint, Growth, Kind, Market, Pool};
 use crate::model::{Scope, kind};
 use crate::rules::{Rule, Ruleset};
 use std::{
@@ -133,10 +133,13 @@ fn app(dice: &mut Dice, at: u64, pools: &[Pool]) -> App {
         1..=6 => vec![budget(dice)],
         _ => vec![],
     };
+    let asked = [None, Some(Asked::Annotation), Some(Asked::Exec), Some(Asked::Http)];
     let checkpoint = dice.permille(400).then(|| Checkpoint {
         every: seconds(dice, 60, 900),
         takes: seconds(dice, 5, 60),
         on_stop: dice.permille(500),
+        asked: dice.pick(&asked).copied().flatten(),
+        fails: dice.permille(150),
     });
     App {
         namespace: if dice.permille(500) { "training" } else { "inference" }.into(),

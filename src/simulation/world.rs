@@ -9,12 +9,14 @@ mod births;
 mod cloud;
 mod kubelet;
 mod nodes;
+mod saving;
 mod schedule;
 mod view;
 
 pub use apps::{App, Budget, Checkpoint, Kind};
 pub use cloud::{Growth, Market, Offer};
 pub use nodes::Pool;
+pub use saving::{Asked, Saving};
 
 use crate::cluster::News;
 use crate::model::{Id, Node, Pod};
@@ -59,7 +61,7 @@ pub struct Sums {
     pub budgets_violated: u64,
     /// Work done since the last durable checkpoint and lost, over all pods that keep checkpoints.
     pub lost_work: Duration,
-    /// Checkpoints that became durable because a pod was told to stop.
+    /// Checkpoints that became durable because a pod was told to stop, or asked for one.
     pub checkpoints: u64,
     /// Dollars for machines that are gone.
     spent: f64,
@@ -95,6 +97,8 @@ struct Run {
     gone_at: Option<Timestamp>,
     /// What it does before it ends becomes durable then.
     saves_at: Option<Timestamp>,
+    /// Of what it is asked for.
+    saves: saving::Saves,
     /// Its place among those that wait for a node.
     queued: Option<u64>,
 }
@@ -107,6 +111,8 @@ enum Due {
     Gone(String),
     /// A Job's pod has done its work.
     Finished(String),
+    /// A checkpoint that was asked for is written.
+    Saved(String),
     /// A machine is taken away.
     Reclaim(String),
     /// A machine that was asked for joins.
@@ -192,6 +198,7 @@ impl World {
                 Due::Ready(uid) => self.becomes_ready(&uid),
                 Due::Gone(uid) => self.is_over(&uid),
                 Due::Finished(uid) => self.has_finished(&uid),
+                Due::Saved(uid) => self.has_saved(&uid),
                 Due::Reclaim(node) => self.taken_away(&node),
                 Due::Join(node) => self.joins(&node),
                 Due::Grow(pool) => self.grow(&pool),

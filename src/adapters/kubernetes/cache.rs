@@ -4,7 +4,10 @@ use crate::cluster::{News, Sight};
 use crate::model::{
     Context, Look, Node, Pod, Pool, Sizes, Target, Waiting, Workload, WorkloadKind,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 type PodKey = (String, String);
 type WorkloadKey = (WorkloadKind, String, String);
@@ -18,7 +21,9 @@ pub(super) struct Cache {
     zones: BTreeMap<String, u32>,
     /// By the label `tenant`.
     tenants: BTreeMap<String, u32>,
-    pods: BTreeMap<PodKey, Pod>,
+    pods: BTreeMap<PodKey, Arc<Pod>>,
+    /// Members by gang.
+    gangs: BTreeMap<String, BTreeSet<PodKey>>,
     by_node: BTreeMap<String, BTreeSet<PodKey>>,
     /// Pods that are not ready, by their controller.
     waiting: BTreeMap<String, BTreeSet<PodKey>>,
@@ -82,25 +87,28 @@ impl Cache {
         {
             self.waiting.entry(controller).or_default().insert(key.clone());
         }
+        if let Some(gang) = pod.gang() {
+            self.gangs.entry(gang).or_default().insert(key.clone());
+        }
         self.news.pod(&pod);
-        self.pods.insert(key, pod);
+        self.pods.insert(key, Arc::new(pod));
     }
 
     pub(super) fn drop_pod(&mut self, key: &PodKey) {
         let Some(pod) = self.pods.remove(key) else { return };
         self.news.pod(&pod);
-        if let Some(controller) = pod.controller()
-            && let Some(waiting) = self.waiting.get_mut(&controller)
-        {
-            waiting.remove(key);
-            if waiting.is_empty() {
-                self.waiting.remove(&controller);
-            }
-        }
-        if let Some(on_node) = self.by_node.get_mut(&pod.node) {
-            on_node.remove(key);
-            if on_node.is_empty() {
-                self.by_node.remove(&pod.node);
+        for (index, group) in [
+            (&mut self.waiting, pod.controller()),
+            (&mut self.gangs, pod.gang()),
+            (&mut self.by_node, Some(pod.node.clone())),
+        ] {
+            if let Some(group) = group
+                && let Some(members) = index.get_mut(&group)
+            {
+                members.remove(key);
+                if members.is_empty() {
+                    index.remove(&group);
+                }
             }
         }
     }
@@ -146,14 +154,19 @@ impl Cache {
             let names = keys.iter().take(Waiting::NAMED).map(name).collect();
             Some((of.clone(), Waiting { count: keys.len(), names }))
         };
+        let pods: Vec<&Arc<Pod>> =
+            on_node.into_iter().flatten().filter_map(|key| self.pods.get(key)).collect();
+        let gangs: BTreeSet<String> = pods.iter().filter_map(|pod| pod.gang()).collect();
+        let members = gangs.iter().filter_map(|gang| self.gangs.get(gang)).flatten();
+        let elsewhere = |pod: &&Arc<Pod>| node.is_none_or(|node| pod.node != node.name);
         Look {
             stale: false,
-            pods: on_node
-                .into_iter()
-                .flatten()
+            peers: members
                 .filter_map(|key| self.pods.get(key))
+                .filter(elsewhere)
                 .cloned()
                 .collect(),
+            pods: pods.into_iter().map(|pod| Pod::clone(pod)).collect(),
             workload: of.and_then(|of| self.workload(of, pod)).cloned(),
             waiting: sight.controllers.iter().filter_map(waiting).collect(),
             node: node.cloned(),
@@ -188,7 +201,9 @@ impl Cache {
 
     fn pod(&self, target: &Target) -> Option<&Pod> {
         match target {
-            Target::Pod { namespace, name } => self.pods.get(&(namespace.clone(), name.clone())),
+            Target::Pod { namespace, name } => {
+                self.pods.get(&(namespace.clone(), name.clone())).map(AsRef::as_ref)
+            }
             _ => None,
         }
     }

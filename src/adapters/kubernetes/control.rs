@@ -1,15 +1,15 @@
 //! Changing things: bounded, with time-outs, cordons first.
 
-use super::answer::answer;
+use super::{answer::answer, convert, exec};
 use crate::cluster::ClusterControl;
-use crate::model::{Answer, ClusterCall, NodePatch, Refusal, WorkloadKind};
+use crate::model::{Answer, Claim, ClusterCall, NodePatch, Refusal, WorkloadKind};
 use k8s_openapi::api::{apps::v1 as apps, batch::v1 as batch, core::v1 as core};
 use kube::{
     Api, Client,
     api::{DeleteParams, EvictParams, Patch, PatchParams, Preconditions},
 };
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
 /// Our field manager: what we set is recognisably ours.
@@ -20,6 +20,8 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 const IN_FLIGHT: usize = 64;
 /// Cordons have places of their own: they stop new work from landing on doomed nodes.
 const URGENT: usize = 32;
+/// Programs in pods that are waited for.
+const EXECS: usize = 256;
 /// How often a change of a node is tried again when somebody else changed it meanwhile.
 const CONFLICTS: u32 = 5;
 
@@ -28,13 +30,18 @@ pub struct KubernetesControl {
     client: Client,
     places: Arc<Semaphore>,
     urgent: Arc<Semaphore>,
+    execs: Arc<Semaphore>,
 }
 
 impl KubernetesControl {
     pub fn new(client: Client) -> KubernetesControl {
-        let (places, urgent) =
-            (Arc::new(Semaphore::new(IN_FLIGHT)), Arc::new(Semaphore::new(URGENT)));
-        KubernetesControl { client, places, urgent }
+        let places = |most| Arc::new(Semaphore::new(most));
+        KubernetesControl {
+            client,
+            places: places(IN_FLIGHT),
+            urgent: places(URGENT),
+            execs: places(EXECS),
+        }
     }
 
     async fn perform(&self, call: ClusterCall) -> Answer {
@@ -51,6 +58,14 @@ impl KubernetesControl {
             ClusterCall::Delete { namespace, name, uid, grace } => {
                 let pods: Api<core::Pod> = Api::namespaced(self.client.clone(), &namespace);
                 answer(pods.delete(&name, &deletion(uid, grace)).await)
+            }
+            ClusterCall::PatchPod { namespace, name, uid, annotations, claim } => {
+                let pods: Api<core::Pod> = Api::namespaced(self.client.clone(), &namespace);
+                patch_pod(&pods, &name, &uid, &annotations, claim.as_ref()).await
+            }
+            ClusterCall::Exec { namespace, name, container, command, timeout } => {
+                let pods: Api<core::Pod> = Api::namespaced(self.client.clone(), &namespace);
+                exec::exec(&pods, &name, container, command, timeout).await
             }
             ClusterCall::Restart { kind, namespace, name, key } => {
                 let mark = json!({ "medevac.dev/restart-key": key });
@@ -124,15 +139,51 @@ impl KubernetesControl {
 
 impl ClusterControl for KubernetesControl {
     async fn call(&self, call: ClusterCall) -> Answer {
-        let places = if call.urgent() { &self.urgent } else { &self.places };
+        let (places, timeout) = match &call {
+            // It takes as long as the workload's checkpoint: nobody else waits behind it.
+            ClusterCall::Exec { timeout, .. } => (&self.execs, *timeout + TIMEOUT),
+            call if call.urgent() => (&self.urgent, TIMEOUT),
+            _ => (&self.places, TIMEOUT),
+        };
         let Ok(_place) = places.acquire().await else {
             return Answer::Unknown("closing down".into());
         };
-        match tokio::time::timeout(TIMEOUT, self.perform(call)).await {
+        match tokio::time::timeout(timeout, self.perform(call)).await {
             Ok(answer) => answer,
-            Err(_) => Answer::Unknown(format!("no answer within {} s", TIMEOUT.as_secs())),
+            Err(_) => Answer::Unknown(format!("no answer within {} s", timeout.as_secs())),
         }
     }
+}
+
+/// The annotations of a pod, if it is still that one; with a claim, if nobody else has made one since.
+async fn patch_pod(
+    pods: &Api<core::Pod>,
+    name: &str,
+    uid: &str,
+    annotations: &BTreeMap<String, Option<String>>,
+    claim: Option<&Claim>,
+) -> Answer {
+    let mut body = json!({ "metadata": { "uid": uid, "annotations": annotations } });
+    let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+    for _ in 0..CONFLICTS {
+        if let Some(claim) = claim {
+            let pod = match pods.get(name).await {
+                Ok(pod) => pod,
+                Err(error) => return answer::<()>(Err(error)),
+            };
+            let held = convert::pod(&pod).checkpoint_asked();
+            if held.is_some_and(|(id, at)| id != claim.id && at >= claim.since) {
+                return Answer::Refused(Refusal::Changed("somebody else has asked".into()));
+            }
+            body["metadata"]["resourceVersion"] = json!(pod.metadata.resource_version);
+        }
+        let last = answer(pods.patch_metadata(name, &params, &Patch::Merge(&body)).await);
+        let conflict = matches!(last, Answer::Refused(Refusal::Busy { retry_after: None, .. }));
+        if !(conflict && claim.is_some()) {
+            return last;
+        }
+    }
+    Answer::Refused(Refusal::Busy { retry_after: None, message: "it changes all the time".into() })
 }
 
 /// Grace is never zero: that would take the pod out of the API while it still runs.

@@ -103,6 +103,8 @@ pub(super) fn pod(pod: &core::Pod) -> Pod {
         },
         ready: conditions.iter().any(|is| is.type_ == "Ready" && is.status == "True"),
         grace: u32::try_from(grace).unwrap_or(30),
+        ip: status.and_then(|status| status.pod_ip.clone()).unwrap_or_default(),
+        started_at: status.and_then(|status| status.start_time.as_ref()).map(|time| time.0),
         deleted_at: pod.metadata.deletion_timestamp.as_ref().map(|time| time.0),
         finalizers: pod.metadata.finalizers.clone().unwrap_or_default(),
         local_volumes: spec.map(local_volumes).unwrap_or_default(),

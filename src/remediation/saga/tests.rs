@@ -46,6 +46,8 @@ fn plan() -> Plan {
         made_at: T0,
         caused_at: T0,
         movers: vec![],
+        checkpoints: vec![],
+        pods: vec![],
         remarks: vec![],
     }
 }

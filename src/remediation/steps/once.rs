@@ -68,7 +68,7 @@ impl Once {
         self.in_flight = false;
         self.tries += 1;
         let (why, again) = match answer {
-            Answer::Done => {
+            Answer::Done | Answer::Said(_) => {
                 self.done = Some(Ok(String::new()));
                 self.answered = now;
                 return;

@@ -6,7 +6,8 @@ use crate::clock::Clock;
 use crate::cluster::{ClusterControl, ClusterView, Sight};
 use crate::log::{self, Condition, Kv, Log, LogError, Stream, bucket};
 use crate::model::{
-    Answer, Entry, Envelope, Id, Look, Outcome, Plan, Reach, Refusal, Target, kind,
+    Answer, Entry, Envelope, Handshake, Id, Learned, Look, Outcome, Plan, Reach, Refusal, Target,
+    kind, learned_key,
 };
 use crate::planted::{Bug, planted};
 use jiff::Timestamp;
@@ -16,6 +17,9 @@ use tokio::{sync::mpsc, task::JoinSet};
 const REMEDIATION: &str = "medevac/remediation";
 /// Before a full log is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// What a checkpoint took is known for so long.
+const LEARNED: Duration = Duration::from_secs(90 * 86_400);
 
 /// What happened to an incident that its plan has to know.
 #[derive(Clone)]
@@ -112,6 +116,7 @@ where
         log::insist(&self.log, lines, "nothing is done", pause).await?;
         for entry in entries {
             tell(entry);
+            self.learn(entry, now).await;
             if let Err(error) = self.saga.recorded(entry, look, now) {
                 tracing::error!(%error, "the journal does not allow its own line");
                 return Err(LogError::Unavailable(error.to_string()));
@@ -122,6 +127,21 @@ where
         let slack = self.saga.plan.deadline.map(|at| at.duration_since(now).as_secs_f64());
         self.witness.ended(&self.saga.plan, how, slack);
         Ok(true)
+    }
+
+    /// Remembers what a checkpoint took. What is not remembered is only not known the next time.
+    async fn learn(&self, entry: &Entry, now: Timestamp) {
+        let Entry::Checkpoint { unit, state, .. } = entry else { return };
+        let Handshake::Durable { took: Some(took), .. } = state else { return };
+        let key = learned_key(unit);
+        let before = Kv::get(&self.log, bucket::LEARNED, key.as_str()).await.ok().flatten();
+        let before = before.and_then(|it| serde_json::from_slice(&it.value).ok());
+        let value = serde_json::to_vec(&Learned::and(before, *took, now)).unwrap_or_default();
+        let expires = now.checked_add(LEARNED).ok();
+        let kept = self.log.put(bucket::LEARNED, key.as_str(), value, Condition::Always, expires);
+        if let Err(error) = kept.await {
+            tracing::debug!(%error, unit, "what its checkpoint took is not remembered");
+        }
     }
 
     /// Shows where the plan stands to every replica. The log is the truth: what is not shown is only not seen.
@@ -187,7 +207,9 @@ fn sight(plan: &Plan) -> Sight {
         }
     }
     let target = node.or(workload.clone()).unwrap_or_else(|| plan.target.clone());
-    Sight { target: Some(target), workload, controllers: plan.movers.clone() }
+    let gangs = plan.checkpoints.iter().map(|it| it.unit.clone());
+    let controllers = plan.movers.iter().cloned().chain(gangs).collect();
+    Sight { target: Some(target), workload, controllers }
 }
 
 /// One line per transition, for whoever reads the log at night.
@@ -199,6 +221,12 @@ fn tell(entry: &Entry) {
         Entry::Succeeded { step, note, .. } => tracing::info!(step, note, "done"),
         Entry::Started { step, .. } => tracing::info!(step, "started"),
         Entry::Skipped { step, why } => tracing::info!(step, why, "skipped"),
+        Entry::Checkpoint { unit, state, .. } => match state {
+            Handshake::Expired { why, lost } => {
+                tracing::warn!(unit, why, %lost, "no checkpoint in time")
+            }
+            state => tracing::info!(unit, state = state.word(), "checkpoint"),
+        },
         Entry::Ended { how } => tracing::info!(how = how.word(), "ended"),
         other => tracing::info!(entry = ?other, "recorded"),
     }

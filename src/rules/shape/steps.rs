@@ -64,6 +64,27 @@ pub(in crate::rules) static STEPS: &[(&str, &str, Shape)] = &[
         },
     ),
     (
+        "checkpoint",
+        "Asks what runs on the node for a checkpoint, as it wants to be asked, and waits until it is durable. Each pod of a drain waits for its own.",
+        Shape {
+            name: "`checkpoint`",
+            fields: &[
+                NAME,
+                NEEDS,
+                key(
+                    "at_once",
+                    Of::Number,
+                    "Checkpoints written at the same time, of those that the plan asks for. Default 16.",
+                ),
+                key(
+                    "fresh",
+                    Of::Duration,
+                    "One that is no older is good enough, and nobody is asked. Default 0s.",
+                ),
+            ],
+        },
+    ),
+    (
         "drain",
         "Evicts what runs on the node, by the rules of the disruption budgets.",
         Shape {

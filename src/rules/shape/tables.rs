@@ -24,6 +24,11 @@ pub(in crate::rules) static FILE: Shape = Shape {
             Of::List(&WINDOW),
             "Quiet hours and maintenance windows, for `during` and `except`.",
         ),
+        key(
+            "checkpoint_profiles",
+            Of::List(&PROFILE),
+            "How workloads are asked for a checkpoint that nobody may annotate. Annotations win; then the first that fits.",
+        ),
         key("guards", Of::List(&GUARD), "Limits on how much may be touched at once."),
         key("escalations", Of::List(&POLICY), "Who is called, level by level."),
         key("contacts", Of::List(&CONTACT), "The roads to people."),
@@ -157,6 +162,34 @@ pub(in crate::rules) static CONTACT: Shape = Shape {
         key("slack", Of::Mapping(&SLACK), "Slack chat.postMessage."),
         key("alertmanager", Of::Mapping(&ALERTMANAGER), "Alertmanager v2, every peer."),
         key("fallback", Of::Text, "The contact to use when this one does not accept."),
+    ],
+};
+
+/// The keys besides the selector are those of the annotations `medevac.dev/checkpoint-<key>`.
+pub(in crate::rules) static PROFILE: Shape = Shape {
+    name: "a checkpoint profile",
+    fields: &[
+        must("name", Of::Text, "Unique among all files."),
+        key("namespaces", Of::Texts, "Default: all."),
+        key("labels", Of::Map, "Labels that its pods have."),
+        must(
+            "by",
+            Of::Words(&["exec", "http", "signal", "annotation", "nats"]),
+            "How they are asked.",
+        ),
+        key(
+            "command",
+            Of::Texts,
+            "Of exec: the program and its arguments. No shell comes near it.",
+        ),
+        key("port", Of::Number, "Of http. Default 8080."),
+        key("path", Of::Text, "Of http. Default /checkpoint."),
+        key("signal", Of::Text, "Of signal, to process 1. Default USR1."),
+        key("subject", Of::Text, "Of nats."),
+        key("container", Of::Text, "Of exec and signal. Default: the pod's first."),
+        key("file", Of::Text, "It is durable once this file is newer than the request."),
+        key("ask", Of::Words(&["all", "leader"]), "Of a gang: whom. Default all."),
+        key("timeout", Of::Duration, "Where no deadline is nearer. Default 10m."),
     ],
 };
 

@@ -82,6 +82,11 @@ impl Book {
                 }
                 faults
             }
+            ClusterCall::PatchPod { namespace, name, .. }
+            | ClusterCall::Exec { namespace, name, .. } => {
+                let slot = format!("{namespace}/{name}");
+                journaled(by_member(ledger, namespace, name), life, &slot, asks)
+            }
             ClusterCall::Restart { namespace, name, .. }
             | ClusterCall::Scale { namespace, name, .. } => {
                 let slot = format!("{namespace}/{name}");
@@ -111,7 +116,12 @@ impl Book {
                 let mark = world.restarted_with(namespace, name);
                 (slot, again, mark.is_some_and(|mark| mark == key))
             }
-            ClusterCall::Evict { .. } | ClusterCall::Delete { .. } | ClusterCall::Scale { .. } => {
+            // The same annotation twice is the same, and a checkpoint too many harms nobody.
+            ClusterCall::PatchPod { .. }
+            | ClusterCall::Exec { .. }
+            | ClusterCall::Evict { .. }
+            | ClusterCall::Delete { .. }
+            | ClusterCall::Scale { .. } => {
                 return None;
             }
         };
@@ -187,6 +197,23 @@ fn patches(action: &Action) -> bool {
 
 fn drains(action: &Action) -> bool {
     matches!(action, Action::Drain { .. })
+}
+
+fn asks(action: &Action) -> bool {
+    matches!(action, Action::Checkpoint { .. })
+}
+
+/// A plan that asks that pod for a checkpoint.
+fn by_member<'a>(ledger: &'a Ledger, namespace: &str, name: &str) -> Option<&'a PlanFact> {
+    let plans = ledger.holders.values().filter_map(|id| ledger.plans.get(id));
+    let has = |fact: &&PlanFact| {
+        let members = fact.plan.checkpoints.iter().flat_map(|unit| &unit.members);
+        members.into_iter().any(|it| it.namespace == namespace && it.name == name)
+    };
+    let asking = |fact: &PlanFact| {
+        fact.open().any(|(step, _)| fact.plan.step(step).is_some_and(|step| asks(&step.action)))
+    };
+    plans.filter(has).max_by_key(|fact| asking(fact))
 }
 
 fn turns(action: &Action) -> bool {

@@ -1,6 +1,6 @@
 //! Pools, apps and what the cloud has left, as a scenario file says them.
 
-use super::super::world::{App, Budget, Checkpoint, Growth, Kind, Market, Offer, Pool};
+use super::super::world::{App, Asked, Budget, Checkpoint, Growth, Kind, Market, Offer, Pool};
 use super::read::{full_name, labels, word};
 use super::shape;
 use crate::rules::Code;
@@ -146,6 +146,8 @@ fn checkpoint(node: &Node, faults: &mut Faults) -> Option<Checkpoint> {
         every: entries.span("every", faults).map_or(Duration::ZERO, |span| span.0),
         takes,
         on_stop: entries.boolean("on_stop", faults).unwrap_or(false),
+        asked: word(&entries, "asked", &Asked::ALL, faults),
+        fails: entries.boolean("fails", faults).unwrap_or(false),
     })
 }
 

@@ -117,6 +117,12 @@ pub(super) static CHECKPOINT: Shape = Shape {
         key("size", Of::Text, "Instead of `takes`, with `bandwidth`: for example 108GB."),
         key("bandwidth", Of::Text, "For example 2GB/s."),
         key("on_stop", Of::Bool, "One more is made when the pod is told to stop. Default false."),
+        key(
+            "asked",
+            Of::Words(&["annotation", "exec", "http"]),
+            "Its pods say that they are asked for one this way. Default: they are not asked.",
+        ),
+        key("fails", Of::Bool, "What is asked for never becomes durable. Default false."),
     ],
 };
 

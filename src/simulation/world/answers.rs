@@ -1,6 +1,6 @@
 //! What the API server does with a request, and what it answers: its own reasons, in its own order.
 
-use super::{Mark, Run, World};
+use super::{Mark, Run, Saving, World};
 use crate::model::{Answer, ClusterCall, PodPhase, Refusal, WorkloadKind};
 
 impl World {
@@ -31,6 +31,20 @@ impl World {
                         self.ends(&uid, *grace, "is deleted from")
                     }
                     Err(refusal) => Answer::Refused(refusal),
+                }
+            }
+            ClusterCall::PatchPod { namespace, name, uid, annotations, claim } => {
+                match self.preconditions(namespace, name, uid) {
+                    Ok(uid) => self.patch_pod(&uid, annotations, claim.as_ref()),
+                    Err(refusal) => Answer::Refused(refusal),
+                }
+            }
+            // Whoever waits for the end asks again.
+            ClusterCall::Exec { namespace, name, .. } => {
+                match self.asked_to_save(namespace, name) {
+                    Saving::Durable => Answer::Done,
+                    Saving::Until(_) => Answer::Unknown("it is still at it".into()),
+                    Saving::Never => Answer::Refused(Refusal::Invalid("exit code 1".into())),
                 }
             }
             ClusterCall::Restart { kind, namespace, name, key } => {

@@ -58,6 +58,10 @@ pub struct Checkpoint {
     pub takes: Duration,
     /// One more is made when the pod is told to stop.
     pub on_stop: bool,
+    /// How it wants to be asked for one.
+    pub asked: Option<super::Asked>,
+    /// Whatever is asked for never becomes durable.
+    pub fails: bool,
 }
 
 /// A disruption budget.
@@ -105,6 +109,8 @@ pub(super) struct AppState {
     pub(super) done: u32,
     /// Of a gang: since when all ranks run.
     pub(super) together_since: Option<jiff::Timestamp>,
+    /// Of a gang: what it is asked for.
+    pub(super) saves: super::saving::Saves,
     /// Marks of rolling restarts on the template.
     pub(super) template_annotations: BTreeMap<String, String>,
     /// How often it was restarted, for whoever counts.

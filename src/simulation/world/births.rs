@@ -42,6 +42,7 @@ impl World {
             stops_at: None,
             gone_at: None,
             saves_at: None,
+            saves: super::saving::Saves::default(),
             queued: None,
         };
         self.apps[at].pods.insert(uid.clone());
@@ -60,6 +61,11 @@ impl World {
 fn pod(spec: &App, ordinal: u32, node: &str, id: &Id) -> Pod {
     let hash = template_hash(spec);
     let (mut labels, mut annotations) = (spec.labels.clone(), spec.annotations.clone());
+    let asked = spec.checkpoint.as_ref().and_then(|checkpoint| checkpoint.asked);
+    annotations.extend(asked.iter().flat_map(|asked| asked.annotations()));
+    if spec.kind == Kind::Gang {
+        labels.insert("batch.kubernetes.io/job-completion-index".into(), ordinal.to_string());
+    }
     labels.insert("app".into(), spec.name.clone());
     if spec.kind == Kind::Deployment {
         labels.insert("pod-template-hash".into(), hash.short(8).into());

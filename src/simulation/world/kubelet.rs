@@ -9,6 +9,8 @@ impl World {
     pub(super) fn bind(&mut self, uid: &str, node: &str) {
         let Some(run) = self.pods.get_mut(uid) else { return };
         run.pod.node = node.to_owned();
+        let number = self.born;
+        run.pod.ip = format!("10.{}.{}.{}", number >> 16 & 255, number >> 8 & 255, number & 255);
         let spec = &self.apps[run.app].spec;
         let (starts_in, counts) =
             (spec.starts_in, !matches!(spec.kind, Kind::DaemonSet | Kind::Static));
@@ -30,6 +32,7 @@ impl World {
         }
         (run.pod.ready, run.pod.phase) = (true, PodPhase::Running);
         run.running_since = Some(now);
+        run.pod.started_at = Some(now);
         let (at, controller) = (run.app, run.pod.controller());
         let (name, node) = (run.pod.full_name(), run.pod.node.clone());
         self.news.pod(&run.pod);
@@ -166,6 +169,7 @@ impl World {
             };
             self.note(Some(&node), Mark::Killed, text);
         }
+        self.stops_saving(uid);
         self.forget(uid);
         self.apps[at].together_since = None;
         self.unsettled.insert(at);
@@ -178,11 +182,16 @@ impl World {
         let Some(checkpoint) = app.spec.checkpoint.as_ref().filter(|_| !saved) else {
             return Duration::ZERO;
         };
-        let (since, ranks) = match app.spec.kind {
-            Kind::Gang => (app.together_since, app.spec.replicas),
-            _ => (run.running_since, 1),
+        let (since, kept, ranks) = match app.spec.kind {
+            Kind::Gang => (app.together_since, app.saves.kept, app.spec.replicas),
+            _ => (run.running_since, run.saves.kept, 1),
         };
-        let unsaved = |since| unsaved(checkpoint.every, checkpoint.takes, since, self.now);
+        let after =
+            |kept: jiff::Timestamp| self.now.duration_since(kept).try_into().unwrap_or_default();
+        let unsaved = |since| {
+            let by_itself = unsaved(checkpoint.every, checkpoint.takes, since, self.now);
+            kept.map_or(by_itself, |kept| by_itself.min(after(kept)))
+        };
         since.map_or(Duration::ZERO, unsaved) * ranks
     }
 

@@ -92,6 +92,8 @@ fn a_machine_that_is_taken_away_takes_the_work_of_a_gang_with_it() {
         every: Duration::from_secs(600),
         takes: Duration::from_secs(60),
         on_stop: false,
+        asked: None,
+        fails: false,
     };
     let gang = app("llm", Kind::Gang, 3, Budget::MinAvailable(0));
     world.add_app(App { checkpoint: Some(checkpoint), ..gang });

@@ -3,7 +3,10 @@
 use super::{Kind, Run, World};
 use crate::cluster::Sight;
 use crate::model::{Context, Look, Node, Pod, Pool, Sizes, Target, Waiting, Workload};
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 impl World {
     /// One look, as the watch caches would answer it.
@@ -21,9 +24,16 @@ impl World {
             Some((of.clone(), Waiting { count: uids.len(), names }))
         };
         let of = sight.workload.as_ref().or(sight.target.as_ref());
+        let runs: Vec<&Run> = runs.collect();
+        let gangs: BTreeSet<usize> =
+            runs.iter().filter(|run| run.pod.gang().is_some()).map(|run| run.app).collect();
+        let members = gangs.iter().flat_map(|app| &self.apps[*app].pods);
+        let elsewhere = |run: &&Run| node.is_none_or(|node| run.pod.node != node.name);
+        let peers = members.filter_map(|uid| self.pods.get(uid)).filter(elsewhere);
         Look {
             stale: false,
-            pods: runs.map(|run| run.pod.clone()).collect(),
+            peers: peers.map(|run| Arc::new(run.pod.clone())).collect(),
+            pods: runs.into_iter().map(|run| run.pod.clone()).collect(),
             workload: of.and_then(|of| self.workload_of(of, pod)),
             waiting: sight.controllers.iter().filter_map(waiting).collect(),
             node: node.cloned(),

@@ -1,0 +1,291 @@
+//! The checkpoint handshake: what to ask of which workload, and what its answers and the caches prove.
+//!
+//! Requested, acknowledged, durable; or expired, and what it would have saved is counted. Where several plans have
+//! members of one gang, the first asks and the others watch: the request stands on the gang's leader. How far each
+//! has come is in the journal, so that another life goes on where this one ended.
+
+mod asks;
+
+use super::Journal;
+use super::saga::Work;
+use crate::model::{
+    Action, Answer, Entry, Handshake, Look, Member, Plan, PlannedCheckpoint, Pod, Said, Span,
+    work_since,
+};
+use asks::Unit;
+use jiff::Timestamp;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// What another plan asked for within this time is this very interruption.
+const SAME: Duration = Duration::from_secs(600);
+
+#[derive(Debug)]
+pub(super) struct Checkpoint {
+    step: String,
+    units: BTreeMap<String, Unit>,
+}
+
+/// What can be said of a unit's members now.
+struct Seen<'a> {
+    pods: BTreeMap<&'a str, &'a Pod>,
+}
+
+impl<'a> Seen<'a> {
+    fn of(unit: &PlannedCheckpoint, look: &'a Look) -> Seen<'a> {
+        let members: BTreeSet<&str> = unit.members.iter().map(|it| it.uid.as_str()).collect();
+        let all = look.pods.iter().chain(look.peers.iter().map(AsRef::as_ref));
+        let pods = all.filter(|pod| members.contains(pod.uid.as_str()));
+        Seen { pods: pods.map(|pod| (pod.uid.as_str(), pod)).collect() }
+    }
+
+    /// What a member says that was true at or after `since`: durable before anything else.
+    fn says(&self, since: Timestamp) -> Option<Said> {
+        // By the request that it answers, where it says so: clocks differ.
+        let fresh = |pod: &&Pod| {
+            let said = pod.says_of_checkpoint()?;
+            let asked = pod.checkpoint_asked().map(|(id, _)| id);
+            let answers = said.id.is_some() && said.id == asked;
+            (answers || said.at.is_some_and(|at| at >= since)).then_some(said)
+        };
+        let said: Vec<Said> = self.pods.values().filter_map(fresh).collect();
+        let durable = said.iter().find(|said| said.durable).or(said.first()).cloned();
+        let newer = self.pods.values().filter_map(|pod| pod.told_of_checkpoint()).max();
+        match durable {
+            Some(said) if said.durable => Some(said),
+            other => match newer.filter(|at| *at > since) {
+                Some(at) => Some(Said { durable: true, at: Some(at), ..Said::default() }),
+                None => other,
+            },
+        }
+    }
+}
+
+impl Checkpoint {
+    pub(super) fn new(step: &str) -> Checkpoint {
+        Checkpoint { step: step.to_owned(), units: BTreeMap::new() }
+    }
+
+    /// The lines that the journal should have next.
+    pub(super) fn news(
+        &mut self,
+        plan: &Plan,
+        journal: &Journal,
+        look: &Look,
+        now: Timestamp,
+    ) -> Vec<Entry> {
+        if look.stale {
+            return vec![];
+        }
+        let running = |it: &&PlannedCheckpoint| {
+            journal.checkpoints.get(&it.unit).is_some_and(|state| !state.is_over())
+        };
+        let mut under_way = plan.checkpoints.iter().filter(running).count();
+        let (at_once, fresh) = self.limits(plan);
+        let mut entries = vec![];
+        for unit in &plan.checkpoints {
+            let seen = Seen::of(unit, look);
+            let next = match journal.checkpoints.get(&unit.unit) {
+                None => {
+                    let begun = begin(unit, &seen, fresh, under_way < at_once, now);
+                    under_way += usize::from(matches!(begun, Some(Handshake::Requested { .. })));
+                    begun
+                }
+                Some(state) => self.goes_on(unit, state, &seen, now),
+            };
+            let Some(state) = next else { continue };
+            let lost = match (&state, &plan.policy) {
+                (Handshake::Expired { why, lost }, Some(policy)) => Some(Entry::Escalate {
+                    policy: policy.clone(),
+                    level: 1,
+                    why: format!(
+                        "no checkpoint of {} in time: {why}; about {lost} of work are lost with it",
+                        unit.unit
+                    ),
+                }),
+                _ => None,
+            };
+            entries.push(Entry::Checkpoint {
+                step: self.step.clone(),
+                unit: unit.unit.clone(),
+                state,
+            });
+            entries.extend(lost);
+        }
+        entries
+    }
+
+    fn limits(&self, plan: &Plan) -> (usize, Duration) {
+        match plan.step(&self.step).map(|step| &step.action) {
+            Some(Action::Checkpoint { at_once, fresh, .. }) => {
+                ((*at_once).max(1) as usize, fresh.0)
+            }
+            _ => (usize::MAX, Duration::ZERO),
+        }
+    }
+
+    /// What has become of a unit that was asked.
+    fn goes_on(
+        &self,
+        unit: &PlannedCheckpoint,
+        state: &Handshake,
+        seen: &Seen<'_>,
+        now: Timestamp,
+    ) -> Option<Handshake> {
+        let asked_at = match state {
+            Handshake::Requested { at } | Handshake::Acknowledged { at, .. } => *at,
+            Handshake::Durable { .. } | Handshake::Expired { .. } => return None,
+        };
+        let own = self.units.get(&unit.unit);
+        // Where another plan asked first, its request is as good as ours.
+        let theirs = own.is_some_and(Unit::is_anothers);
+        let since = if theirs { earlier(asked_at, SAME) } else { asked_at };
+        let told = seen.says(since).or_else(|| own.and_then(|own| own.answered(unit)));
+        if let Some(said) = told.as_ref().filter(|said| said.durable) {
+            let took = now.duration_since(asked_at).try_into().unwrap_or_default();
+            return Some(Handshake::Durable {
+                reference: said.reference.clone(),
+                step: said.step,
+                took: Some(Span(took)),
+            });
+        }
+        if let Some(why) = own.and_then(Unit::failure) {
+            return Some(expired(unit, why, now));
+        }
+        let doomed = |member: &&Member| member.doomed;
+        if !unit.members.iter().filter(doomed).any(|it| seen.pods.contains_key(it.uid.as_str())) {
+            return Some(expired(unit, "its pods on the node are gone".into(), now));
+        }
+        if now >= unit.by {
+            let why = match state {
+                Handshake::Acknowledged { .. } => "it was begun, and is not durable yet",
+                _ => "it did not answer",
+            };
+            return Some(expired(unit, why.into(), now));
+        }
+        match (state, told) {
+            (Handshake::Requested { .. }, Some(said)) => Some(Handshake::Acknowledged {
+                at: asked_at,
+                ready_at: said.eta.and_then(|eta| now.checked_add(Duration::from_secs(eta)).ok()),
+                bytes: said.bytes,
+            }),
+            _ => None,
+        }
+    }
+
+    /// What to ask now, each with the unit and the member as its tag.
+    pub(super) fn poll(
+        &mut self,
+        plan: &Plan,
+        journal: &Journal,
+        look: &Look,
+        now: Timestamp,
+    ) -> Vec<(String, Work)> {
+        let mut work = vec![];
+        if look.stale {
+            return work;
+        }
+        for (number, unit) in plan.checkpoints.iter().enumerate() {
+            let Some(state) = journal.checkpoints.get(&unit.unit) else { continue };
+            let own = self.units.entry(unit.unit.clone()).or_default();
+            let asks = match state {
+                Handshake::Requested { at } | Handshake::Acknowledged { at, .. } => {
+                    own.ask(unit, *at, now)
+                }
+                Handshake::Durable { reference, step, took: Some(_) } => {
+                    own.tell(unit, reference.as_deref(), *step, now).into_iter().collect()
+                }
+                Handshake::Durable { .. } | Handshake::Expired { .. } => vec![],
+            };
+            work.extend(asks.into_iter().map(|(tag, work)| (format!("{number}/{tag}"), work)));
+        }
+        work
+    }
+
+    pub(super) fn answer(&mut self, plan: &Plan, tag: &str, answer: Answer, now: Timestamp) {
+        let Some((number, tag)) = tag.split_once('/') else { return };
+        let unit = number.parse().ok().and_then(|at: usize| plan.checkpoints.get(at));
+        if let Some(unit) = unit
+            && let Some(own) = self.units.get_mut(&unit.unit)
+        {
+            own.hears(unit, tag, answer, now);
+        }
+    }
+
+    /// A request is under way whose effect is not known yet.
+    pub(super) fn busy(&self) -> bool {
+        self.units.values().any(Unit::busy)
+    }
+
+    /// Nothing is left to ask or to hear: what came of all of them.
+    pub(super) fn over(&self, plan: &Plan, journal: &Journal) -> Option<String> {
+        let owes = |unit: &PlannedCheckpoint| {
+            let durable = matches!(
+                journal.checkpoints.get(&unit.unit),
+                Some(Handshake::Durable { took: Some(_), .. })
+            );
+            durable && self.units.get(&unit.unit).is_some_and(|own| own.owes(unit))
+        };
+        if self.busy() || plan.checkpoints.iter().any(owes) {
+            return None;
+        }
+        let states = plan.checkpoints.iter().map(|it| journal.checkpoints.get(&it.unit));
+        let states: Option<Vec<&Handshake>> = states.collect();
+        let states = states.filter(|all| all.iter().all(|state| state.is_over()))?;
+        let durable =
+            states.iter().filter(|state| matches!(state, Handshake::Durable { .. })).count();
+        Some(match (states.len(), states.len() - durable) {
+            (0, _) => "nobody asks for one".into(),
+            (_, 0) => format!("{durable} durable"),
+            (_, expired) => format!("{durable} durable, {expired} expired"),
+        })
+    }
+
+    pub(super) fn wake_at(&self, plan: &Plan, journal: &Journal) -> Option<Timestamp> {
+        let open = |it: &&PlannedCheckpoint| {
+            journal.checkpoints.get(&it.unit).is_none_or(|state| !state.is_over())
+        };
+        let by = plan.checkpoints.iter().filter(open).map(|it| it.by).min();
+        by.into_iter().chain(self.units.values().filter_map(Unit::next_at)).min()
+    }
+}
+
+fn earlier(at: Timestamp, by: Duration) -> Timestamp {
+    at.checked_sub(by).unwrap_or(at)
+}
+
+/// Whether a unit is asked: not where it is fresh enough, nor where it cannot be ready in time.
+fn begin(
+    unit: &PlannedCheckpoint,
+    seen: &Seen<'_>,
+    fresh: Duration,
+    room: bool,
+    now: Timestamp,
+) -> Option<Handshake> {
+    let last = seen.pods.values().filter_map(|pod| pod.last_checkpoint()).max();
+    let age = last.map(|at| Duration::try_from(now.duration_since(at)).unwrap_or_default());
+    if age.is_some_and(|age| age <= fresh) {
+        let said =
+            seen.pods.values().find_map(|pod| pod.says_of_checkpoint().filter(|it| it.durable));
+        let (reference, step) = said.map_or((None, None), |said| (said.reference, said.step));
+        return Some(Handshake::Durable { reference, step, took: None });
+    }
+    let left = Duration::try_from(unit.by.duration_since(now)).unwrap_or_default();
+    if let Some(takes) = unit.takes.filter(|takes| takes.0 > left) {
+        let why = format!(
+            "it takes about {takes}, and {} are left",
+            Span(Duration::from_secs(left.as_secs()))
+        );
+        return Some(expired(unit, why, now));
+    }
+    if left.is_zero() {
+        return Some(expired(unit, "no time is left for it".into(), now));
+    }
+    room.then_some(Handshake::Requested { at: now })
+}
+
+fn expired(unit: &PlannedCheckpoint, why: String, now: Timestamp) -> Handshake {
+    Handshake::Expired { why, lost: work_since(unit.since, unit.members.len(), now) }
+}
