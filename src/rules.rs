@@ -38,7 +38,7 @@ pub use people::SecretRef;
 pub use policy::{Policy, load_under};
 pub use rule::{Deadline, Once, Rule, Throttle};
 pub use shape::json_schema;
-pub use words::{Absent, Burst, By, Count, Hold, Other, Sequence, Sticky, Words};
+pub use words::{Absent, Burst, By, ByWhen, Count, Hold, Other, Sequence, Sticky, Words};
 
 /// Reading YAML with places and tables of keys: what the configuration file is read with, too.
 pub(crate) mod reading {

@@ -62,6 +62,12 @@ fn journal(entry: &Value) -> String {
                 why("why").unwrap_or_default()
             )
         }
+        "checkpoint" => {
+            let state = &entry["state"];
+            let note = ["why", "reference"].iter().find_map(|key| state[*key].as_str());
+            let note = note.map(|note| format!(": {note}")).unwrap_or_default();
+            format!("checkpoint of {} {}{note}", text(&entry["unit"]), text(&state["is"]))
+        }
         "succeeded" => format!("{step} done{}", why("note").unwrap_or_default()),
         "accepted" => "remediation accepted".into(),
         other => format!("{step} {}{}", other.replace('_', " "), why("why").unwrap_or_default()),

@@ -82,8 +82,17 @@ pub struct Hold {
 #[derive(Debug, Clone)]
 pub struct Absent {
     pub other: Option<Other>,
-    pub within: Span,
+    pub by_when: ByWhen,
     pub by: By,
+}
+
+/// Until when it is waited for.
+#[derive(Debug, Clone)]
+pub enum ByWhen {
+    /// So long after the rule's own event.
+    Within(Span),
+    /// A moment that the event tells.
+    Until(Condition),
 }
 
 impl Words {

@@ -17,7 +17,7 @@ use serde_json::Value;
 use std::time::Duration;
 
 /// AWS gives two minutes from a notice.
-pub(super) const NOTICE: Duration = Duration::from_secs(120);
+const NOTICE: Duration = Duration::from_secs(120);
 /// SNS in SNS is no road that anybody built.
 const WRAPPED: u32 = 2;
 /// Bytes of a name that is quoted back.
@@ -82,19 +82,33 @@ fn bridge(value: Value, now: Timestamp) -> Result<Read, String> {
     };
     let instance = instance(&value["detail"]["instance-id"])?;
     let given = given(&value, now)?;
-    let deadline = match (notice, text(&value["detail"], "instance-action")) {
-        // It begins at once: there are no two minutes.
-        (kind::SPOT_INTERRUPTION, Some("hibernate")) => Some(given),
-        (kind::SPOT_INTERRUPTION | kind::CAPACITY_INTERRUPTION, _) => {
-            given.checked_add(NOTICE).ok()
-        }
-        _ => None,
-    };
+    let deadline = deadline(notice, &value, given);
     let id = match text(&value, "id") {
         Some(id) => Id::given("aws.ec2", id),
         None => Id::of(&["aws", notice, &instance, &given.to_string()]),
     };
     Ok(Read::Events(vec![event(notice, id, instance, given, deadline, value)]))
+}
+
+/// The moment after which nothing helps any more, of a notice that was given at `given`.
+pub(super) fn deadline(kind: &str, payload: &Value, given: Timestamp) -> Option<Timestamp> {
+    let detail = payload.get("detail").unwrap_or(payload);
+    let at = |value, key| moment(value, key).ok().flatten();
+    let bridged = payload.get("detail-type").is_some();
+    match kind {
+        kind::SPOT_INTERRUPTION | kind::CAPACITY_INTERRUPTION => {
+            let action = text(detail, "instance-action").or_else(|| text(payload, "action"));
+            match (action, at(payload, "time")) {
+                // Instance metadata tells the moment itself, EventBridge when the notice was given.
+                (_, Some(moment)) if !bridged => Some(moment),
+                // It begins at once: there are no two minutes.
+                (Some("hibernate"), told) => Some(told.unwrap_or(given)),
+                (_, told) => told.unwrap_or(given).checked_add(NOTICE).ok(),
+            }
+        }
+        kind::MAINTENANCE => at(detail, "NotBefore").or_else(|| at(detail, "startTime")),
+        _ => None,
+    }
 }
 
 fn backup(value: Value, now: Timestamp) -> Result<Read, String> {

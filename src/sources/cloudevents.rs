@@ -108,13 +108,7 @@ fn one(mut event: Map<String, Value>, now: Timestamp) -> Result<Envelope<Event>,
         None => about(&payload)
             .unwrap_or_else(|| Target::Other { kind: "event".into(), name: id.clone() }),
     };
-    // Instance metadata says when the machine goes; EventBridge's own `time` is when the notice was given.
-    let given = payload.get("detail-type").is_some();
-    let own = || moment(at(&payload, &["time"]), "time").ok().flatten();
-    let notice = || own()?.checked_add(aws::NOTICE).ok();
-    let spot = (kind == kind::SPOT_INTERRUPTION).then(|| if given { notice() } else { own() });
-    let deadline =
-        deadline.or_else(|| spot.map(|own| own.or(time.checked_add(aws::NOTICE).ok()))?);
+    let deadline = deadline.or_else(|| aws::deadline(&kind, &payload, time));
     let mut data = Event { payload, ..Event::default() };
     if kind.starts_with("aws.") {
         data.context.cloud = aws::facts(&kind, &data.payload);

@@ -3,7 +3,7 @@
 use super::timers::{Joined, Pending};
 use super::{Passage, WAITING, Windows, counts_at, happened, key, millis};
 use crate::model::Span;
-use crate::rules::{By, Facts, Once, Rule, allowed};
+use crate::rules::{Absent, By, ByWhen, Facts, Once, Rule, allowed};
 use jiff::Timestamp;
 
 impl Windows {
@@ -35,7 +35,7 @@ impl Windows {
         if from < 2
             && let Some(absent) = &words.absent
         {
-            return self.expect(rule, absent.other.is_some(), &absent.by, absent.within, facts);
+            return self.expect(rule, absent, facts);
         }
         if from < 3
             && let Err((hours, until)) = allowed(&words.during, &words.except, facts.now)
@@ -97,20 +97,20 @@ impl Windows {
     }
 
     /// `absent`: after an event another is expected, or the same again.
-    fn expect(
-        &mut self,
-        rule: &Rule,
-        other: bool,
-        by: &By,
-        within: Span,
-        facts: &Facts<'_>,
-    ) -> Passage {
-        let key = match key(by, facts) {
+    fn expect(&mut self, rule: &Rule, absent: &Absent, facts: &Facts<'_>) -> Passage {
+        let other = absent.other.is_some();
+        let key = match key(&absent.by, facts) {
             Ok(key) => key,
             Err(why) => return Passage::Ignored(why),
         };
         let since = counts_at(rule, facts);
-        let due = since.checked_add(within.0).unwrap_or(Timestamp::MAX);
+        let due = match &absent.by_when {
+            ByWhen::Within(within) => since.checked_add(within.0).unwrap_or(Timestamp::MAX),
+            ByWhen::Until(until) => match until.time(facts) {
+                Ok(until) => until.max(since),
+                Err(miss) => return Passage::Ignored(miss.to_string()),
+            },
+        };
         let name = (rule.name.clone(), WAITING[1].to_owned(), key.clone());
         let at = since.as_millisecond();
         let horizon = facts.now.as_millisecond() - millis(rule.words.lateness);

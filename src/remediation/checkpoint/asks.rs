@@ -142,6 +142,8 @@ impl Unit {
                 (_, Some(_)) => proof(unit, member),
                 (_, None) => Some(first(unit, member, request, now)),
             };
+            // Whoever has nothing more to ask is not woken for it.
+            ask.next_at = None;
             if let Some(call) = next {
                 ask.in_flight = true;
                 work.push((at.to_string(), call));
@@ -188,7 +190,9 @@ impl Unit {
                 }
             }
             Err(_) if tag == "told" => match answer {
-                Answer::Done | Answer::Said(_) => self.told = true,
+                Answer::Done | Answer::Said(_) => {
+                    (self.told, self.telling) = (true, Ask::default())
+                }
                 other => self.telling.refused(other, now),
             },
             Err(_) => match answer {

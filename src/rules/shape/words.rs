@@ -64,7 +64,12 @@ pub(in crate::rules) static ABSENT: Shape = Shape {
             "The event that is expected after the rule's own. Default: the rule's own again.",
         ),
         key("if", Of::Condition, "CEL, about the expected event."),
-        must("within", Of::Duration, "How long it may take."),
+        key("within", Of::Duration, "How long it may take. Or `until`."),
+        key(
+            "until",
+            Of::Condition,
+            "CEL, a time: event.deadline - duration(\"1h\"). What is planned long before is done then, unless it is called off.",
+        ),
         BY,
     ],
 };

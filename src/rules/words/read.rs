@@ -6,7 +6,7 @@ use super::super::rule::Names;
 use super::super::shape;
 use super::super::walk::{Entries, Faults, text};
 use super::super::yaml::{Kind, Node};
-use super::{Absent, Burst, By, Count, Hold, Other, Sequence, Sticky, Words};
+use super::{Absent, Burst, By, ByWhen, Count, Hold, Other, Sequence, Sticky, Words};
 use crate::model::Span;
 
 /// More would be a database.
@@ -174,11 +174,18 @@ impl Reading<'_> {
             }
             (None, None) => None,
         };
-        Some(Absent {
-            other,
-            within: self.within(&entries, faults)?,
-            by: self.by(&entries, faults),
-        })
+        let by_when = match (entries.get("within"), entries.get("until")) {
+            (Some(_), None) => ByWhen::Within(self.within(&entries, faults)?),
+            (None, Some(_)) => {
+                ByWhen::Until(self.condition(&entries, "until", Type::Time, self.when, faults)?)
+            }
+            _ => {
+                let message = "`absent` needs either `within` or `until`";
+                faults.add(Code::Conflict, entries.place(), message);
+                return None;
+            }
+        };
+        Some(Absent { other, by_when, by: self.by(&entries, faults) })
     }
 }
 

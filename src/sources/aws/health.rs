@@ -16,7 +16,7 @@ pub(super) fn events(value: Value, now: Timestamp) -> Result<Read, String> {
         return Ok(Read::Foreign(quote(&what)));
     }
     let given = given(&value, now)?;
-    let deadline = moment(detail, "startTime")?;
+    moment(detail, "startTime")?;
     let (arn, status) = (of("eventArn").to_owned(), of("statusCode").to_owned());
     let kind = if status == "closed" { kind::MAINTENANCE_CANCELLED } else { kind::MAINTENANCE };
     let entities = detail["affectedEntities"].as_array().ok_or("no list of `affectedEntities`")?;
@@ -37,6 +37,7 @@ pub(super) fn events(value: Value, now: Timestamp) -> Result<Read, String> {
         payload["detail"]["affectedEntities"] = json!([{ "entityValue": instance }]);
         payload["detail"]["instance-id"] = json!(instance);
         let id = Id::of(&["aws.health", &arn, &instance, &status]);
+        let deadline = super::deadline(kind, &payload, given);
         event(kind, id, instance, given, deadline, payload)
     };
     Ok(Read::Events(machines.into_iter().map(one).collect()))
