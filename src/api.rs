@@ -6,6 +6,7 @@
 mod auth;
 mod letters;
 mod operate;
+mod plans;
 mod routes;
 mod server;
 mod why;

@@ -41,7 +41,9 @@ pub use fault::chain;
 pub use id::{Id, fingerprint, fnv1a};
 pub use incident::{Incident, IncidentChange, IncidentState, Move, Signal};
 pub use mapping::{BadTemplate, Mapping, Template, TimeUnit};
-pub use outcome::{Delivery, Entry, Outcome, PageKey, PageKind, PageStep, PlanEnd, Report, Undo};
+pub use outcome::{
+    Delivery, Entry, Outcome, PageKey, PageKind, PageStep, PlanEnd, PodRecord, Report, Undo,
+};
 pub use pause::{Pause, Scope};
 pub use plan::{Member, Plan, PlannedCheckpoint, PlannedPod, PlannedStep, Reach};
 pub use secret::Secret;

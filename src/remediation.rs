@@ -2,12 +2,13 @@
 //!
 //! `journal` is the table of legal transitions, `saga` decides what has to be recorded and done next,
 //! `steps` holds one small machine per kind of step; `drain` and `checkpoint` are the largest of them. `run` keeps one plan per
-//! target, `worker` waits, records and calls for it; `shown` is what everybody may see of it.
+//! target, `worker` waits, records and calls for it; `shown` is what everybody may see of it, `record` what is left of it in the end.
 //! Pure but for `run`. May import: `model`.
 
 mod checkpoint;
 mod drain;
 mod journal;
+mod record;
 pub mod run;
 mod saga;
 mod shown;
@@ -16,6 +17,7 @@ mod worker;
 
 pub use drain::{Drain, Limits};
 pub use journal::{Illegal, Journal, StepState};
+pub use record::Record;
 pub use saga::{Call, Saga, Work};
 pub use shown::Shown;
 pub use steps::RESTART_KEY;

@@ -54,6 +54,8 @@ pub struct Metrics {
     remediations: Family<RuleLabels, Counter>,
     misses: Family<RuleLabels, Counter>,
     slack: Histogram,
+    killed: Family<RuleLabels, Counter>,
+    lost_work: Family<RuleLabels, Counter>,
     held: Family<GuardLabels, Gauge>,
     denied: Family<GuardLabels, Counter>,
     pages: Family<PageLabels, Counter>,
@@ -90,6 +92,8 @@ impl Default for Metrics {
             remediations: Family::default(),
             misses: Family::default(),
             slack: Histogram::new(SLACKS),
+            killed: Family::default(),
+            lost_work: Family::default(),
             held: Family::default(),
             denied: Family::default(),
             pages: Family::default(),
@@ -134,6 +138,10 @@ impl Metrics {
             &self.first_call,
         );
         seconds(all, "deadline_slack", "Left before the deadline when a plan ended", &self.slack);
+        let killed = "Pods that did not end by themselves before their machine went";
+        all.register("pods_hard_killed", killed, self.killed.clone());
+        let lost = "Work since the last checkpoint that was lost, over all members";
+        all.register_with_unit("lost_work", lost, Unit::Seconds, self.lost_work.clone());
         all.register("decisions", "Decisions by rule and verdict", self.decisions.clone());
         all.register("remediations", "Remediations by rule and outcome", self.remediations.clone());
         all.register("condition_misses", "Conditions without an answer", self.misses.clone());
@@ -207,6 +215,13 @@ impl Metrics {
         if let Some(slack) = slack {
             self.slack.observe(slack);
         }
+    }
+
+    /// Pods that a remediation could not let end by themselves, and work that was lost with them, in seconds.
+    pub fn lost(&self, rule: &str, killed: u32, work: u64) {
+        let labels = RuleLabels { rule: rule.into(), outcome: "lost" };
+        self.killed.get_or_create(&labels).inc_by(u64::from(killed));
+        self.lost_work.get_or_create(&labels).inc_by(work);
     }
 
     pub fn guard_held(&self, held: impl Iterator<Item = (String, usize)>) {

@@ -7,6 +7,7 @@ mod answer;
 mod cache;
 mod control;
 mod convert;
+mod events;
 mod exec;
 mod lease;
 mod watch;

@@ -1,7 +1,7 @@
 //! The paths under `/api/v1/`, and the three that machines ask for.
 
 use super::auth::{Certified, Gate};
-use super::{letters, operate, why};
+use super::{letters, operate, plans, why};
 use crate::clock::Clock;
 use crate::cluster::ClusterView;
 use crate::log::{Kv, Log, LogError, Record, Stream};
@@ -73,7 +73,8 @@ where
         .route("/api/v1/incidents", get(incidents::<L, C, V, R>))
         .route("/api/v1/incidents/{id}", get(incident::<L, C, V, R>))
         .route("/api/v1/incidents/{id}/{verb}", post(request::<L, C, V, R>))
-        .route("/api/v1/plans/{id}", get(plan::<L, C, V, R>))
+        .route("/api/v1/plans/{id}", get(plans::plan::<L, C, V, R>))
+        .route("/api/v1/remediations/{id}", get(plans::remediation::<L, C, V, R>))
         .route("/api/v1/explain", post(why::explained::<L, C, V, R>))
         .route("/api/v1/observed", get(why::observed::<L, C, V, R>))
         .route("/api/v1/guards", get(operate::guards::<L, C, V, R>))
@@ -307,7 +308,7 @@ where
 }
 
 /// Records of a chain that are shown; a remediation of a full node has some hundred.
-const CHAIN: usize = 5000;
+pub(super) const CHAIN: usize = 5000;
 
 async fn incident<L, C, V, R>(State(shared): Here<L, C, V, R>, Path(id): Path<String>) -> Response
 where
@@ -347,7 +348,7 @@ fn concerns(record: &Record, incident: &Incident) -> bool {
     }
 }
 
-fn link(record: &Record) -> Value {
+pub(super) fn link(record: &Record) -> Value {
     let envelope: Value = serde_json::from_slice(&record.body).unwrap_or_default();
     json!({ "seq": record.seq, "at": record.at, "stream": record.stream.word(), "record": envelope })
 }
@@ -414,31 +415,4 @@ where
             .into_response(),
         Err(error) => unavailable(&error),
     }
-}
-
-async fn plan<L, C, V, R>(State(shared): Here<L, C, V, R>, Path(id): Path<String>) -> Response
-where
-    L: Log + Kv,
-    C: Clock,
-    V: ClusterView,
-    R: Readiness,
-{
-    let log = &shared.site.intake.log;
-    let plan = match crate::plan::run::find(log, &id).await {
-        Ok(Some(plan)) => plan,
-        Ok(None) => return problem(StatusCode::NOT_FOUND, &format!("there is no plan `{id}`")),
-        Err(error) => return unavailable(&error),
-    };
-    let journal = match log.history(&plan.subject, 0, CHAIN).await {
-        Ok(records) => records,
-        Err(error) => return unavailable(&error),
-    };
-    let ours = |record: &&Record| {
-        record.stream == Stream::Outcomes
-            && record
-                .open::<Value>()
-                .is_ok_and(|envelope| envelope.data["plan"] == *plan.data.id.as_str())
-    };
-    let journal: Vec<Value> = journal.iter().filter(ours).map(link).collect();
-    Json(json!({ "plan": plan.data, "journal": journal })).into_response()
 }

@@ -2,6 +2,7 @@
 
 use crate::engine::{Miscount, Said, State};
 use crate::model::{Plan, PlanEnd, Suppression, Verdict};
+use crate::remediation::Record;
 use crate::telemetry::Metrics;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -61,8 +62,9 @@ impl crate::remediation::run::Witness for Witness {
         self.0.first_call(waited);
     }
 
-    fn ended(&self, plan: &Plan, how: &PlanEnd, slack: Option<f64>) {
-        self.0.remediated(&plan.rule, how.word(), slack);
+    fn ended(&self, plan: &Plan, how: &PlanEnd, record: &Record) {
+        self.0.remediated(&plan.rule, how.word(), record.slack_seconds);
+        self.0.lost(&plan.rule, record.hard_killed, record.lost_work_seconds);
     }
 }
 

@@ -33,6 +33,7 @@ impl Case {
         let line = match entry {
             Entry::Started { .. }
             | Entry::Accepted
+            | Entry::Pods { .. }
             | Entry::Escalate { .. }
             | Entry::Notify { .. } => return,
             Entry::Succeeded { step, note, .. } if note.is_empty() => format!("{step}: done"),

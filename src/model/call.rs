@@ -53,6 +53,16 @@ pub enum ClusterCall {
         command: Vec<String>,
         timeout: Duration,
     },
+    /// An event of the API's on a node; the same key is the same event.
+    Announce {
+        node: String,
+        key: String,
+        at: Timestamp,
+        good: bool,
+        /// One word in camel case.
+        reason: String,
+        message: String,
+    },
     /// A rolling restart, marked with the step's key so that a second one changes nothing.
     Restart {
         kind: WorkloadKind,

@@ -45,6 +45,11 @@ pub enum Entry {
         unit: String,
         state: Handshake,
     },
+    /// What became of each pod that a drain has met.
+    Pods {
+        step: String,
+        pods: Vec<PodRecord>,
+    },
     UndoStarted {
         step: String,
     },
@@ -69,6 +74,28 @@ pub enum Entry {
     Ended {
         how: PlanEnd,
     },
+}
+
+/// What became of one pod that had to go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PodRecord {
+    pub name: String,
+    pub uid: String,
+    /// When it was told to go. None: it went by itself, or was never told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_at: Option<Timestamp>,
+    /// Seconds that it had to end.
+    #[serde(default)]
+    pub grace: u32,
+    /// Past its disruption budget.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forced: bool,
+    /// When it was seen to be gone. None: it was still there when the drain ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone_at: Option<Timestamp>,
+    /// It did not end by itself: its grace was used up, or the machine was taken away first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub killed: bool,
 }
 
 /// What undoing a step has to put back.
@@ -225,6 +252,7 @@ impl Entry {
             | Entry::Skipped { step, .. }
             | Entry::Failed { step, .. }
             | Entry::Checkpoint { step, .. }
+            | Entry::Pods { step, .. }
             | Entry::UndoStarted { step }
             | Entry::Undone { step }
             | Entry::UndoFailed { step, .. } => Some(step),

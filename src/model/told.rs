@@ -68,6 +68,14 @@ fn journal(entry: &Value) -> String {
             let note = note.map(|note| format!(": {note}")).unwrap_or_default();
             format!("checkpoint of {} {}{note}", text(&entry["unit"]), text(&state["is"]))
         }
+        "pods" => {
+            let pods = entry["pods"].as_array().map_or(0, Vec::len);
+            let killed = entry["pods"].as_array().into_iter().flatten();
+            match killed.filter(|pod| pod["killed"] == true).count() {
+                0 => format!("{step}: {pods} pods ended by themselves"),
+                killed => format!("{step}: {killed} of {pods} pods did not end by themselves"),
+            }
+        }
         "succeeded" => format!("{step} done{}", why("note").unwrap_or_default()),
         "accepted" => "remediation accepted".into(),
         other => format!("{step} {}{}", other.replace('_', " "), why("why").unwrap_or_default()),

@@ -289,3 +289,6 @@ fn begin(
 fn expired(unit: &PlannedCheckpoint, why: String, now: Timestamp) -> Handshake {
     Handshake::Expired { why, lost: work_since(unit.since, unit.members.len(), now) }
 }
+
+#[cfg(test)]
+mod tests;

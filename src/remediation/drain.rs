@@ -5,7 +5,7 @@
 //! `min(spec, deadline - now)`, never lengthened, never zero (invariant I7).
 
 use super::saga::Work;
-use crate::model::{Answer, ClusterCall, Look, Pod, Refusal, Span};
+use crate::model::{Answer, ClusterCall, Look, Pod, PodRecord, Refusal, Span};
 use crate::planted::{Bug, planted};
 use jiff::Timestamp;
 use std::{collections::BTreeMap, time::Duration};
@@ -44,6 +44,9 @@ struct Going {
     siblings: usize,
     /// Its checkpoint is not durable yet: it stays while there is time.
     held: bool,
+    /// When it was told to go, and whether past its budget.
+    told: Option<(Timestamp, bool)>,
+    forces: bool,
     last: String,
 }
 
@@ -52,6 +55,7 @@ pub struct Drain {
     limits: Limits,
     started: Timestamp,
     going: BTreeMap<String, Going>,
+    records: Vec<PodRecord>,
     gone: u32,
     forced: u32,
     unmanaged: Vec<String>,
@@ -89,6 +93,7 @@ impl Drain {
             limits,
             started: now,
             going: BTreeMap::new(),
+            records: vec![],
             gone: 0,
             forced: 0,
             unmanaged: vec![],
@@ -114,9 +119,14 @@ impl Drain {
         for pod in look.pods.iter().filter(|pod| pod.stays().is_none() && !over(pod)) {
             seen.insert(pod.uid.clone(), pod);
         }
-        let before = self.going.len();
-        self.going.retain(|uid, _| seen.contains_key(uid));
-        self.gone += u32::try_from(before - self.going.len()).unwrap_or(0);
+        let gone: Vec<String> =
+            self.going.keys().filter(|uid| !seen.contains_key(*uid)).cloned().collect();
+        for going in gone.iter().filter_map(|uid| self.going.remove(uid)) {
+            self.gone += 1;
+            // A machine that is gone took with it what had not ended.
+            let taken = look.node.is_none();
+            self.records.push(going.record(Some(now), taken));
+        }
         for (uid, pod) in seen {
             match self.going.get_mut(&uid) {
                 Some(going) => going.see(pod, look, now),
@@ -138,6 +148,8 @@ impl Drain {
             asked: None,
             siblings: 0,
             held: false,
+            told: None,
+            forces: false,
             last: String::new(),
             pod,
         };
@@ -173,10 +185,11 @@ impl Drain {
                 continue;
             }
             if let Some(call) = going.next(limits, now) {
-                if matches!(call, ClusterCall::Delete { .. }) {
+                let forced = matches!(call, ClusterCall::Delete { .. });
+                if forced {
                     self.forced += u32::from(going.pod.deleted_at.is_none());
                 }
-                going.in_flight = true;
+                (going.in_flight, going.forces) = (true, forced);
                 work.push((uid.clone(), Work::Cluster(call)));
             }
         }
@@ -208,6 +221,12 @@ impl Drain {
         confirmation.next_at = now.checked_add(Duration::from_secs(1)).ok();
     }
 
+    /// What became of each pod so far, those that are still there included.
+    pub(super) fn records(&self) -> Vec<PodRecord> {
+        let left = self.going.values().map(|going| going.record(None, false));
+        self.records.iter().cloned().chain(left).collect()
+    }
+
     /// A request is under way whose effect is not known yet.
     pub(super) fn busy(&self) -> bool {
         self.confirmation.in_flight || self.going.values().any(|going| going.in_flight)
@@ -219,6 +238,9 @@ impl Drain {
         }
         let Some(going) = self.going.get_mut(uid) else { return };
         going.in_flight = false;
+        if matches!(answer, Answer::Done | Answer::Said(_)) {
+            going.told.get_or_insert((now, going.forces));
+        }
         let (pause, said) = match answer {
             // Gone, or another one of that name now: the caches will show it in a moment.
             Answer::Done
@@ -393,6 +415,26 @@ impl Going {
             return None;
         }
         Some(ClusterCall::Evict { namespace, name, uid, grace })
+    }
+
+    fn record(&self, gone_at: Option<Timestamp>, taken: bool) -> PodRecord {
+        let grace = self.asked.unwrap_or(self.pod.grace);
+        // Told by another life, or by somebody else: what the server shows of it.
+        let shown = self
+            .pod
+            .deleted_at
+            .and_then(|ends| ends.checked_sub(Duration::from_secs(u64::from(self.pod.grace))).ok());
+        let used_up =
+            gone_at.is_some_and(|gone| self.pod.deleted_at.is_some_and(|ends| gone >= ends));
+        PodRecord {
+            name: self.pod.full_name(),
+            uid: self.pod.uid.clone(),
+            told_at: self.told.map(|(at, _)| at).or(shown),
+            grace,
+            forced: self.told.is_some_and(|(_, forced)| forced),
+            gone_at,
+            killed: taken || used_up || gone_at.is_none(),
+        }
     }
 
     fn describe(&self) -> String {

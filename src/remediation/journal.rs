@@ -1,6 +1,6 @@
 //! The journal: which line may follow which. Replaying it is the same function as writing it.
 
-use crate::model::{Entry, Handshake, Plan, PlanEnd, Undo};
+use crate::model::{Entry, Handshake, Plan, PlanEnd, PodRecord, Undo};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -43,6 +43,9 @@ pub struct Journal {
     /// How far each checkpoint has come, by unit.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub checkpoints: BTreeMap<String, Handshake>,
+    /// What became of each pod that had to go.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pods: Vec<PodRecord>,
     /// Why the plan is being ended although no step failed: a life that comes later goes on ending it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<String>,
@@ -66,6 +69,7 @@ impl Journal {
             lines: 0,
             escalated: 0,
             checkpoints: BTreeMap::new(),
+            pods: vec![],
             stopped: None,
         }
     }
@@ -93,6 +97,7 @@ impl Journal {
         match entry {
             Entry::Ended { how } => self.ended = Some(how.clone()),
             Entry::Escalate { .. } => self.escalated += 1,
+            Entry::Pods { pods, .. } => self.pods.extend(pods.iter().cloned()),
             Entry::Skipped { why, .. } => {
                 self.stopped.get_or_insert_with(|| why.clone());
             }
@@ -135,7 +140,9 @@ fn next(state: &StepState, entry: &Entry) -> Option<StepState> {
         (Waiting, Entry::Started { undo, .. }) => Started { undo: undo.clone() },
         // What it was before the first try counts, not what that try left behind.
         (Unknown { undo }, Entry::Started { .. }) => Started { undo: undo.clone() },
-        (Started { undo }, Entry::Checkpoint { .. }) => Started { undo: undo.clone() },
+        (Started { undo }, Entry::Checkpoint { .. } | Entry::Pods { .. }) => {
+            Started { undo: undo.clone() }
+        }
         (Started { undo }, Entry::Unknown { .. }) => Unknown { undo: undo.clone() },
         (Started { undo } | Unknown { undo }, Entry::Succeeded { .. }) => {
             Succeeded { undo: undo.clone() }

@@ -30,7 +30,7 @@ const MOST_SHOWN: usize = 100_000;
 pub trait Witness: Clone + Send + Sync + 'static {
     /// The first request of a plan went out, so long after its cause was recorded.
     fn first_call(&self, plan: &Plan, waited: Duration);
-    fn ended(&self, plan: &Plan, how: &PlanEnd, slack: Option<f64>);
+    fn ended(&self, plan: &Plan, how: &PlanEnd, record: &super::Record);
 }
 
 /// What this shell needs of the world. `control` is absent in observe mode.

@@ -103,6 +103,7 @@ impl Saga {
             }
             Entry::Accepted
             | Entry::Checkpoint { .. }
+            | Entry::Pods { .. }
             | Entry::Unknown { .. }
             | Entry::Escalate { .. }
             | Entry::Notify { .. } => {}
@@ -223,6 +224,9 @@ impl Saga {
             .collect();
         let mut entries = vec![];
         for (step, status) in all {
+            if status != Status::Working {
+                entries.extend(self.machines.get(&step).and_then(|machine| machine.record(&step)));
+            }
             let undoing = matches!(self.journal.state(&step), StepState::Undoing { .. });
             match (status, undoing) {
                 (Status::Working, _) => {}

@@ -296,6 +296,13 @@ impl Machine {
         }
     }
 
+    /// What its end leaves in the journal besides the end itself.
+    pub(super) fn record(&self, step: &str) -> Option<Entry> {
+        let Machine::Drain(drain) = self else { return None };
+        let pods = drain.records();
+        (!pods.is_empty()).then(|| Entry::Pods { step: step.to_owned(), pods })
+    }
+
     /// When to look again, if nothing happens before.
     pub(super) fn wake_at(
         &self,

@@ -112,6 +112,7 @@ fn about(call: &ClusterCall) -> String {
         ClusterCall::Evict { namespace, name, .. } => format!("evict {namespace}/{name}"),
         ClusterCall::Delete { namespace, name, .. } => format!("delete {namespace}/{name}"),
         ClusterCall::PatchPod { namespace, name, .. } => format!("patch pod {namespace}/{name}"),
+        ClusterCall::Announce { node, .. } => format!("announce on {node}"),
         ClusterCall::Exec { namespace, name, .. } => format!("exec in {namespace}/{name}"),
         ClusterCall::Restart { namespace, name, .. } => format!("restart {namespace}/{name}"),
         ClusterCall::Scale { namespace, name, .. } => format!("scale {namespace}/{name}"),

@@ -3,7 +3,7 @@
 use crate::log::{Record, Stream};
 use crate::model::{
     Decision, Entry, Envelope, Event, Handshake, Id, IncidentChange, Mode, Move, Outcome, PageKey,
-    PageStep, Plan, PlanEnd, Severity, Suppression, Target, Verdict, kind,
+    PageStep, Plan, PlanEnd, PodRecord, Severity, Suppression, Target, Verdict, kind,
 };
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -45,6 +45,8 @@ pub struct PlanFact {
     pub steps: BTreeMap<String, StepFact>,
     /// How far each has come.
     pub checkpoints: BTreeMap<String, Handshake>,
+    /// What became of each pod, as the journal has it.
+    pub pods: Vec<PodRecord>,
     pub began: bool,
     pub ended: Option<(Timestamp, PlanEnd)>,
 }
@@ -153,6 +155,7 @@ impl Ledger {
                     made: at,
                     steps: BTreeMap::new(),
                     checkpoints: BTreeMap::new(),
+                    pods: vec![],
                     began: false,
                     ended: None,
                     plan: data,
@@ -232,6 +235,8 @@ impl Ledger {
         let Some(fact) = self.plans.get_mut(id) else { return };
         if let Entry::Checkpoint { unit, state, .. } = entry {
             fact.checkpoints.insert(unit.clone(), state.clone());
+        } else if let Entry::Pods { pods, .. } = entry {
+            fact.pods.extend(pods.iter().cloned());
         } else if let Some(step) = entry.step() {
             let word = match entry {
                 Entry::Started { .. } => "started",
@@ -244,6 +249,7 @@ impl Ledger {
                 Entry::UndoFailed { .. } => "undo-failed",
                 Entry::Accepted
                 | Entry::Checkpoint { .. }
+                | Entry::Pods { .. }
                 | Entry::Escalate { .. }
                 | Entry::Notify { .. }
                 | Entry::Ended { .. } => "",

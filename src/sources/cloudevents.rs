@@ -1,7 +1,7 @@
 //! CloudEvents 1.0 over HTTP: structured, batched and binary.
 
 use super::{BadBody, aws};
-use crate::model::{Cause, Envelope, Event, Id, Target, kind};
+use crate::model::{Cause, Envelope, Event, Id, Target};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 

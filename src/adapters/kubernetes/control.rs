@@ -1,6 +1,6 @@
 //! Changing things: bounded, with time-outs, cordons first.
 
-use super::{answer::answer, convert, exec};
+use super::{answer::answer, convert, events, exec};
 use crate::cluster::ClusterControl;
 use crate::model::{Answer, Claim, ClusterCall, NodePatch, Refusal, WorkloadKind};
 use k8s_openapi::api::{apps::v1 as apps, batch::v1 as batch, core::v1 as core};
@@ -67,6 +67,7 @@ impl KubernetesControl {
                 let pods: Api<core::Pod> = Api::namespaced(self.client.clone(), &namespace);
                 exec::exec(&pods, &name, container, command, timeout).await
             }
+            call @ ClusterCall::Announce { .. } => events::announce(&self.client, &call).await,
             ClusterCall::Restart { kind, namespace, name, key } => {
                 let mark = json!({ "medevac.dev/restart-key": key });
                 let patch =

@@ -1,13 +1,13 @@
 //! One plan being carried out: it waits, records and calls; the saga decides.
 
 use super::super::run::{Hands, Witness};
-use super::super::{Call, Saga, Shown, Web, WebCall, Work};
+use super::super::{Call, Record, Saga, Shown, Web, WebCall, Work};
 use crate::clock::Clock;
 use crate::cluster::{ClusterControl, ClusterView, Sight};
 use crate::log::{self, Condition, Kv, Log, LogError, Stream, bucket};
 use crate::model::{
-    Answer, Entry, Envelope, Handshake, Id, Learned, Look, Outcome, Plan, Reach, Refusal, Target,
-    kind, learned_key,
+    Answer, ClusterCall, Entry, Envelope, Handshake, Id, Learned, Look, Mode, Outcome, Plan, Reach,
+    Refusal, Target, kind, learned_key,
 };
 use crate::planted::{Bug, planted};
 use jiff::Timestamp;
@@ -124,9 +124,31 @@ where
         }
         self.show(now).await;
         let Some(how) = &self.saga.journal.ended else { return Ok(false) };
-        let slack = self.saga.plan.deadline.map(|at| at.duration_since(now).as_secs_f64());
-        self.witness.ended(&self.saga.plan, how, slack);
+        let record = Record::of(&self.saga.plan, &self.saga.journal, now);
+        self.witness.ended(&self.saga.plan, how, &record);
+        self.announce(&record, now).await;
         Ok(true)
+    }
+
+    /// Leaves an event on the node, for whoever looks there first. It is a courtesy: nothing depends on it.
+    async fn announce(&self, record: &Record, now: Timestamp) {
+        let Some(control) = &self.hands.control else { return };
+        let call = self.saga.plan.steps.iter().find_map(|step| match &step.reach {
+            Reach::Node { name } => Some(ClusterCall::Announce {
+                node: name.clone(),
+                key: self.saga.plan.id.as_str().into(),
+                at: now,
+                good: record.good(),
+                reason: record.reason().into(),
+                message: record.sentence(),
+            }),
+            Reach::Workload { .. } | Reach::World => None,
+        });
+        let Some(call) = call.filter(|_| self.saga.plan.mode == Mode::Enforce) else { return };
+        let said = control.call(call).await;
+        if !matches!(said, Answer::Done | Answer::Said(_)) {
+            tracing::debug!(?said, "the node's event was not written");
+        }
     }
 
     /// Remembers what a checkpoint took. What is not remembered is only not known the next time.

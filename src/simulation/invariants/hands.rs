@@ -82,6 +82,7 @@ impl Book {
                 }
                 faults
             }
+            ClusterCall::Announce { .. } => vec![],
             ClusterCall::PatchPod { namespace, name, .. }
             | ClusterCall::Exec { namespace, name, .. } => {
                 let slot = format!("{namespace}/{name}");
@@ -118,6 +119,7 @@ impl Book {
             }
             // The same annotation twice is the same, and a checkpoint too many harms nobody.
             ClusterCall::PatchPod { .. }
+            | ClusterCall::Announce { .. }
             | ClusterCall::Exec { .. }
             | ClusterCall::Evict { .. }
             | ClusterCall::Delete { .. }

@@ -39,6 +39,8 @@ impl World {
                     Err(refusal) => Answer::Refused(refusal),
                 }
             }
+            // Nobody in the world reads them.
+            ClusterCall::Announce { .. } => Answer::Done,
             // Whoever waits for the end asks again.
             ClusterCall::Exec { namespace, name, .. } => {
                 match self.asked_to_save(namespace, name) {
