@@ -26,6 +26,7 @@ nightly:
 # The tests that need a real control plane. Builds it once where it is not there.
 test-cluster:
 	tests/tools/cluster.sh "$(MEDEVAC_CACHE)"
+	tests/tools/moto.sh "$(MEDEVAC_CACHE)"
 	cargo test --locked --test cluster
 
 # Ratios, measured side by side on this machine. Builds the release profile first.
@@ -33,6 +34,9 @@ bench:
 	tests/tools/nats.sh "$(MEDEVAC_CACHE)"
 	cargo bench --locked --bench rules
 	tests/bench/eda.sh "$(MEDEVAC_CACHE)" "$$(tests/bench/program.sh rules)"
+	cargo bench --locked --bench spot
+	cargo build --locked --release
+	python3 tests/bench/agent.py "$${CARGO_TARGET_DIR:-target}/release/medevac"
 	cargo bench --locked --bench simulation
 	cargo bench --locked --bench webhook
 

@@ -145,7 +145,29 @@ pub fn usage(error: &clap::Error) -> ExitCode {
     if error.use_stderr() { ExitCode::from(64) } else { ExitCode::SUCCESS }
 }
 
+/// The agent alone: reading its flags does not bring in what all the other commands would know.
+#[derive(Debug, Parser)]
+#[command(name = "medevac agent", version)]
+struct Small {
+    #[command(flatten)]
+    args: agent::Args,
+}
+
 impl Cli {
+    /// Reads the flags of this process.
+    ///
+    /// # Errors
+    /// What is wrong with them, or the help that was asked for.
+    pub fn read() -> Result<Cli, clap::Error> {
+        let mut words = std::env::args_os();
+        if std::env::args_os().nth(1).is_some_and(|word| word == "agent") {
+            words.next();
+            let small = Small::try_parse_from(words)?;
+            return Ok(Cli { command: Command::Agent(small.args) });
+        }
+        Cli::try_parse_from(words)
+    }
+
     /// Whether the command is to use as little as it can: one thread is enough for it.
     pub fn is_small(&self) -> bool {
         matches!(self.command, Command::Agent(_))

@@ -10,7 +10,8 @@ mod news;
 pub use news::News;
 
 use crate::model::{Answer, ClusterCall, Context, Look, Target};
-use std::future::Future;
+use jiff::Timestamp;
+use std::{future::Future, time::Duration};
 
 /// What somebody looks at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,6 +49,11 @@ pub trait ClusterView: Clone + Send + Sync + 'static {
     /// a moment behind. [`Answer::Done`]: nothing is.
     fn confirm_empty(&self, node: &str) -> impl Future<Output = Answer> + Send;
 
+    /// By how much the server's clock and ours differ: what has to be done by a moment is done so much earlier.
+    fn skew(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Grows with every change of what `sight` shows. Taken before a look, it tells what the look may have missed.
     fn version(&self, sight: &Sight) -> u64;
 
@@ -57,5 +63,10 @@ pub trait ClusterView: Clone + Send + Sync + 'static {
 
 /// The only way to change anything in the cluster.
 pub trait ClusterControl: Clone + Send + Sync + 'static {
-    fn call(&self, call: ClusterCall) -> impl Future<Output = Answer> + Send;
+    /// `due`: where more is asked than can be done at a time, what is due first goes first.
+    fn call(
+        &self,
+        call: ClusterCall,
+        due: Option<Timestamp>,
+    ) -> impl Future<Output = Answer> + Send;
 }

@@ -1,11 +1,10 @@
 //! The binary: parse, hand over to a command, turn its answer into an exit code.
 
-use clap::Parser;
 use medevac::cli::{Cli, Exit};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => return medevac::cli::usage(&error),
     };

@@ -5,11 +5,13 @@
 
 mod answer;
 mod cache;
+mod clocks;
 mod control;
 mod convert;
 mod events;
 mod exec;
 mod lease;
+mod turns;
 mod watch;
 
 pub use control::KubernetesControl;

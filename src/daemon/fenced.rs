@@ -9,6 +9,7 @@ use crate::cluster::ClusterControl;
 use crate::escalation::Dispatch;
 use crate::model::{Answer, ClusterCall, Contact, Delivery, PageKey, Refusal, Report};
 use crate::remediation::{Web, WebCall};
+use jiff::Timestamp;
 
 #[derive(Clone)]
 pub(super) struct Fenced<T, C> {
@@ -23,8 +24,8 @@ fn over() -> Answer {
 }
 
 impl<T: ClusterControl, C: Clock> ClusterControl for Fenced<T, C> {
-    async fn call(&self, call: ClusterCall) -> Answer {
-        if self.term.holds() { self.inner.call(call).await } else { over() }
+    async fn call(&self, call: ClusterCall, due: Option<Timestamp>) -> Answer {
+        if self.term.holds() { self.inner.call(call, due).await } else { over() }
     }
 }
 

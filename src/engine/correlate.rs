@@ -32,24 +32,25 @@ pub(super) fn incident_for(
     state: &State,
     seq: u64,
     event: &Envelope<Event>,
+    about: &Target,
     rule: &Rule,
     now: Timestamp,
 ) -> (String, Option<Said>) {
     let severity = severity(rule, event);
     let signal = event.data.alert.as_ref().map(signal);
-    if let Some(open) = state.incident_of(&event.subject) {
+    if let Some(open) = state.incident_of(about) {
         let news = signal.as_ref().is_some_and(|signal| !open.signals.contains(signal))
             || severity > open.severity;
         let joined = Move::Joined { signal, severity };
         let said = news.then(|| change(event, &open.id, &open.target, &rule.name, joined, now));
         return (open.id.clone(), said);
     }
-    let subject = event.subject.to_string();
+    let subject = about.to_string();
     let id = format!("inc-{}", Id::of(&["incident", event.id.as_str(), &subject]).short(10));
     let traceparent = trace(&id);
     let opened =
-        Move::Opened { title: title(event), severity, signal, event_seq: seq, traceparent };
-    let said = change(event, &id, &event.subject, "opened", opened, now);
+        Move::Opened { title: title(event, about), severity, signal, event_seq: seq, traceparent };
+    let said = change(event, &id, about, "opened", opened, now);
     (id, Some(said))
 }
 
@@ -76,7 +77,7 @@ pub(super) fn severity(rule: &Rule, event: &Envelope<Event>) -> Severity {
 }
 
 /// Why the incident was opened, in one line of outside text without control characters.
-fn title(event: &Envelope<Event>) -> String {
+fn title(event: &Envelope<Event>, about: &Target) -> String {
     let clean =
         |text: &str| -> String { text.chars().filter(|c| !c.is_control()).take(200).collect() };
     match &event.data.alert {
@@ -85,7 +86,7 @@ fn title(event: &Envelope<Event>) -> String {
             let name = if alert.name.is_empty() { "an alert" } else { &alert.name };
             clean(summary.map_or(name, String::as_str))
         }
-        None => clean(&format!("{} on {}", event.kind, event.subject)),
+        None => clean(&format!("{} on {about}", event.kind)),
     }
 }
 

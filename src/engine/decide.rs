@@ -5,7 +5,7 @@ use super::guard::slot;
 use super::verdict::{Case, deadline, evidence, throttle, verdict};
 use super::windows::Passage;
 use super::{News, Said, State, Windows};
-use crate::model::{Decision, Envelope, Event, Id, Suppression, Verdict, kind};
+use crate::model::{Decision, Envelope, Event, Id, Suppression, Target, Verdict, kind};
 use crate::rules::{Facts, Role, Rule, Ruleset};
 use jiff::Timestamp;
 
@@ -125,12 +125,13 @@ fn ended(state: &mut State, event: &Envelope<Event>, news: News, now: Timestamp)
 fn matched(state: &mut State, case: &Case<'_>) -> Vec<Said> {
     let Case { rule, facts: Facts { event, now }, .. } = *case;
     // An alert opens an incident in any case: its end will close it. Nothing would close that of a mere event.
-    let unbound = event.data.alert.is_none() && state.incident_of(&event.subject).is_none();
+    let about = about(case);
+    let unbound = event.data.alert.is_none() && state.incident_of(&about).is_none();
     let quiet = throttle(case).and_then(|(key, _)| state.quiet_until(&key, now));
     if unbound && (quiet.is_some() || case.outside.is_some()) {
         return vec![];
     }
-    let (incident, opened) = correlate::incident_for(state, case.seq, event, rule, now);
+    let (incident, opened) = correlate::incident_for(state, case.seq, event, &about, rule, now);
     if let Some(said) = &opened {
         state.said(None, said);
     }
@@ -160,12 +161,22 @@ fn matched(state: &mut State, case: &Case<'_>) -> Vec<Said> {
         Some(timer) => Id::of(&["decision", event.id.as_str(), &rule.name, &timer.word]),
     };
     let mut envelope = event.follow(kind::DECISION, id, ENGINE, now, decision);
+    envelope.subject = about;
     envelope.deadline = deadline;
     envelope.traceparent = Some(known.traceparent.clone());
     let tripped = tripped(state, &envelope);
     let said = Said::Decision(envelope);
     state.said(None, &said);
     opened.into_iter().chain([said]).chain(tripped).collect()
+}
+
+/// What the incident is about: what the event is, unless the rule says otherwise and has an answer.
+fn about(case: &Case<'_>) -> Target {
+    let said = case.rule.about.as_ref().and_then(|about| about.key(&case.facts).ok());
+    match said.filter(|said| !said.is_empty()) {
+        Some(said) => Target::lenient(&said),
+        None => case.facts.event.subject.clone(),
+    }
 }
 
 /// The news that a guard has tripped with this decision.

@@ -65,7 +65,10 @@ pub(super) fn verdict(
             steps: rule.then.clone(),
             otherwise: rule.otherwise.clone(),
             reserved,
-            doomed: event.kind == kind::SPOT_INTERRUPTION,
+            doomed: matches!(
+                event.kind.as_str(),
+                kind::SPOT_INTERRUPTION | kind::CAPACITY_INTERRUPTION
+            ),
         },
         Err(reason) => {
             *quiet = None;

@@ -121,6 +121,7 @@ pub enum Stay {
 }
 
 const SAFE: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict";
+const DO_NOT_DISRUPT: &str = "karpenter.sh/do-not-disrupt";
 const SAFE_VOLUMES: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes";
 const EVICT_DAEMON: &str = "cluster-autoscaler.kubernetes.io/enable-ds-eviction";
 
@@ -146,11 +147,14 @@ impl Pod {
         }
     }
 
-    /// What its owner asks to keep, in Cluster Autoscaler's annotations: honoured by planned drains, while
+    /// What its owner asks to keep, in Cluster Autoscaler's and Karpenter's annotations: honoured by planned drains, while
     /// a deadline takes the node away with everything on it.
     pub fn keeps(&self) -> Option<String> {
         if self.annotations.get(SAFE).is_some_and(|safe| safe == "false") {
             return Some(format!("its owner says {SAFE}: false"));
+        }
+        if self.annotations.get(DO_NOT_DISRUPT).is_some_and(|keep| keep == "true") {
+            return Some(format!("its owner says {DO_NOT_DISRUPT}: true"));
         }
         let safe: Vec<&str> =
             self.annotations.get(SAFE_VOLUMES)?.split(',').map(str::trim).collect();

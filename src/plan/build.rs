@@ -11,6 +11,11 @@ use std::time::Duration;
 /// Kept free before a deadline: kubelet's tear-down and the unmounting of volumes take 3 to 8 s.
 const RESERVE: Duration = Duration::from_secs(12);
 
+/// What a notice gives.
+const NOTICE: Duration = Duration::from_secs(120);
+/// Clocks that differ by more are not a matter of reserve.
+const SKEW_MOST: Duration = Duration::from_secs(30);
+
 /// The decision cannot be carried out: why, in the words that a person is told.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.join("; "))]
@@ -24,6 +29,7 @@ pub fn build(
     decision: &Envelope<Decision>,
     look: &Look,
     history: &History,
+    skew: Duration,
     now: Timestamp,
 ) -> Option<Result<Plan, Refused>> {
     let Verdict::Act { steps, otherwise, doomed, .. } = &decision.data.verdict else { return None };
@@ -47,9 +53,12 @@ pub fn build(
     if let Some(first) = planned.iter_mut().find(|step| step.action.destructive()) {
         first.no_return = true;
     }
-    let (id, reserve) = (Plan::id_of(&data.incident, data.epoch), reserve(data.deadline, now));
+    let (id, reserve) = (Plan::id_of(&data.incident, data.epoch), reserve(decision, skew, now));
     let until = data.deadline.map(|at| at.checked_sub(reserve.0).unwrap_or(at));
     let mut remarks = remarks(&planned, look);
+    if data.deadline.is_some() && reserve.0 > RESERVE {
+        remarks.push(format!("the clocks differ: {reserve} are kept free before the deadline"));
+    }
     let mut asked = vec![];
     if let Some(profiles) = planned.iter().find_map(profiles) {
         let (all, more) = checkpoints::checkpoints(&id, look, profiles, history, until, now);
@@ -89,10 +98,14 @@ fn profiles(step: &PlannedStep) -> Option<&[Profile]> {
     }
 }
 
-/// A quarter of the time at most: a short deadline is not all reserve.
-fn reserve(deadline: Option<Timestamp>, now: Timestamp) -> Span {
-    let left = deadline.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or_default());
-    Span(left.map_or(Duration::ZERO, |left| RESERVE.min(left / 4)))
+/// With what the clocks differ by. A quarter of the time at most: a short deadline is not all reserve.
+fn reserve(decision: &Envelope<Decision>, skew: Duration, now: Timestamp) -> Span {
+    let Some(deadline) = decision.data.deadline else { return Span::default() };
+    let Ok(left) = Duration::try_from(deadline.duration_since(now)) else { return Span::default() };
+    // Nobody is given more than two minutes: what is over them is the difference of two clocks.
+    let doomed = matches!(decision.data.verdict, Verdict::Act { doomed: true, .. });
+    let ahead = if doomed { left.saturating_sub(NOTICE).min(SKEW_MOST) } else { Duration::ZERO };
+    Span((RESERVE + skew.max(ahead)).min(left / 4))
 }
 
 /// Each step after those that it needs; otherwise as written.
@@ -271,7 +284,9 @@ mod tests {
         let now = Timestamp::UNIX_EPOCH;
         let deadline = now + Duration::from_secs(120);
         let plan =
-            build(&decision(steps, Some(deadline)), &look, &History::new(), now).unwrap().unwrap();
+            build(&decision(steps, Some(deadline)), &look, &History::new(), Duration::ZERO, now)
+                .unwrap()
+                .unwrap();
         let names: Vec<&str> = plan.steps.iter().map(|step| step.name.as_str()).collect();
         assert_eq!(names, ["cordon", "drain"]);
         assert!(plan.steps[1].no_return && !plan.steps[0].no_return);
@@ -283,9 +298,14 @@ mod tests {
     #[test]
     fn a_step_without_anything_to_act_on_is_refused_in_words() {
         let steps = vec![spec("drain", drain(), &[])];
-        let refused =
-            build(&decision(steps, None), &Look::default(), &History::new(), Timestamp::UNIX_EPOCH)
-                .unwrap();
+        let refused = build(
+            &decision(steps, None),
+            &Look::default(),
+            &History::new(),
+            Duration::ZERO,
+            Timestamp::UNIX_EPOCH,
+        )
+        .unwrap();
         assert!(refused.unwrap_err().to_string().contains("acts on a node, and node/n is none"));
     }
 }

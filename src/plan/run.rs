@@ -69,7 +69,7 @@ async fn plan<L: Log + Kv>(
     let now = clock.now();
     let look = view.look(&Sight::of(&decision.subject));
     let history = history(log, &look).await?;
-    match build(decision, &look, &history, now) {
+    match build(decision, &look, &history, view.skew(), now) {
         Some(Ok(plan)) => {
             let (id, deadline) = (plan.id.clone(), plan.deadline);
             // One plan per decision: a second delivery finds the first one's.

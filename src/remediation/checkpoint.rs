@@ -243,12 +243,17 @@ impl Checkpoint {
         })
     }
 
+    /// When to look again, if nothing happens before. Of what is over nothing is waited for.
     pub(super) fn wake_at(&self, plan: &Plan, journal: &Journal) -> Option<Timestamp> {
-        let open = |it: &&PlannedCheckpoint| {
-            journal.checkpoints.get(&it.unit).is_none_or(|state| !state.is_over())
+        let of = |unit: &PlannedCheckpoint| {
+            let own = self.units.get(&unit.unit);
+            match journal.checkpoints.get(&unit.unit) {
+                Some(state) if state.is_over() => own.and_then(Unit::tells_at),
+                Some(_) => own.and_then(Unit::next_at).into_iter().chain([unit.by]).min(),
+                None => Some(unit.by),
+            }
         };
-        let by = plan.checkpoints.iter().filter(open).map(|it| it.by).min();
-        by.into_iter().chain(self.units.values().filter_map(Unit::next_at)).min()
+        plan.checkpoints.iter().filter_map(of).min()
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Rule {
     pub place: Place,
     pub when: Vec<String>,
     pub condition: Option<Condition>,
+    /// What its incident is about, where that is not what the event is about: many events, one incident.
+    pub about: Option<Condition>,
     /// `None`: the alert's own label, else warning.
     pub severity: Option<Severity>,
     pub words: Words,
@@ -193,6 +195,7 @@ pub(super) fn rule(node: &Node, names: &Names<'_>, faults: &mut Faults) -> Optio
         name: entries.text("name", faults).unwrap_or_default(),
         place: entries.get("name").map_or(entries.place(), |node| &node.place).clone(),
         condition,
+        about: about(&entries, &when, names, faults),
         severity: word(&entries, "severity", &severities, faults),
         words: Words {
             version: Some(names.version(&entries)),
@@ -241,6 +244,20 @@ pub(super) fn when(entries: &Entries<'_>, faults: &mut Faults) -> Vec<String> {
         }
     }
     kinds.into_iter().map(|(name, _)| name).collect()
+}
+
+fn about(
+    entries: &Entries<'_>,
+    when: &[String],
+    names: &Names<'_>,
+    faults: &mut Faults,
+) -> Option<Condition> {
+    let node = entries.get("about")?;
+    if let Some(then) = entries.get("then") {
+        let message = "`about` is for rules that tell people: steps act on what the event is about";
+        faults.add(Code::Conflict, &then.place, message);
+    }
+    compile(text(node, faults)?, &node.place, Type::Text, names.scope(when), faults)
 }
 
 fn throttle(

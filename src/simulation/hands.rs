@@ -10,6 +10,7 @@ use crate::model::{
     Answer, ClusterCall, Contact, Context, Delivery, Look, PageKey, Refusal, Report, Target,
 };
 use crate::remediation::{Road, Web, WebCall};
+use jiff::Timestamp;
 use std::time::Duration;
 
 /// Watch events come so much later, and bursts are told once.
@@ -120,7 +121,7 @@ fn about(call: &ClusterCall) -> String {
 }
 
 impl ClusterControl for Ports {
-    async fn call(&self, call: ClusterCall) -> Answer {
+    async fn call(&self, call: ClusterCall, _: Option<Timestamp>) -> Answer {
         let (stage, about) = (&self.life.stage, about(&call));
         self.life.gate.pass().await;
         let (life, begun) = (self.life.number, self.life.watch.now());

@@ -58,6 +58,12 @@ pub(super) fn number(fact: Fact, filter: &Filter, ledger: &Ledger, world: &World
         Fact::BudgetsViolated => world.sums.budgets_violated as f64,
         Fact::Checkpoints => world.sums.checkpoints as f64,
         Fact::LostWork => world.sums.lost_work.as_secs_f64(),
+        Fact::NoticeToCordon => {
+            let mut all = world.sums.cordons.clone();
+            all.sort_unstable();
+            let at = (all.len() * 99).div_ceil(100).saturating_sub(1);
+            all.get(at).map_or(0.0, Duration::as_secs_f64)
+        }
         Fact::Cordoned => match &filter.about {
             None => world.cordoned() as f64,
             Some(about) => {

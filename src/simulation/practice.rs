@@ -4,6 +4,7 @@ use super::World;
 use crate::clock::Clock;
 use crate::cluster::{ClusterControl, ClusterView, Sight};
 use crate::model::{Answer, ClusterCall, Context, Look, Target};
+use jiff::Timestamp;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -73,7 +74,7 @@ impl<C: Clock> ClusterView for Practice<C> {
 }
 
 impl<C: Clock> ClusterControl for Practice<C> {
-    async fn call(&self, call: ClusterCall) -> Answer {
+    async fn call(&self, call: ClusterCall, _: Option<Timestamp>) -> Answer {
         let answer = {
             let mut world = self.world();
             world.pass(self.clock.now());

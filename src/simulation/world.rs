@@ -63,6 +63,8 @@ pub struct Sums {
     pub lost_work: Duration,
     /// Checkpoints that became durable because a pod was told to stop, or asked for one.
     pub checkpoints: u64,
+    /// From a machine's notice to its cordon, of all that were cordoned after one.
+    pub cordons: Vec<Duration>,
     /// Dollars for machines that are gone.
     spent: f64,
 }
@@ -150,6 +152,8 @@ pub struct World {
     /// Apps that may not have what they want.
     unsettled: BTreeSet<usize>,
     born: u64,
+    /// Machines that got a notice, and when.
+    noticed: BTreeMap<String, Timestamp>,
     cloud: cloud::Cloud,
     /// Namespaces that are being deleted.
     pub ending: BTreeSet<String>,
@@ -228,6 +232,9 @@ impl World {
 
     /// Notes something about a node.
     pub fn mark(&mut self, node: &str, mark: Mark, text: String) {
+        if mark == Mark::Notice {
+            self.noticed.entry(node.to_owned()).or_insert(self.now);
+        }
         self.note(Some(node), mark, text);
     }
 

@@ -1,16 +1,16 @@
 //! Changing things: bounded, with time-outs, cordons first.
 
-use super::{answer::answer, convert, events, exec};
+use super::{answer::answer, convert, events, exec, turns::Turns};
 use crate::cluster::ClusterControl;
 use crate::model::{Answer, Claim, ClusterCall, NodePatch, Refusal, WorkloadKind};
+use jiff::Timestamp;
 use k8s_openapi::api::{apps::v1 as apps, batch::v1 as batch, core::v1 as core};
 use kube::{
     Api, Client,
     api::{DeleteParams, EvictParams, Patch, PatchParams, Preconditions},
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
-use tokio::sync::Semaphore;
+use std::{collections::BTreeMap, time::Duration};
 
 /// Our field manager: what we set is recognisably ours.
 const MANAGER: &str = "medevac";
@@ -28,19 +28,18 @@ const CONFLICTS: u32 = 5;
 #[derive(Clone)]
 pub struct KubernetesControl {
     client: Client,
-    places: Arc<Semaphore>,
-    urgent: Arc<Semaphore>,
-    execs: Arc<Semaphore>,
+    places: Turns,
+    urgent: Turns,
+    execs: Turns,
 }
 
 impl KubernetesControl {
     pub fn new(client: Client) -> KubernetesControl {
-        let places = |most| Arc::new(Semaphore::new(most));
         KubernetesControl {
             client,
-            places: places(IN_FLIGHT),
-            urgent: places(URGENT),
-            execs: places(EXECS),
+            places: Turns::new(IN_FLIGHT),
+            urgent: Turns::new(URGENT),
+            execs: Turns::new(EXECS),
         }
     }
 
@@ -139,16 +138,14 @@ impl KubernetesControl {
 }
 
 impl ClusterControl for KubernetesControl {
-    async fn call(&self, call: ClusterCall) -> Answer {
+    async fn call(&self, call: ClusterCall, due: Option<Timestamp>) -> Answer {
         let (places, timeout) = match &call {
             // It takes as long as the workload's checkpoint: nobody else waits behind it.
             ClusterCall::Exec { timeout, .. } => (&self.execs, *timeout + TIMEOUT),
             call if call.urgent() => (&self.urgent, TIMEOUT),
             _ => (&self.places, TIMEOUT),
         };
-        let Ok(_place) = places.acquire().await else {
-            return Answer::Unknown("closing down".into());
-        };
+        let _place = places.take(due).await;
         match tokio::time::timeout(timeout, self.perform(call)).await {
             Ok(answer) => answer,
             Err(_) => Answer::Unknown(format!("no answer within {} s", timeout.as_secs())),

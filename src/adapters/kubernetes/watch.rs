@@ -1,6 +1,6 @@
 //! The watch caches: listed once, then kept up to date; a watch that breaks resumes where it was.
 
-use super::{answer, cache::Cache, convert};
+use super::{answer, cache::Cache, clocks, convert};
 use crate::cluster::{ClusterView, Sight};
 use crate::model::{Answer, Context, Look, Refusal, Target, WorkloadKind};
 use futures_util::StreamExt;
@@ -14,7 +14,10 @@ use serde::de::DeserializeOwned;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Debug,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 use tokio::{sync::watch, task::JoinSet};
@@ -37,6 +40,8 @@ struct Inner {
     news: watch::Receiver<()>,
     /// Kinds whose first list is not complete, with what is in the way.
     pending: Arc<Mutex<BTreeMap<&'static str, String>>>,
+    /// In milliseconds, as last measured.
+    skew: Arc<AtomicU64>,
     _tasks: JoinSet<()>,
 }
 
@@ -87,6 +92,8 @@ impl KubernetesView {
         );
         shared.spawn::<apps::DaemonSet>(&mut tasks, client, "daemonsets", all.clone(), DAEMON_SETS);
         shared.spawn::<batch::Job>(&mut tasks, client, "jobs", all, JOBS);
+        let skew = Arc::default();
+        tasks.spawn(clocks::compare(client.clone(), Arc::clone(&skew)));
         let Shared { cache, pending, .. } = shared;
         KubernetesView {
             inner: Arc::new(Inner {
@@ -94,6 +101,7 @@ impl KubernetesView {
                 cache,
                 news: receiver,
                 pending,
+                skew,
                 _tasks: tasks,
             }),
         }
@@ -146,6 +154,10 @@ impl ClusterView for KubernetesView {
                 Answer::Refused(Refusal::Busy { retry_after: None, message })
             }
         }
+    }
+
+    fn skew(&self) -> Duration {
+        Duration::from_millis(self.inner.skew.load(Ordering::Relaxed))
     }
 
     fn version(&self, sight: &Sight) -> u64 {

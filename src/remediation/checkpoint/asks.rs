@@ -60,10 +60,15 @@ impl Unit {
             || self.asks.values().any(|ask| ask.in_flight)
     }
 
+    /// When one of its requests is made again.
     pub(super) fn next_at(&self) -> Option<Timestamp> {
-        let all = self.asks.values().chain([&self.claim, &self.telling]);
-        let open = all.filter(|ask| !ask.in_flight);
-        open.filter(|ask| ask.failed.is_none()).filter_map(|ask| ask.next_at).min()
+        let all = self.asks.values().chain([&self.claim]);
+        all.filter_map(Ask::again_at).min()
+    }
+
+    /// When its leader is told again.
+    pub(super) fn tells_at(&self) -> Option<Timestamp> {
+        self.telling.again_at().filter(|_| !self.told)
     }
 
     /// Why it cannot become durable.
@@ -211,6 +216,10 @@ impl Unit {
 impl Ask {
     fn due(&self, now: Timestamp) -> bool {
         !self.in_flight && self.failed.is_none() && self.next_at.is_none_or(|at| at <= now)
+    }
+
+    fn again_at(&self) -> Option<Timestamp> {
+        self.next_at.filter(|_| !self.in_flight && self.failed.is_none())
     }
 
     fn result(&self, unit: &PlannedCheckpoint) -> Option<Said> {

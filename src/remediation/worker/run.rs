@@ -145,7 +145,7 @@ where
             Reach::Workload { .. } | Reach::World => None,
         });
         let Some(call) = call.filter(|_| self.saga.plan.mode == Mode::Enforce) else { return };
-        let said = control.call(call).await;
+        let said = control.call(call, None).await;
         if !matches!(said, Answer::Done | Answer::Said(_)) {
             tracing::debug!(?said, "the node's event was not written");
         }
@@ -193,9 +193,10 @@ where
         let (control, web) = (self.hands.control.clone(), self.hands.web.clone());
         let view = self.hands.view.clone();
         let cause = self.envelope.cause.clone();
+        let due = self.saga.plan.deadline;
         self.calls.spawn(async move {
             let answer = match (&call.work, control) {
-                (Work::Cluster(work), Some(control)) => control.call(work.clone()).await,
+                (Work::Cluster(work), Some(control)) => control.call(work.clone(), due).await,
                 (Work::Web(work), Some(_)) => {
                     web.call(WebCall { cause: cause.into(), ..work.clone() }).await
                 }

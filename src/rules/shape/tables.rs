@@ -44,6 +44,11 @@ pub(in crate::rules) static RULE: Shape = Shape {
         must("when", Of::Texts, "The event type, or several."),
         key("if", Of::Condition, "CEL; the rule matches where it is true."),
         key(
+            "about",
+            Of::Condition,
+            "CEL, a text: what the incident is about, for example \"storm/\" + node.zone. Many events, one incident. Default: what the event is about.",
+        ),
+        key(
             "severity",
             Of::Words(SEVERITIES),
             "Of the incident. Default: the alert's own, else warning.",

@@ -26,6 +26,8 @@ pub enum Fact {
     Checkpoints,
     /// Seconds.
     LostWork,
+    /// Seconds.
+    NoticeToCordon,
     CordonedAtOnce,
     Cordoned,
     Nodes,
@@ -38,7 +40,7 @@ pub enum Fact {
 }
 
 impl Fact {
-    pub const ALL: [(&'static str, Fact); 22] = [
+    pub const ALL: [(&'static str, Fact); 23] = [
         ("pages", Fact::Pages),
         ("rings", Fact::Rings),
         ("unanswered", Fact::Unanswered),
@@ -53,6 +55,7 @@ impl Fact {
         ("budgets_violated", Fact::BudgetsViolated),
         ("checkpoints", Fact::Checkpoints),
         ("lost_work", Fact::LostWork),
+        ("notice_to_cordon_p99", Fact::NoticeToCordon),
         ("cordoned_at_once", Fact::CordonedAtOnce),
         ("cordoned", Fact::Cordoned),
         ("nodes", Fact::Nodes),
@@ -206,7 +209,7 @@ pub(super) fn expectation(node: &Node, faults: &mut Faults) -> Option<Expectatio
     let Some(bound) = bound(given, *fact) else {
         let fault = faults.add(Code::BadValue, &value.place, format!("`{given}` is no bound"));
         fault.hint =
-            Some("write a number, `<= 3`, `>= 3`, `< 3` or `> 3`; lost_work is a duration".into());
+            Some("write a number, `<= 3`, `>= 3`, `< 3` or `> 3`; lost_work and notice_to_cordon_p99 are durations".into());
         return None;
     };
     let mut only = |key: &str| entries.text(key, faults);
@@ -259,7 +262,7 @@ fn bound(text: &str, fact: Fact) -> Option<Bound> {
     let sign = ["<=", ">=", "<", ">", ""].into_iter().find(|sign| text.starts_with(sign))?;
     let rest = text[sign.len()..].trim();
     let number = match fact {
-        Fact::LostWork => rest.parse::<Span>().ok()?.0.as_secs_f64(),
+        Fact::LostWork | Fact::NoticeToCordon => rest.parse::<Span>().ok()?.0.as_secs_f64(),
         _ => rest.trim_start_matches('$').parse().ok()?,
     };
     Some(match sign {

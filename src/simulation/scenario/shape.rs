@@ -376,6 +376,11 @@ pub(super) static EXPECTATION: Shape = Shape {
             Of::Text,
             "Work since the last durable checkpoint, over all pods: a duration.",
         ),
+        key(
+            "notice_to_cordon_p99",
+            Of::Text,
+            "From a machine's notice to its cordon, of 99 in a hundred: a duration.",
+        ),
         key("cordoned_at_once", Of::Text, "Nodes that were cordoned at the same time, at most."),
         key("cordoned", Of::Text, "Nodes that are cordoned."),
         key("nodes", Of::Text, "Nodes."),

@@ -247,6 +247,10 @@ impl World {
         self.cordoned = self.cordoned + usize::from(after) - usize::from(before);
         match (before, after) {
             (false, true) => {
+                if let Some(noticed) = self.noticed.remove(name) {
+                    let after = self.now.duration_since(noticed).try_into().unwrap_or_default();
+                    self.sums.cordons.push(after);
+                }
                 let text = format!("{name} is cordoned: no new work lands on it");
                 self.note(Some(name), Mark::Cordoned, text);
             }
