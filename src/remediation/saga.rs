@@ -154,6 +154,10 @@ impl Saga {
         {
             return vec![Entry::Ended { how: how.clone() }];
         }
+        if self.ending.is_none() && self.opens_later() {
+            // What a person does with the node meanwhile is that person's: it is not undone in the end.
+            self.ending = self.moot(look).map(|why| PlanEnd::Moot { why });
+        }
         if self.failed() || self.ending.is_some() {
             return self.backward(look);
         }
@@ -327,6 +331,13 @@ impl Saga {
         let open = look.node.as_ref().is_some_and(|node| !node.unschedulable);
         (cordoned && open && self.unseen.is_none())
             .then(|| "a person uncordoned the node".to_owned())
+    }
+
+    /// It takes its own cordon back in the end, and has not yet.
+    fn opens_later(&self) -> bool {
+        let opens = |step: &&PlannedStep| matches!(step.action, Action::Uncordon);
+        let waits = |step: &PlannedStep| *self.journal.state(&step.name) == StepState::Waiting;
+        self.plan.steps.iter().find(opens).is_some_and(waits)
     }
 
     fn ready(&self, step: &PlannedStep) -> bool {

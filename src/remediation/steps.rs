@@ -149,6 +149,10 @@ pub(super) fn undo(
                 look.node.as_ref().filter(|_| by.is_some_and(|by| *by == plan.incident))
             {
                 open(&mut patch, node);
+                if !node.unschedulable {
+                    // Whoever opened it may close it again at any moment: only our mark goes.
+                    patch.unschedulable = None;
+                }
             }
             patch.untaint = taint.clone();
         }
