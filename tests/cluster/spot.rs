@@ -12,7 +12,7 @@ use crate::{
     },
 };
 use k8s_openapi::api::{
-    batch::v1 as batch, core::v1 as core, events::v1 as events, policy::v1 as policy,
+    apps::v1 as apps, core::v1 as core, events::v1 as events, policy::v1 as policy,
 };
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use medevac::log::Stream;
@@ -72,18 +72,18 @@ fn trains(plane: &Plane, app: &str, takes: Duration) -> Arc<Mutex<BTreeSet<Strin
 /// A gang of ranks, spread over the nodes of `case`.
 async fn gang(plane: &Plane, name: &str, case: &str, ranks: usize) {
     let mut spec = pod_spec(case, 20);
-    spec["restartPolicy"] = json!("Never");
     spec["topologySpreadConstraints"] = json!([{
         "maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway",
         "labelSelector": { "matchLabels": { "app": name } },
     }]);
+    // A StatefulSet that says that it is a gang: kwok ends the pods of Jobs at once.
     plane
-        .create::<batch::Job>(json!({
-            "apiVersion": "batch/v1", "kind": "Job", "metadata": { "name": name },
-            "spec": { "completions": ranks, "parallelism": ranks, "completionMode": "Indexed", "backoffLimit": 100,
-                "podReplacementPolicy": "Failed",
-                "template": { "metadata": { "labels": { "app": name }, "annotations": { "medevac.dev/checkpoint": "annotation" } },
-                    "spec": spec } },
+        .create::<apps::StatefulSet>(json!({
+            "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": { "name": name },
+            "spec": { "replicas": ranks, "serviceName": name, "podManagementPolicy": "Parallel",
+                "selector": { "matchLabels": { "app": name } },
+                "template": { "metadata": { "labels": { "app": name, "medevac.dev/gang": "true" },
+                    "annotations": { "medevac.dev/checkpoint": "annotation" } }, "spec": spec } },
         }))
         .await;
     plane.running(name, ranks).await;
@@ -169,14 +169,14 @@ pub(crate) async fn a_gang_has_its_checkpoint_before_any_of_it_is_told_to_go(pla
         let checkpoint = &record["checkpoints"][0];
         assert_eq!(
             (&checkpoint["unit"], &checkpoint["members"]),
-            (&json!("default/Job/llm"), &json!(6))
+            (&json!("default/StatefulSet/llm"), &json!(6))
         );
         assert_eq!(checkpoint["state"]["reference"], "s3://b/step-9", "{record:#}");
         let waited = record["pods"]
             .as_array()
             .unwrap()
             .iter()
-            .filter(|pod| pod["checkpoint"] == "default/Job/llm");
+            .filter(|pod| pod["checkpoint"] == "default/StatefulSet/llm");
         assert!(
             waited.into_iter().all(|pod| pod["slack_at_sigterm_seconds"].as_f64().unwrap() > 20.0)
         );
@@ -241,9 +241,10 @@ fn watch_budget(plane: &Plane) -> Arc<Mutex<usize>> {
                         .any(|is| is.type_ == "Ready" && is.status == "True")
             };
             let count = all.items.iter().filter(ready).count();
-            let mut least = seen.lock().unwrap();
-            *least = count.min(*least);
-            drop(least);
+            {
+                let mut least = seen.lock().unwrap();
+                *least = count.min(*least);
+            }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     });
