@@ -16,6 +16,7 @@ mod gang;
 mod id;
 mod incident;
 mod mapping;
+mod means;
 mod outcome;
 mod pause;
 mod plan;
@@ -28,10 +29,7 @@ mod told;
 
 pub use alert::{Alert, AlertStatus};
 pub use call::{Answer, Claim, ClusterCall, NodePatch, Refusal};
-pub use checkpoint::{
-    ASKED_BY, Handshake, Learned, Means, Profile, Proof, REQUEST, STATE, Said, Transport,
-    learned_key, work_since,
-};
+pub use checkpoint::{Handshake, Learned, REQUEST, STATE, Said, learned_key, work_since};
 pub use cluster::{Look, Node, Owner, Pod, PodPhase, Stay, Taint, Waiting, Workload, WorkloadKind};
 pub use decision::{Decision, Reservation, Severity, Suppression, Timer, Verdict};
 pub use envelope::{Cause, Envelope, MAX_CAUSES, RECORD_VERSION};
@@ -41,6 +39,7 @@ pub use fault::chain;
 pub use id::{Id, fingerprint, fnv1a};
 pub use incident::{Incident, IncidentChange, IncidentState, Move, Signal};
 pub use mapping::{BadTemplate, Mapping, Template, TimeUnit};
+pub use means::{ASKED_BY, Means, Profile, Proof, Transport};
 pub use outcome::{
     Delivery, Entry, Outcome, PageKey, PageKind, PageStep, PlanEnd, PodRecord, Report, Undo,
 };

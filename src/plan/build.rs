@@ -33,8 +33,7 @@ pub fn build(
     now: Timestamp,
 ) -> Option<Result<Plan, Refused>> {
     let Verdict::Act { steps, otherwise, doomed, .. } = &decision.data.verdict else { return None };
-    let mut faults = vec![];
-    let data = &decision.data;
+    let (data, mut faults) = (&decision.data, vec![]);
     let mut resolve = |specs: &[StepSpec], prefix: &str| -> Vec<PlannedStep> {
         in_order(specs)
             .into_iter()
@@ -55,18 +54,14 @@ pub fn build(
     }
     let (id, reserve) = (Plan::id_of(&data.incident, data.epoch), reserve(decision, skew, now));
     let until = data.deadline.map(|at| at.checked_sub(reserve.0).unwrap_or(at));
-    let mut remarks = remarks(&planned, look);
-    if data.deadline.is_some() && reserve.0 > RESERVE {
-        remarks.push(format!("the clocks differ: {reserve} are kept free before the deadline"));
-    }
-    let mut asked = vec![];
-    if let Some(profiles) = planned.iter().find_map(profiles) {
-        let (all, more) = checkpoints::checkpoints(&id, look, profiles, history, until, now);
-        remarks.extend(more);
-        asked = all;
-    }
-    let drains = planned.iter().any(|step| matches!(step.action, Action::Drain { .. }));
-    let pods = until.filter(|_| drains).map(|until| checkpoints::pods(look, &asked, until, now));
+    let profiles = planned.iter().find_map(profiles);
+    let asked = profiles.map(|of| checkpoints::checkpoints(&id, look, of, history, until, now));
+    let (asked, unusable) = asked.unwrap_or_default();
+    let late = (data.deadline.is_some() && reserve.0 > RESERVE)
+        .then(|| format!("the clocks differ: {reserve} are kept free before the deadline"));
+    let remarks = remarks(&planned, look).into_iter().chain(unusable).chain(late).collect();
+    let until = until.filter(|_| planned.iter().any(drains));
+    let pods = until.map(|until| checkpoints::pods(look, &asked, until, now));
     let plan = Plan {
         id,
         incident: data.incident.clone(),
@@ -89,6 +84,10 @@ pub fn build(
     };
     faults.extend(lint(&plan));
     Some(if faults.is_empty() { Ok(plan) } else { Err(Refused(faults)) })
+}
+
+fn drains(step: &PlannedStep) -> bool {
+    matches!(step.action, Action::Drain { .. })
 }
 
 fn profiles(step: &PlannedStep) -> Option<&[Profile]> {
@@ -215,7 +214,7 @@ fn movers(look: &Look) -> Vec<String> {
 
 /// What a reader of the plan will want to know about the pods that a drain meets.
 fn remarks(steps: &[PlannedStep], look: &Look) -> Vec<String> {
-    if !steps.iter().any(|step| matches!(step.action, Action::Drain { .. })) {
+    if !steps.iter().any(drains) {
         return vec![];
     }
     let stay = |why: Stay| look.pods.iter().filter(move |pod| pod.stays() == Some(why));

@@ -5,6 +5,7 @@
 //! has come is in the journal, so that another life goes on where this one ended.
 
 mod asks;
+mod requests;
 
 use super::Journal;
 use super::saga::Work;

@@ -46,6 +46,8 @@ struct Going {
     held: bool,
     /// When it was told to go, and whether past its budget.
     told: Option<(Timestamp, bool)>,
+    /// The grace that it was told last.
+    granted: Option<u32>,
     forces: bool,
     last: String,
 }
@@ -149,6 +151,7 @@ impl Drain {
             siblings: 0,
             held: false,
             told: None,
+            granted: None,
             forces: false,
             last: String::new(),
             pod,
@@ -186,6 +189,10 @@ impl Drain {
             }
             if let Some(call) = going.next(limits, now) {
                 let forced = matches!(call, ClusterCall::Delete { .. });
+                if let ClusterCall::Delete { grace, .. } | ClusterCall::Evict { grace, .. } = &call
+                {
+                    going.granted = Some(*grace);
+                }
                 if forced {
                     self.forced += u32::from(going.pod.deleted_at.is_none());
                 }
@@ -418,18 +425,20 @@ impl Going {
     }
 
     fn record(&self, gone_at: Option<Timestamp>, taken: bool) -> PodRecord {
-        let grace = self.asked.unwrap_or(self.pod.grace);
+        let grace = self.granted.unwrap_or(self.pod.grace);
         // Told by another life, or by somebody else: what the server shows of it.
         let shown = self
             .pod
             .deleted_at
             .and_then(|ends| ends.checked_sub(Duration::from_secs(u64::from(self.pod.grace))).ok());
-        let used_up =
-            gone_at.is_some_and(|gone| self.pod.deleted_at.is_some_and(|ends| gone >= ends));
+        let told_at = self.told.map(|(at, _)| at).or(shown);
+        // Its kubelet takes a pod that has ended away with no grace at all: what counts is what it was given.
+        let ends = told_at.and_then(|at| at.checked_add(Duration::from_secs(grace.into())).ok());
+        let used_up = ends.is_some_and(|ends| gone_at.is_some_and(|gone| gone >= ends));
         PodRecord {
             name: self.pod.full_name(),
             uid: self.pod.uid.clone(),
-            told_at: self.told.map(|(at, _)| at).or(shown),
+            told_at,
             grace,
             forced: self.told.is_some_and(|(_, forced)| forced),
             gone_at,

@@ -97,17 +97,13 @@ pub(super) fn start(plan: &Plan, step: &PlannedStep, look: &Look, now: Timestamp
             Machine::Verify(Verify::new(*expect, hold.0, until, movers))
         }
         Action::Http { method, url, body, timeout, idempotent } => {
-            let (method, url) = (method.clone(), url.clone());
-            let body = body.clone().unwrap_or_else(|| plan.to_json());
-            let key = step.key.as_str().to_owned();
-            let cause = String::new();
             let call = Work::Web(WebCall {
-                method,
-                url,
-                body,
+                method: method.clone(),
+                url: url.clone(),
+                body: body.clone().unwrap_or_else(|| plan.to_json()),
                 timeout: timeout.0,
-                key,
-                cause,
+                key: step.key.as_str().to_owned(),
+                cause: String::new(),
                 road: Road::Listed,
             });
             once(Some(call), "").map_call(|call| if *idempotent { call } else { call.once_only() })

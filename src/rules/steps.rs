@@ -143,11 +143,7 @@ fn action(
             key: entries.text("key", faults)?,
             value: entries.text("value", faults),
         },
-        "checkpoint" => Action::Checkpoint {
-            at_once: entries.number("at_once", faults).unwrap_or(16).max(1),
-            fresh: entries.span("fresh", faults).unwrap_or_default(),
-            profiles: names.profiles.clone(),
-        },
+        "checkpoint" => checkpoint(entries, names, faults),
         "drain" => Action::Drain {
             timeout: entries.span("timeout", faults).unwrap_or(minutes(15)),
             force: entries.boolean("force", faults).unwrap_or(false),
@@ -178,6 +174,14 @@ fn action(
         "escalate" => escalate(entries, policy, names, faults)?,
         _ => return None,
     })
+}
+
+fn checkpoint(entries: &Entries<'_>, names: &Names<'_>, faults: &mut Faults) -> Action {
+    Action::Checkpoint {
+        at_once: entries.number("at_once", faults).unwrap_or(16).max(1),
+        fresh: entries.span("fresh", faults).unwrap_or_default(),
+        profiles: names.profiles.clone(),
+    }
 }
 
 const EFFECTS: [(&str, &str); 3] = [

@@ -1,11 +1,10 @@
 //! One unit's requests: first the claim on its leader, then each member as it wants to be asked, then the proof.
 
 use super::super::saga::Work;
-use super::super::{Road, WebCall};
+use super::requests::{first, patch, proof};
 use super::{SAME, earlier};
 use crate::model::{
-    Answer, Claim, ClusterCall, Member, PlannedCheckpoint, Proof, REQUEST, Refusal, STATE, Said,
-    Transport,
+    Answer, Claim, Member, PlannedCheckpoint, Proof, REQUEST, Refusal, STATE, Said, Transport,
 };
 use jiff::Timestamp;
 use serde_json::json;
@@ -16,10 +15,6 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// A request that did not come through is made again after so long, so often.
 const RETRY: Duration = Duration::from_secs(1);
 const TRIES: u32 = 5;
-/// An answer over HTTP or NATS says how far it is; the work goes on without it.
-const ANSWER: Duration = Duration::from_secs(10);
-/// A look at a file.
-const LOOK: Duration = Duration::from_secs(5);
 
 /// One request, to one member.
 #[derive(Debug, Clone, Default)]
@@ -290,73 +285,5 @@ impl Ask {
             }
             Answer::Done | Answer::Said(_) => {}
         }
-    }
-}
-
-fn patch(member: &Member, key: &str, value: String, claim: Option<Claim>) -> Work {
-    Work::Cluster(ClusterCall::PatchPod {
-        namespace: member.namespace.clone(),
-        name: member.name.clone(),
-        uid: member.uid.clone(),
-        annotations: [(key.to_owned(), Some(value))].into(),
-        claim,
-    })
-}
-
-fn exec(
-    unit: &PlannedCheckpoint,
-    member: &Member,
-    command: Vec<String>,
-    timeout: Duration,
-) -> Work {
-    Work::Cluster(ClusterCall::Exec {
-        namespace: member.namespace.clone(),
-        name: member.name.clone(),
-        container: unit.means.container.clone(),
-        command,
-        timeout,
-    })
-}
-
-/// A look at the file that proves it: its time of change in seconds.
-fn proof(unit: &PlannedCheckpoint, member: &Member) -> Option<Work> {
-    let Proof::File { path } = &unit.means.proof else { return None };
-    let command = ["stat", "-c", "%Y", path].map(str::to_owned).to_vec();
-    Some(exec(unit, member, command, LOOK))
-}
-
-/// The request to a member, as it wants to be asked.
-fn first(unit: &PlannedCheckpoint, member: &Member, request: &str, now: Timestamp) -> Work {
-    let left = Duration::try_from(unit.by.duration_since(now)).unwrap_or_default();
-    let web = |url: String, road| {
-        let request: serde_json::Value = serde_json::from_str(request).unwrap_or_default();
-        let body = json!({
-            "request": request, "namespace": member.namespace, "pod": member.name,
-            "doomed": member.doomed, "members": unit.members.len(),
-        });
-        Work::Web(WebCall {
-            method: "POST".into(),
-            url,
-            body: body.to_string(),
-            timeout: ANSWER.min(left.max(Duration::from_secs(1))),
-            key: unit.id.as_str().into(),
-            cause: String::new(),
-            road,
-        })
-    };
-    match &unit.means.transport {
-        Transport::Annotation => patch(member, REQUEST, request.to_owned(), None),
-        Transport::Exec { command } => exec(unit, member, command.clone(), left),
-        Transport::Signal { signal } => {
-            exec(unit, member, ["kill", "-s", signal, "1"].map(str::to_owned).to_vec(), LOOK)
-        }
-        Transport::Http { port, path } => {
-            let host = match member.ip.contains(':') {
-                true => format!("[{}]", member.ip),
-                false => member.ip.clone(),
-            };
-            web(format!("http://{host}:{port}{path}"), Road::Pod)
-        }
-        Transport::Nats { subject } => web(format!("nats:{subject}"), Road::Nats),
     }
 }
