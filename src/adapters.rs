@@ -1,6 +1,7 @@
 //! The ports, implemented against real things. No decision is made here.
 //!
-//! May import: `model` and the traits it implements (`log`, `cluster`, `remediation`, `escalation`), `clock`.
+//! May import: `model` and the traits it implements (`log`, `cluster`, `sources`, `agent`, `remediation`, `escalation`),
+//! `clock`.
 
 pub mod aws;
 pub mod embedded;

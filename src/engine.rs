@@ -1,7 +1,7 @@
 //! The engine: from an event to decisions. Complete, before anybody acts.
 //!
 //! [`step`] is the whole of it: state and one input in, what is to be said out. State is a fold over the
-//! log: events make episodes, what the engine said makes incidents, throttles and reservations, outcomes
+//! log: events make episodes and notices, what the engine said makes incidents, throttles and reservations, outcomes
 //! give them back, and what time words remember is a fold over the events and the rules. So recovery is replay.
 //! Pure but for `run` and `shelf`. May import: `model`, `rules`.
 

@@ -1,5 +1,7 @@
 //! Planning: from a decision and one look at the world to a complete plan. The last place with a choice.
 //!
+//! `build` resolves every step, `checkpoints` says which workloads are asked for one and by when each pod has to go, `lint`
+//! what no plan may contain.
 //! Pure but for `run`. May import: `model`.
 
 mod build;

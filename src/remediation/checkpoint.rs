@@ -20,8 +20,8 @@ use std::{
     time::Duration,
 };
 
-/// What another plan asked for within this time is this very interruption.
-const SAME: Duration = Duration::from_secs(600);
+/// What another plan asked for within this time is this very interruption. A checkpoint of one before it is old.
+const SAME: Duration = Duration::from_secs(120);
 
 #[derive(Debug)]
 pub(super) struct Checkpoint {
@@ -44,11 +44,11 @@ impl<'a> Seen<'a> {
 
     /// What a member says that was true at or after `since`: durable before anything else.
     fn says(&self, since: Timestamp) -> Option<Said> {
-        // By the request that it answers, where it says so: clocks differ.
+        // By the request that it answers, where it says so: clocks differ. An older request's answer is none.
         let fresh = |pod: &&Pod| {
             let said = pod.says_of_checkpoint()?;
-            let asked = pod.checkpoint_asked().map(|(id, _)| id);
-            let answers = said.id.is_some() && said.id == asked;
+            let asked = pod.checkpoint_asked().filter(|(_, at)| *at >= since);
+            let answers = asked.is_some_and(|(id, _)| said.id == Some(id));
             (answers || said.at.is_some_and(|at| at >= since)).then_some(said)
         };
         let said: Vec<Said> = self.pods.values().filter_map(fresh).collect();

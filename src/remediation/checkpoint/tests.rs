@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::model::{
-    ClusterCall, Id, Means, Member, Mode, PlannedStep, Proof, Reach, Refusal, STATE, Target,
-    Transport,
+    ClusterCall, Id, Means, Member, Mode, PlannedStep, Proof, REQUEST, Reach, Refusal, STATE,
+    Target, Transport,
 };
 
 fn at(seconds: i64) -> Timestamp {
@@ -178,6 +178,28 @@ fn what_another_plan_asks_for_is_watched() {
     table.look.pods[0].annotations.insert(STATE.into(), state);
     assert_eq!(table.news(at(6)), ["llm durable"]);
     assert_eq!(table.machine.over(&table.plan, &table.journal), Some("1 durable".into()));
+}
+
+#[test]
+fn the_answer_to_an_older_request_is_none() {
+    let annotation = means(Transport::Annotation, Proof::Answer);
+    let mut table = Table::new(vec![unit("llm", annotation, 1)], 16, Span::default());
+    let of = |id: &str, state: &str, at: Timestamp| {
+        format!(r#"{{"id":"{id}","state":"{state}","at":"{at}"}}"#)
+    };
+    let annotate = |table: &mut Table, key: &str, text: String| {
+        table.look.pods[0].annotations.insert(key.into(), text);
+    };
+    annotate(&mut table, REQUEST, of("before", "", at(-1200)));
+    annotate(&mut table, STATE, of("before", "durable", at(-1190)));
+    assert_eq!(table.news(at(0)), ["llm requested"]);
+    assert_eq!(table.news(at(1)), [""; 0], "that was twenty minutes ago");
+    table.answers(&Answer::Done, at(1));
+    annotate(&mut table, REQUEST, of(unit("llm", exec(), 1).id.as_str(), "", at(0)));
+    assert_eq!(table.news(at(2)), [""; 0]);
+    // Its own clock is behind by an hour.
+    annotate(&mut table, STATE, of(unit("llm", exec(), 1).id.as_str(), "durable", at(-3580)));
+    assert_eq!(table.news(at(20)), ["llm durable"]);
 }
 
 #[test]
