@@ -4,6 +4,7 @@
 //! `clock`.
 
 pub mod aws;
+pub mod beyond;
 pub mod embedded;
 pub mod imds;
 pub mod kubernetes;

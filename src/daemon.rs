@@ -20,7 +20,7 @@ use crate::cluster::{ClusterControl, ClusterView};
 use crate::escalation::{self, Dispatch};
 use crate::log::{Kv, Log, LogError};
 use crate::model::Directory;
-use crate::remediation::{self, Web, run::Hands};
+use crate::remediation::{self, Beyond, run::Hands};
 use crate::rules::Ruleset;
 use crate::{engine, plan};
 use fenced::Fenced;
@@ -55,7 +55,7 @@ pub async fn run<L, C, V, K, W, D, S>(
     C: Clock,
     V: ClusterView,
     K: ClusterControl,
-    W: Web,
+    W: Beyond,
     D: Dispatch,
     S: LeaseStore,
 {
@@ -105,7 +105,7 @@ where
     C: Clock,
     V: ClusterView,
     K: ClusterControl,
-    W: Web,
+    W: Beyond,
     D: Dispatch,
     S: LeaseStore,
 {
@@ -153,14 +153,14 @@ fn start<L, C, V, K, W, D, S>(
     C: Clock,
     V: ClusterView,
     K: ClusterControl,
-    W: Web,
+    W: Beyond,
     D: Dispatch,
     S: LeaseStore,
 {
-    let Hands { view, control, web } = ports.hands.clone();
+    let Hands { view, control, beyond } = ports.hands.clone();
     let fenced = |control| Fenced { inner: control, term: term.clone() };
-    let web = Fenced { inner: web, term: term.clone() };
-    let hands = Hands { view: view.clone(), control: control.map(fenced), web };
+    let beyond = Fenced { inner: beyond, term: term.clone() };
+    let hands = Hands { view: view.clone(), control: control.map(fenced), beyond };
     let dispatch = Fenced { inner: ports.dispatch.clone(), term: term.clone() };
     let (one, time) = (log.clone(), ports.clock.clone());
     let (all, seen) = (rules.clone(), witness.clone());

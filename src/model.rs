@@ -13,8 +13,10 @@ mod escalation;
 mod event;
 mod fault;
 mod gang;
+mod hook;
 mod id;
 mod incident;
+mod job;
 mod mapping;
 mod means;
 mod outcome;
@@ -28,7 +30,7 @@ mod token;
 mod told;
 
 pub use alert::{Alert, AlertStatus};
-pub use call::{Answer, Claim, ClusterCall, NodePatch, Refusal};
+pub use call::{Answer, Claim, CloudCall, ClusterCall, NodePatch, Refusal};
 pub use checkpoint::{Handshake, Learned, REQUEST, STATE, Said, learned_key, work_since};
 pub use cluster::{Look, Node, Owner, Pod, PodPhase, Stay, Taint, Waiting, Workload, WorkloadKind};
 pub use decision::{Decision, Reservation, Severity, Suppression, Timer, Verdict};
@@ -36,15 +38,17 @@ pub use envelope::{Cause, Envelope, MAX_CAUSES, RECORD_VERSION};
 pub use escalation::{Contact, Directory, Level, Pager, Policy};
 pub use event::{Context, Event, Pool, Sizes, kind};
 pub use fault::chain;
+pub use hook::{Hook, HookResult, hook_ends};
 pub use id::{Id, fingerprint, fnv1a};
 pub use incident::{Incident, IncidentChange, IncidentState, Move, Signal};
+pub use job::Job;
 pub use mapping::{BadTemplate, Mapping, Template, TimeUnit};
 pub use means::{ASKED_BY, Means, Profile, Proof, Transport};
 pub use outcome::{
     Delivery, Entry, Outcome, PageKey, PageKind, PageStep, PlanEnd, PodRecord, Report, Undo,
 };
 pub use pause::{Pause, Scope};
-pub use plan::{Member, Plan, PlannedCheckpoint, PlannedPod, PlannedStep, Reach};
+pub use plan::{Member, Plan, PlannedCheckpoint, PlannedGang, PlannedPod, PlannedStep, Reach};
 pub use secret::Secret;
 pub use span::{BadSpan, Span};
 pub use step::{Action, Expect, Mode, StepSpec};

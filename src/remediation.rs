@@ -22,7 +22,7 @@ pub use saga::{Call, Saga, Work};
 pub use shown::Shown;
 pub use steps::RESTART_KEY;
 
-use crate::model::Answer;
+use crate::model::{Answer, CloudCall};
 use std::{future::Future, time::Duration};
 
 /// A call over HTTP or NATS.
@@ -50,7 +50,9 @@ pub enum Road {
     Nats,
 }
 
-/// How `http` steps reach out.
-pub trait Web: Clone + Send + Sync + 'static {
-    fn call(&self, call: WebCall) -> impl Future<Output = Answer> + Send;
+/// What is reached beyond the cluster.
+pub trait Beyond: Clone + Send + Sync + 'static {
+    fn web(&self, call: WebCall) -> impl Future<Output = Answer> + Send;
+
+    fn cloud(&self, call: CloudCall) -> impl Future<Output = Answer> + Send;
 }

@@ -3,8 +3,10 @@
 //! Credentials are found as every AWS program finds them: environment, web identity of the pod, the machine's role.
 //! One TLS stack, the rest of the program's own.
 
+mod cloud;
 mod sqs;
 
+pub use cloud::Cloud;
 pub use sqs::Sqs;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
@@ -16,7 +18,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// What the services are reached with. `region` and `endpoint` where the configuration names them.
-pub async fn configure(region: Option<&str>, endpoint: Option<&str>) -> SdkConfig {
+async fn configure(region: Option<&str>, endpoint: Option<&str>) -> SdkConfig {
     let http = Builder::new()
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
         .build_https();

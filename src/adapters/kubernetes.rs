@@ -1,15 +1,18 @@
 //! Kubernetes: watch caches to read from, and calls to change things with.
 //!
 //! `watch` keeps `cache` up to date and resumes where a watch broke off; `control` changes things;
+//! `jobs` suspends those of any operator, `claims` gives Karpenter's machines back;
 //! `answer` reads what the API server said; `convert` takes from its objects what we need.
 
 mod answer;
 mod cache;
+mod claims;
 mod clocks;
 mod control;
 mod convert;
 mod events;
 mod exec;
+mod jobs;
 mod lease;
 mod turns;
 mod watch;

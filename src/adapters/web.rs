@@ -2,7 +2,7 @@
 //! checkpoint at their own address; requests on NATS.
 
 use crate::model::{Answer, Refusal, chain};
-use crate::remediation::{Road, Web, WebCall};
+use crate::remediation::{Road, WebCall};
 use std::{
     collections::BTreeSet,
     net::{IpAddr, Ipv6Addr},
@@ -37,8 +37,8 @@ fn refused(why: String) -> Answer {
     Answer::Refused(Refusal::Invalid(why))
 }
 
-impl Web for WebClient {
-    async fn call(&self, call: WebCall) -> Answer {
+impl WebClient {
+    pub async fn call(&self, call: WebCall) -> Answer {
         if call.road == Road::Nats {
             return self.request(&call).await;
         }
@@ -62,9 +62,7 @@ impl Web for WebClient {
         }
         self.send(call, url, &host).await
     }
-}
 
-impl WebClient {
     async fn send(&self, call: WebCall, url: reqwest::Url, host: &str) -> Answer {
         let Ok(method) = call.method.parse() else {
             return refused(format!("no method `{}`", call.method));

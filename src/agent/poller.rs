@@ -158,7 +158,7 @@ impl Poller {
         self.token.settled();
         self.round.pop();
         let read = match status {
-            404 => Ok(self.absent(item)),
+            404 => Ok(self.absent(item, now)),
             _ => self.present(item, body, now),
         };
         let news = match read {
@@ -178,12 +178,16 @@ impl Poller {
     }
 
     /// 404: there is no such event. Of the life-cycle it says nothing at all.
-    fn absent(&mut self, item: Item) -> Vec<News> {
+    fn absent(&mut self, item: Item, now: Timestamp) -> Vec<News> {
         match item {
             Item::InstanceAction => self.action = None,
             Item::Rebalance => self.rebalance = None,
             Item::Scheduled => self.scheduled(vec![]),
-            Item::Identity | Item::History | Item::TargetState => {}
+            Item::History => {
+                let of = self.identity.clone();
+                return of.map(|of| self.over(&of, &[], now)).unwrap_or_default();
+            }
+            Item::Identity | Item::TargetState => {}
         }
         vec![]
     }

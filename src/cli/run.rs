@@ -8,7 +8,9 @@ use super::{Exit, client, logs, words};
 use crate::adapters::aws;
 use crate::adapters::kubernetes::{self, KubernetesControl, KubernetesLease, KubernetesView};
 use crate::adapters::nats::{FEED_STREAM, FEED_SUBJECT, Nats};
-use crate::adapters::{pagers::Pagers, rulefiles, rulefiles::RuleFiles, web::WebClient};
+use crate::adapters::{
+    beyond::Beyond, pagers::Pagers, rulefiles, rulefiles::RuleFiles, web::WebClient,
+};
 use crate::api::{Gate, Readiness, Server, Site, router};
 use crate::clock::{Clock, System};
 use crate::cluster::ClusterView;
@@ -102,7 +104,10 @@ async fn work<L: Log + Kv, S: LeaseStore>(
     let control = (config.mode == Mode::Enforce).then(|| KubernetesControl::new(kube));
     let on_nats = nats.as_ref().map(Nats::client);
     let web = WebClient::new(client.clone(), config.http_hosts.clone()).with_nats(on_nats);
-    let hands = Hands { view: view.clone(), control, web };
+    let reach = &config.settings.aws;
+    let cloud = aws::Cloud::new(reach.region.clone(), reach.endpoint.clone());
+    let beyond = Beyond { web, cloud: cloud.clone() };
+    let hands = Hands { view: view.clone(), control, beyond };
     greet(&config, &server, ruleset.rules.len());
     let (rules, in_force) = watch::channel(Arc::new(ruleset));
     let (stop, stopped) = watch::channel(false);
@@ -122,7 +127,7 @@ async fn work<L: Log + Kv, S: LeaseStore>(
     let (dispatch, me) = (Pagers::new(client, System), identity());
     let witness = Witness(metrics);
     let http = tokio::spawn(server.run(router(site), stopped.clone()));
-    listen(&config, nats.as_ref(), &intake, &witness).await;
+    listen(&config, nats.as_ref(), &cloud, &intake, &witness).await;
     let ports = Ports { log, clock: System, hands, dispatch, lease, me };
     let rooms = tokio::spawn(daemon::run(ports, in_force, witness, stopped));
     signal().await;
@@ -140,19 +145,17 @@ async fn work<L: Log + Kv, S: LeaseStore>(
 async fn listen<L: Log + Kv>(
     config: &Config,
     nats: Option<&Nats>,
+    cloud: &aws::Cloud,
     intake: &Intake<L, System, KubernetesView>,
     witness: &Witness,
 ) {
     tokio::spawn(awaited::run(intake.clone()));
     let Settings { aws: reach, sources, .. } = &config.settings;
-    if !reach.queues.is_empty() {
-        let shared = aws::configure(reach.region.as_deref(), reach.endpoint.as_deref()).await;
-        for source in &reach.queues {
-            let queue = aws::Sqs::new(&shared, &source.url, source.visibility);
-            for _ in 0..source.receivers {
-                let (queue, source) = (queue.clone(), source.clone());
-                tokio::spawn(sqs::run(queue, source, intake.clone(), witness.clone()));
-            }
+    for source in &reach.queues {
+        let queue = aws::Sqs::new(cloud, &source.url, source.visibility).await;
+        for _ in 0..source.receivers {
+            let (queue, source) = (queue.clone(), source.clone());
+            tokio::spawn(sqs::run(queue, source, intake.clone(), witness.clone()));
         }
     }
     let Some(nats) = nats else { return };

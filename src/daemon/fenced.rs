@@ -7,8 +7,8 @@ use super::lease::Term;
 use crate::clock::Clock;
 use crate::cluster::ClusterControl;
 use crate::escalation::Dispatch;
-use crate::model::{Answer, ClusterCall, Contact, Delivery, PageKey, Refusal, Report};
-use crate::remediation::{Web, WebCall};
+use crate::model::{Answer, CloudCall, ClusterCall, Contact, Delivery, PageKey, Refusal, Report};
+use crate::remediation::{Beyond, WebCall};
 use jiff::Timestamp;
 
 #[derive(Clone)]
@@ -29,9 +29,13 @@ impl<T: ClusterControl, C: Clock> ClusterControl for Fenced<T, C> {
     }
 }
 
-impl<T: Web, C: Clock> Web for Fenced<T, C> {
-    async fn call(&self, call: WebCall) -> Answer {
-        if self.term.holds() { self.inner.call(call).await } else { over() }
+impl<T: Beyond, C: Clock> Beyond for Fenced<T, C> {
+    async fn web(&self, call: WebCall) -> Answer {
+        if self.term.holds() { self.inner.web(call).await } else { over() }
+    }
+
+    async fn cloud(&self, call: CloudCall) -> Answer {
+        if self.term.holds() { self.inner.cloud(call).await } else { over() }
     }
 }
 

@@ -152,6 +152,7 @@ fn matched(state: &mut State, case: &Case<'_>) -> Vec<Said> {
         deadline,
         policy: rule.escalate.clone(),
         evidence: evidence(case),
+        cloud: event.data.context.cloud.clone(),
         quiet,
         timer: case.timer.clone().map(Box::new),
         verdict,

@@ -63,11 +63,19 @@ impl Notices {
             (kind::MAINTENANCE, _) => self.drop(&key(kind::MAINTENANCE_CANCELLED, instance)),
             _ => {}
         }
-        let what = ["action", "state", "code", "transition"].map(fact).join(" ");
-        let moment = event.deadline.unwrap_or(event.time);
+        let what = ["action", "state", "code", "transition", "hook"].map(fact).join(" ");
+        // Instance metadata knows of the transition, and not of the hook that waits: only the latter is more.
+        let hooked = |known: &Known| {
+            event.kind == kind::LIFECYCLE
+                && fact("hook").is_empty()
+                && known.what.starts_with(&what)
+        };
+        // A hook's deadline is its patience, which only one of the feeds knows.
+        let due = event.deadline.filter(|_| event.kind != kind::LIFECYCLE);
+        let moment = due.unwrap_or(event.time);
         let key = key(&event.kind, instance);
         let same = |known: &&Known| {
-            known.what == what
+            (known.what == what || hooked(known))
                 && moment.duration_since(known.moment).abs() <= SAME.try_into().unwrap_or_default()
         };
         if self.known.get(&key).filter(same).is_some() {
@@ -146,6 +154,23 @@ mod tests {
         let elsewhere = Envelope { subject: Target::Instance("i-1".into()), ..of_node.clone() };
         assert!(!hears(elsewhere), "no node: it will be said again");
         assert!(hears(of_node));
+    }
+
+    #[test]
+    fn a_feed_that_names_the_hook_says_more_than_one_that_does_not() {
+        let by_metadata = || {
+            let facts = [("feed", "metadata"), ("transition", "terminating")];
+            notice(kind::LIFECYCLE, &facts, 100, None)
+        };
+        let by_queue = || {
+            let facts = [("transition", "terminating"), ("hook", "drain")];
+            notice(kind::LIFECYCLE, &facts, 101, Some(90_000))
+        };
+        let mut notices = Notices::default();
+        let mut hears = |event: Envelope<Event>| notices.confirms(&event, event.time);
+        assert!(!hears(by_metadata()));
+        assert!(!hears(by_queue()), "now it can be completed");
+        assert!(hears(by_metadata()) && hears(by_queue()));
     }
 
     #[test]

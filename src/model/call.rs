@@ -1,6 +1,6 @@
 //! What may be asked of the cluster, and what comes back.
 
-use super::{Taint, WorkloadKind};
+use super::{Hook, HookResult, Job, Taint, WorkloadKind};
 use jiff::Timestamp;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -8,9 +8,9 @@ use std::{collections::BTreeMap, time::Duration};
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NodePatch {
     pub unschedulable: Option<bool>,
-    pub taint: Option<Taint>,
-    /// Key and effect of the taint to take away.
-    pub untaint: Option<(String, String)>,
+    pub taints: Vec<Taint>,
+    /// Key and effect of the taints to take away.
+    pub untaint: Vec<(String, String)>,
     /// `None` takes the label away.
     pub labels: BTreeMap<String, Option<String>>,
     pub annotations: BTreeMap<String, Option<String>>,
@@ -76,6 +76,30 @@ pub enum ClusterCall {
         name: String,
         replicas: u32,
     },
+    /// Suspends a job, or lets it run again: only where nobody else has suspended it, and only who has resumes it.
+    Suspend {
+        job: Job,
+        suspended: bool,
+        /// Who does: an incident.
+        by: String,
+    },
+    /// Gives a Karpenter node's NodeClaim back. Karpenter has until `by`, where that is given, to end what is left on it.
+    Release {
+        claim: String,
+        by: Option<Timestamp>,
+    },
+}
+
+/// A request to the cloud.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CloudCall {
+    /// The action of a hook is over: its group goes on with the instance.
+    CompleteHook { hook: Hook, result: HookResult },
+    /// The action of a hook goes on: its time begins anew.
+    Heartbeat { hook: Hook },
+    /// When an object, or the newest one below a prefix that ends with `/`, was written: [`Answer::Said`], in seconds
+    /// since 1970. [`Refusal::Gone`]: there is none.
+    ObjectChanged { bucket: String, key: String },
 }
 
 /// Refused, as [`Refusal::Changed`], where the pod carries a checkpoint request of another id that was made since.

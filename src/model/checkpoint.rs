@@ -33,6 +33,8 @@ pub enum Handshake {
         reference: Option<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         step: Option<u64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bytes: Option<u64>,
         /// From the request. None: it was fresh enough, and nobody was asked.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         took: Option<Span>,
@@ -134,6 +136,9 @@ impl Pod {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Learned {
     pub takes: Span,
+    /// As large as the last one said it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
     pub at: Timestamp,
 }
 
@@ -144,10 +149,11 @@ pub fn learned_key(unit: &str) -> Id {
 
 impl Learned {
     /// One more was seen: a slower one counts at once, a faster one by and by.
-    pub fn and(before: Option<Learned>, took: Span, at: Timestamp) -> Learned {
+    pub fn and(before: Option<Learned>, took: Span, bytes: Option<u64>, at: Timestamp) -> Learned {
+        let bytes = bytes.or(before.and_then(|it| it.bytes));
         let old = before.map_or(took.0, |it| it.takes.0);
         let takes = if took.0 >= old { took.0 } else { (old * 3 + took.0) / 4 };
-        Learned { takes: Span(takes), at }
+        Learned { takes: Span(takes), bytes, at }
     }
 }
 
@@ -191,9 +197,10 @@ mod tests {
     #[test]
     fn a_slower_one_counts_at_once() {
         let at = Timestamp::UNIX_EPOCH;
-        let one = Learned::and(None, Span::seconds(40), at);
-        assert_eq!(Learned::and(Some(one), Span::seconds(80), at).takes, Span::seconds(80));
-        assert_eq!(Learned::and(Some(one), Span::seconds(20), at).takes, Span::seconds(35));
+        let one = Learned::and(None, Span::seconds(40), Some(7), at);
+        assert_eq!(Learned::and(Some(one), Span::seconds(80), None, at).takes, Span::seconds(80));
+        let next = Learned::and(Some(one), Span::seconds(20), None, at);
+        assert_eq!((next.takes, next.bytes), (Span::seconds(35), Some(7)));
         let later = at + Duration::from_secs(60);
         assert_eq!(work_since(Some(at), 8, later), Span::seconds(480));
         assert_eq!(work_since(Some(later), 8, at), Span::seconds(0));

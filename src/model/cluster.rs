@@ -44,6 +44,12 @@ pub struct Node {
     pub instance_id: String,
     #[serde(default)]
     pub internal_ip: String,
+    /// The NodeClaim that Karpenter made it for.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub claim: String,
+    /// `status.nodeInfo.bootID`: another one each time that the machine starts.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub boot_id: String,
     /// Names of the volumes that the cloud has attached to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volumes_attached: Vec<String>,

@@ -55,6 +55,9 @@ pub struct Decision {
     /// What the rule and the event say that a person will want to see: `runbook`, `dashboards`, `events`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub evidence: BTreeMap<String, String>,
+    /// What the event said of the machine, as a rule's `cloud` has it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub cloud: BTreeMap<String, String>,
     /// The throttle that starts with this decision: its key, and until when it holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quiet: Option<(String, Timestamp)>,

@@ -21,6 +21,8 @@ pub enum Transport {
     Signal { signal: String },
     /// A request on NATS.
     Nats { subject: String },
+    /// Ray is told that its node is drained, and by when: what trains on it makes its checkpoint, as Ray Train does.
+    Ray,
 }
 
 /// What proves that a checkpoint is durable.
@@ -32,6 +34,8 @@ pub enum Proof {
     Answer,
     /// This file in its container is newer than the request.
     File { path: String },
+    /// This S3 object is newer than the request; or one below this prefix, which ends with `/`.
+    Object { bucket: String, key: String },
 }
 
 /// How one workload is asked.
@@ -76,6 +80,11 @@ impl Profile {
 }
 
 impl Means {
+    /// An object in S3 proves it.
+    pub fn is_object(&self) -> bool {
+        matches!(self.proof, Proof::Object { .. })
+    }
+
     /// How that pod is asked: as its annotations say, else by the first profile that fits. None: it is not.
     ///
     /// # Errors
@@ -109,19 +118,22 @@ impl Means {
                 Transport::Signal { signal }
             }
             "nats" => Transport::Nats { subject: subject(say("subject"))? },
+            "ray" => Transport::Ray,
             other => {
                 let other: String = other.chars().filter(|c| !c.is_control()).take(40).collect();
                 return Err(format!(
-                    "`{other}` is no way to ask: exec, http, signal, annotation or nats"
+                    "`{other}` is no way to ask: exec, http, signal, annotation, nats or ray"
                 ));
             }
         };
-        let proof = match say("file") {
-            Some(path) if path.starts_with('/') && path.len() <= LONGEST_WORD => {
+        let proof = match (say("file"), say("s3")) {
+            (Some(_), Some(_)) => return Err("`file` or `s3` is the proof, not both".into()),
+            (Some(path), None) if path.starts_with('/') && path.len() <= LONGEST_WORD => {
                 Proof::File { path }
             }
-            Some(_) => return Err("`file` is an absolute path".into()),
-            None => Proof::Answer,
+            (Some(_), None) => return Err("`file` is an absolute path".into()),
+            (None, Some(url)) => object(&url)?,
+            (None, None) => Proof::Answer,
         };
         let all = match say("ask").as_deref() {
             None | Some("all") => true,
@@ -161,6 +173,19 @@ fn http(say: &dyn Fn(&str) -> Option<String>) -> Result<Transport, String> {
         return Err("`path` starts with / and has letters, digits and /-._~ only".into());
     }
     Ok(Transport::Http { port: port.ok_or("`port` is 1 to 65535")?, path })
+}
+
+/// `s3://BUCKET/KEY`
+fn object(url: &str) -> Result<Proof, String> {
+    let parts = url.strip_prefix("s3://").and_then(|rest| rest.split_once('/'));
+    let (bucket, key) = parts.ok_or("`s3` is s3://BUCKET/KEY, or s3://BUCKET/PREFIX/")?;
+    let plain =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte);
+    let named = (3..=63).contains(&bucket.len()) && bucket.bytes().all(plain);
+    if !named || key.is_empty() || key.len() > LONGEST_WORD || key.chars().any(char::is_control) {
+        return Err("`s3` is s3://BUCKET/KEY, with the name of a bucket and of an object".into());
+    }
+    Ok(Proof::Object { bucket: bucket.into(), key: key.into() })
 }
 
 fn subject(given: Option<String>) -> Result<String, String> {
@@ -223,6 +248,10 @@ mod tests {
             (vec![("", "nats"), ("-subject", "a.>")], "subject"),
             (vec![("", "annotation"), ("-timeout", "soon")], "soon"),
             (vec![("", "annotation"), ("-file", "../x")], "file"),
+            (vec![("", "annotation"), ("-s3", "https://x/y")], "s3://BUCKET"),
+            (vec![("", "annotation"), ("-s3", "s3://Bad_Name/y")], "name of a bucket"),
+            (vec![("", "annotation"), ("-s3", "s3://good/")], "name of a bucket"),
+            (vec![("", "ray"), ("-s3", "s3://good/x"), ("-file", "/x")], "not both"),
         ] {
             assert!(transport(&bad).unwrap_err().contains(word), "{bad:?}");
         }

@@ -106,11 +106,12 @@ pub enum Undo {
     #[default]
     Nothing,
     Uncordon {
-        taint: Option<(String, String)>,
+        /// Key and effect.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        taints: Vec<(String, String)>,
     },
     Untaint {
-        key: String,
-        effect: String,
+        taints: Vec<(String, String)>,
     },
     Label {
         key: String,
@@ -123,6 +124,8 @@ pub enum Undo {
     Scale {
         replicas: u32,
     },
+    /// The gangs of the plan that it suspended: whatever becomes of the plan, they do not stay so.
+    Resume,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -30,6 +30,12 @@ pub struct Plan {
     /// Controllers of the pods that have to move, as [`super::Pod::controller`] names them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub movers: Vec<String>,
+    /// The jobs of gangs with a member on the node: what `suspend` suspends.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gangs: Vec<PlannedGang>,
+    /// Of the node's machine: another one tells that it has started anew.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub boot_id: String,
     /// The checkpoints that are asked for, the slowest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checkpoints: Vec<PlannedCheckpoint>,
@@ -67,8 +73,20 @@ pub enum Reach {
         namespace: String,
         name: String,
     },
+    /// The hook of an Auto Scaling group that waits for us.
+    Hook {
+        hook: super::Hook,
+    },
     /// The world outside the cluster: a page, a call, a pause.
     World,
+}
+
+/// A gang whose job can be suspended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedGang {
+    /// As [`super::Pod::gang`] names it.
+    pub unit: String,
+    pub job: super::Job,
 }
 
 /// One gang, or one pod, that is asked for a checkpoint.
@@ -92,6 +110,9 @@ pub struct PlannedCheckpoint {
     /// As its checkpoints took before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub takes: Option<Span>,
+    /// As large as they were before, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! What a rule may ask for: one action with its arguments, and what each action is like.
 
-use super::{Profile, Span, Taint};
+use super::{HookResult, Profile, Span, Taint};
 use serde::{Deserialize, Serialize};
 
 /// Whether a rule may act. The most cautious of rule and daemon wins.
@@ -31,6 +31,8 @@ pub enum Expect {
     AlertCleared,
     /// The node is Ready.
     NodeReady,
+    /// The node is Ready, and its machine has started anew since the plan was made.
+    NodeRebooted,
     /// Nothing that a drain would move is left on the node.
     NodeEmpty,
     /// The workload has all its replicas ready; for a node, what it ran is ready elsewhere.
@@ -43,6 +45,9 @@ pub enum Action {
     Cordon {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         taint: Option<Taint>,
+        /// Karpenter and Cluster Autoscaler hear by their own taints that the node goes.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        autoscalers: bool,
     },
     Uncordon,
     Taint {
@@ -61,6 +66,9 @@ pub enum Action {
         at_once: u32,
         /// A checkpoint that is no older is fresh enough, and nobody is asked.
         fresh: Span,
+        /// Bytes a second that all checkpoints that are written at the same time may need, those of other plans included.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bandwidth: Option<u64>,
         /// For workloads that do not say themselves how they are asked.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         profiles: Vec<Profile>,
@@ -70,6 +78,19 @@ pub enum Action {
         timeout: Span,
         /// Deletes what the API server refuses to evict once the time is up.
         force: bool,
+    },
+    /// Suspends the jobs of the gangs that have a member on the node, each after its checkpoint.
+    Suspend,
+    /// Lets what `suspend` has suspended run again.
+    Resume,
+    /// Gives the machine back, where Karpenter brought it.
+    TerminateInstance,
+    /// Tells the Auto Scaling group that its hook's action is over, and until then that it goes on.
+    CompleteLifecycleAction {
+        result: HookResult,
+        /// What has to be done before: steps that it stands beside, not behind.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        after: Vec<String>,
     },
     Restart {
         workload: Option<String>,
@@ -115,6 +136,10 @@ impl Action {
             Action::Annotate { .. } => "annotate",
             Action::Checkpoint { .. } => "checkpoint",
             Action::Drain { .. } => "drain",
+            Action::Suspend => "suspend",
+            Action::Resume => "resume",
+            Action::TerminateInstance => "terminate_instance",
+            Action::CompleteLifecycleAction { .. } => "complete_lifecycle_action",
             Action::Restart { .. } => "restart",
             Action::Scale { .. } => "scale",
             Action::Wait { .. } => "wait",
@@ -139,6 +164,11 @@ impl Action {
                 | Action::Notify { .. }
                 | Action::Escalate { .. }
         )
+    }
+
+    /// It puts something right that we or others hold back: it is never too late for it, and no guard is asked.
+    pub fn recovers(&self) -> bool {
+        matches!(self, Action::Uncordon | Action::Resume | Action::CompleteLifecycleAction { .. })
     }
 
     /// Without `needs`, it waits for every step above it. Others may start at once.

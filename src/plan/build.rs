@@ -2,8 +2,8 @@
 
 use super::{History, checkpoints, lint};
 use crate::model::{
-    Action, Decision, Envelope, Id, Look, Plan, PlannedStep, Profile, Reach, Span, Stay, StepSpec,
-    Target, Verdict, WorkloadKind,
+    Action, Decision, Envelope, Hook, Id, Look, Plan, PlannedStep, Profile, Reach, Span, Stay,
+    StepSpec, Target, Verdict, WorkloadKind,
 };
 use jiff::Timestamp;
 use std::time::Duration;
@@ -37,16 +37,12 @@ pub fn build(
     let mut resolve = |specs: &[StepSpec], prefix: &str| -> Vec<PlannedStep> {
         in_order(specs)
             .into_iter()
-            .filter_map(|spec| step(spec, &needs(spec, specs), prefix, decision, look, &mut faults))
+            .filter_map(|spec| step(spec, specs, prefix, decision, look, &mut faults))
             .collect()
     };
     let mut planned = resolve(steps, "");
     let mut last = resolve(otherwise, "otherwise-");
-    if let Some(policy) = &data.policy
-        && !last.iter().any(|step| matches!(step.action, Action::Escalate { .. }))
-    {
-        let action = Action::Escalate { policy: policy.clone(), level: 1 };
-        let spec = StepSpec { name: "escalate".into(), action, needs: vec![] };
+    if let Some(spec) = tells_at_last(data, &last) {
         last.extend(step(&spec, &[], "otherwise-", decision, look, &mut faults));
     }
     if let Some(first) = planned.iter_mut().find(|step| step.action.destructive()) {
@@ -62,6 +58,7 @@ pub fn build(
     let remarks = remarks(&planned, look).into_iter().chain(unusable).chain(late).collect();
     let until = until.filter(|_| planned.iter().any(drains));
     let pods = until.map(|until| checkpoints::pods(look, &asked, until, now));
+    let suspends = planned.iter().any(|step| matches!(step.action, Action::Suspend));
     let plan = Plan {
         id,
         incident: data.incident.clone(),
@@ -81,9 +78,19 @@ pub fn build(
         made_at: now,
         caused_at: decision.time,
         movers: movers(look),
+        gangs: if suspends { checkpoints::gangs(look) } else { vec![] },
+        boot_id: look.node.as_ref().map(|node| node.boot_id.clone()).unwrap_or_default(),
     };
     faults.extend(lint(&plan));
     Some(if faults.is_empty() { Ok(plan) } else { Err(Refused(faults)) })
+}
+
+/// Whoever the rule escalates to hears of every failure, also where `otherwise` does not say so.
+fn tells_at_last(decision: &Decision, last: &[PlannedStep]) -> Option<StepSpec> {
+    let policy = decision.policy.clone()?;
+    let told = last.iter().any(|step| matches!(step.action, Action::Escalate { .. }));
+    let action = Action::Escalate { policy, level: 1 };
+    (!told).then(|| StepSpec { name: "escalate".into(), action, needs: vec![] })
 }
 
 fn drains(step: &PlannedStep) -> bool {
@@ -119,25 +126,42 @@ fn in_order(specs: &[StepSpec]) -> Vec<&StepSpec> {
     ordered
 }
 
-/// A drain does not wait for the checkpoints as a whole: each of its pods waits for its own.
+/// A drain does not wait for the checkpoints as a whole: each of its pods waits for its own, and so does each gang that
+/// is suspended. Nor does a drain wait for gangs that are. A hook is told of what goes on from the beginning.
 fn needs(spec: &StepSpec, all: &[StepSpec]) -> Vec<String> {
-    let asks = |name: &String| {
-        let step = all.iter().find(|other| other.name == *name);
-        step.is_some_and(|step| matches!(step.action, Action::Checkpoint { .. }))
+    let beside = |name: &String| {
+        let step = all.iter().find(|other| other.name == *name).map(|step| &step.action);
+        use Action::{Checkpoint, CompleteLifecycleAction, Drain, Suspend};
+        matches!(
+            (&spec.action, step),
+            (CompleteLifecycleAction { .. }, _)
+                | (Drain { .. }, Some(Checkpoint { .. } | Suspend))
+                | (Suspend, Some(Checkpoint { .. }))
+        )
     };
-    let drains = matches!(spec.action, Action::Drain { .. });
-    spec.needs.iter().filter(|name| !(drains && asks(name))).cloned().collect()
+    spec.needs.iter().filter(|name| !beside(name)).cloned().collect()
+}
+
+/// With what only the plan knows.
+fn action(spec: &StepSpec, prefix: &str) -> Action {
+    match &spec.action {
+        Action::CompleteLifecycleAction { result, .. } => Action::CompleteLifecycleAction {
+            result: *result,
+            after: spec.needs.iter().map(|need| format!("{prefix}{need}")).collect(),
+        },
+        other => other.clone(),
+    }
 }
 
 fn step(
     spec: &StepSpec,
-    needs: &[String],
+    all: &[StepSpec],
     prefix: &str,
     decision: &Envelope<Decision>,
     look: &Look,
     faults: &mut Vec<String>,
 ) -> Option<PlannedStep> {
-    let reach = match reach(&spec.action, &decision.subject, look) {
+    let reach = match reach(&spec.action, decision, look) {
         Ok(reach) => reach,
         Err(why) => {
             faults.push(format!("`{}` {why}", spec.name));
@@ -149,15 +173,16 @@ fn step(
     let epoch = decision.data.epoch.to_string();
     Some(PlannedStep {
         key: Id::of(&["step", &decision.data.incident, &epoch, &name, &on]),
-        action: spec.action.clone(),
+        action: action(spec, prefix),
         reach,
-        needs: needs.iter().map(|need| format!("{prefix}{need}")).collect(),
+        needs: needs(spec, all).iter().map(|need| format!("{prefix}{need}")).collect(),
         no_return: false,
         name,
     })
 }
 
-fn reach(action: &Action, target: &Target, look: &Look) -> Result<Reach, String> {
+fn reach(action: &Action, decision: &Envelope<Decision>, look: &Look) -> Result<Reach, String> {
+    let target = &decision.subject;
     let node = || match &look.node {
         Some(node) => Ok(Reach::Node { name: node.name.clone() }),
         None => Err(format!("acts on a node, and {target} is none that the cluster knows")),
@@ -169,7 +194,13 @@ fn reach(action: &Action, target: &Target, look: &Look) -> Result<Reach, String>
         | Action::Label { .. }
         | Action::Annotate { .. }
         | Action::Checkpoint { .. }
+        | Action::Suspend
+        | Action::Resume
+        | Action::TerminateInstance
         | Action::Drain { .. } => node(),
+        Action::CompleteLifecycleAction { .. } => {
+            Ok(Hook::of(&decision.data.cloud).map_or(Reach::World, |hook| Reach::Hook { hook }))
+        }
         Action::Restart { workload } | Action::Scale { workload, .. } => {
             workload_reach(workload.as_deref(), target, look)
         }
@@ -252,6 +283,7 @@ mod tests {
             deadline,
             policy: Some("p".into()),
             evidence: BTreeMap::new(),
+            cloud: BTreeMap::new(),
             quiet: None,
             timer: None,
             verdict: Verdict::Act { steps, otherwise: vec![], reserved: vec![], doomed: false },
@@ -278,7 +310,7 @@ mod tests {
             Look { node: Some(Node { name: "n".into(), ..Node::default() }), ..Look::default() };
         let steps = vec![
             spec("drain", drain(), &["cordon"]),
-            spec("cordon", Action::Cordon { taint: None }, &[]),
+            spec("cordon", Action::Cordon { taint: None, autoscalers: false }, &[]),
         ];
         let now = Timestamp::UNIX_EPOCH;
         let deadline = now + Duration::from_secs(120);

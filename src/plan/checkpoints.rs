@@ -1,6 +1,8 @@
 //! Which workloads are asked for a checkpoint before their node is emptied, how, and by when.
 
-use crate::model::{Id, Learned, Look, Means, Member, PlannedCheckpoint, PlannedPod, Pod, Profile};
+use crate::model::{
+    Id, Job, Learned, Look, Means, Member, PlannedCheckpoint, PlannedGang, PlannedPod, Pod, Profile,
+};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -47,7 +49,8 @@ pub(super) fn checkpoints(
     let mut all: Vec<PlannedCheckpoint> = found
         .into_iter()
         .map(|(name, (means, doomed))| {
-            let takes = history.get(&name).map(|learned| learned.takes);
+            let learned = history.get(&name);
+            let (takes, bytes) = (learned.map(|it| it.takes), learned.and_then(|it| it.bytes));
             let id = Id::of(&["checkpoint", plan.as_str(), &name]);
             let peers = look.peers.iter().map(AsRef::as_ref);
             let peers = peers.filter(|pod| pod.deleted_at.is_none() && unit(pod) == name);
@@ -66,6 +69,7 @@ pub(super) fn checkpoints(
                 since: saved.or(begun),
                 saved: saved.is_some(),
                 takes,
+                bytes,
                 unit: name,
                 means,
             }
@@ -73,6 +77,19 @@ pub(super) fn checkpoints(
         .collect();
     all.sort_by_key(|one| std::cmp::Reverse(one.takes));
     (all, remarks)
+}
+
+/// The gangs with a member on the node whose jobs can be suspended: one that waits for a lost rank does not go on.
+pub(super) fn gangs(look: &Look) -> Vec<PlannedGang> {
+    let mut found: BTreeMap<String, Job> = BTreeMap::new();
+    let here: Vec<String> = going(look).filter_map(Pod::gang).collect();
+    for pod in going(look).chain(look.peers.iter().map(AsRef::as_ref)) {
+        let Some(unit) = pod.gang().filter(|unit| here.contains(unit)) else { continue };
+        if let Some(job) = Job::of(pod) {
+            found.entry(unit).or_insert(job);
+        }
+    }
+    found.into_iter().map(|(unit, job)| PlannedGang { unit, job }).collect()
 }
 
 /// Ranks in their order: `llm-2` before `llm-10`.

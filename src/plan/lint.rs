@@ -23,6 +23,14 @@ pub fn lint(plan: &Plan) -> Vec<String> {
                 faults.push(format!("two steps are called `{}`", step.name));
             }
             faults.extend(reaches(step));
+            if let Action::CompleteLifecycleAction { after, .. } = &step.action {
+                for need in after.iter().filter(|need| !before.contains(need.as_str())) {
+                    faults.push(format!(
+                        "`{}` comes after `{need}`, which is not before it",
+                        step.name
+                    ));
+                }
+            }
         }
     }
     let returns: Vec<&PlannedStep> = plan.steps.iter().filter(|step| step.no_return).collect();
@@ -40,6 +48,7 @@ fn reaches(step: &PlannedStep) -> Option<String> {
     let right = match (&step.action, &step.reach) {
         (Action::Restart { .. } | Action::Scale { .. }, Reach::Workload { .. }) => true,
         (Action::Verify { .. }, _) => true,
+        (Action::CompleteLifecycleAction { .. }, Reach::Hook { .. } | Reach::World) => true,
         (
             Action::Wait { .. }
             | Action::Http { .. }

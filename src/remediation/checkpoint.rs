@@ -6,19 +6,20 @@
 
 mod asks;
 mod requests;
+mod room;
+mod seen;
 
 use super::Journal;
 use super::saga::Work;
 use crate::model::{
-    Action, Answer, Entry, Handshake, Look, Member, Plan, PlannedCheckpoint, Pod, Said, Span,
-    work_since,
+    Answer, Entry, Handshake, Look, Member, Plan, PlannedCheckpoint, Said, Span, work_since,
 };
 use asks::Unit;
 use jiff::Timestamp;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use room::Room;
+pub(super) use room::need;
+use seen::Seen;
+use std::{collections::BTreeMap, time::Duration};
 
 /// What another plan asked for within this time is this very interruption. A checkpoint of one before it is old.
 const SAME: Duration = Duration::from_secs(120);
@@ -27,71 +28,42 @@ const SAME: Duration = Duration::from_secs(120);
 pub(super) struct Checkpoint {
     step: String,
     units: BTreeMap<String, Unit>,
-}
-
-/// What can be said of a unit's members now.
-struct Seen<'a> {
-    pods: BTreeMap<&'a str, &'a Pod>,
-}
-
-impl<'a> Seen<'a> {
-    fn of(unit: &PlannedCheckpoint, look: &'a Look) -> Seen<'a> {
-        let members: BTreeSet<&str> = unit.members.iter().map(|it| it.uid.as_str()).collect();
-        let all = look.pods.iter().chain(look.peers.iter().map(AsRef::as_ref));
-        let pods = all.filter(|pod| members.contains(pod.uid.as_str()));
-        Seen { pods: pods.map(|pod| (pod.uid.as_str(), pod)).collect() }
-    }
-
-    /// What a member says that was true at or after `since`: durable before anything else.
-    fn says(&self, since: Timestamp) -> Option<Said> {
-        // By the request that it answers, where it says so: clocks differ. An older request's answer is none.
-        let fresh = |pod: &&Pod| {
-            let said = pod.says_of_checkpoint()?;
-            let asked = pod.checkpoint_asked().filter(|(_, at)| *at >= since);
-            let answers = asked.is_some_and(|(id, _)| said.id == Some(id));
-            (answers || said.at.is_some_and(|at| at >= since)).then_some(said)
-        };
-        let said: Vec<Said> = self.pods.values().filter_map(fresh).collect();
-        let durable = said.iter().find(|said| said.durable).or(said.first()).cloned();
-        let newer = self.pods.values().filter_map(|pod| pod.told_of_checkpoint()).max();
-        match durable {
-            Some(said) if said.durable => Some(said),
-            other => match newer.filter(|at| *at > since) {
-                Some(at) => Some(Said { durable: true, at: Some(at), ..Said::default() }),
-                None => other,
-            },
-        }
-    }
+    /// One waits for room.
+    crowded: bool,
 }
 
 impl Checkpoint {
     pub(super) fn new(step: &str) -> Checkpoint {
-        Checkpoint { step: step.to_owned(), units: BTreeMap::new() }
+        Checkpoint { step: step.to_owned(), units: BTreeMap::new(), crowded: false }
     }
 
-    /// The lines that the journal should have next.
+    /// The lines that the journal should have next. `elsewhere`: what the checkpoints of other plans need, in bytes a
+    /// second.
     pub(super) fn news(
         &mut self,
         plan: &Plan,
         journal: &Journal,
         look: &Look,
+        elsewhere: u64,
         now: Timestamp,
     ) -> Vec<Entry> {
         if look.stale {
             return vec![];
         }
-        let running = |it: &&PlannedCheckpoint| {
-            journal.checkpoints.get(&it.unit).is_some_and(|state| !state.is_over())
-        };
-        let mut under_way = plan.checkpoints.iter().filter(running).count();
-        let (at_once, fresh) = self.limits(plan);
+        let mut room = Room::of(plan, journal, &self.step, elsewhere);
+        let fresh = room.fresh;
         let mut entries = vec![];
+        self.crowded = false;
         for unit in &plan.checkpoints {
             let seen = Seen::of(unit, look);
             let next = match journal.checkpoints.get(&unit.unit) {
                 None => {
-                    let begun = begin(unit, &seen, fresh, under_way < at_once, now);
-                    under_way += usize::from(matches!(begun, Some(Handshake::Requested { .. })));
+                    let begun = begin(unit, &seen, fresh, room.has(unit), now);
+                    match &begun {
+                        Some(Handshake::Requested { .. }) => room.take(unit),
+                        Some(_) => {}
+                        None => self.crowded = true,
+                    }
                     begun
                 }
                 Some(state) => self.goes_on(unit, state, &seen, now),
@@ -118,13 +90,9 @@ impl Checkpoint {
         entries
     }
 
-    fn limits(&self, plan: &Plan) -> (usize, Duration) {
-        match plan.step(&self.step).map(|step| &step.action) {
-            Some(Action::Checkpoint { at_once, fresh, .. }) => {
-                ((*at_once).max(1) as usize, fresh.0)
-            }
-            _ => (usize::MAX, Duration::ZERO),
-        }
+    /// One waits for room that others may leave.
+    pub(super) fn crowded(&self) -> bool {
+        self.crowded
     }
 
     /// What has become of a unit that was asked.
@@ -146,9 +114,14 @@ impl Checkpoint {
         let told = seen.says(since).or_else(|| own.and_then(|own| own.answered(unit)));
         if let Some(said) = told.as_ref().filter(|said| said.durable) {
             let took = now.duration_since(asked_at).try_into().unwrap_or_default();
+            let begun = match state {
+                Handshake::Acknowledged { bytes, .. } => *bytes,
+                _ => None,
+            };
             return Some(Handshake::Durable {
                 reference: said.reference.clone(),
                 step: said.step,
+                bytes: said.bytes.or(begun),
                 took: Some(Span(took)),
             });
         }
@@ -195,7 +168,7 @@ impl Checkpoint {
                 Handshake::Requested { at } | Handshake::Acknowledged { at, .. } => {
                     own.ask(unit, *at, now)
                 }
-                Handshake::Durable { reference, step, took: Some(_) } => {
+                Handshake::Durable { reference, step, took: Some(_), .. } => {
                     own.tell(unit, reference.as_deref(), *step, now).into_iter().collect()
                 }
                 Handshake::Durable { .. } | Handshake::Expired { .. } => vec![],
@@ -275,8 +248,8 @@ fn begin(
     if age.is_some_and(|age| age <= fresh) {
         let said =
             seen.pods.values().find_map(|pod| pod.says_of_checkpoint().filter(|it| it.durable));
-        let (reference, step) = said.map_or((None, None), |said| (said.reference, said.step));
-        return Some(Handshake::Durable { reference, step, took: None });
+        let Said { reference, step, bytes, .. } = said.unwrap_or_default();
+        return Some(Handshake::Durable { reference, step, bytes, took: None });
     }
     let left = Duration::try_from(unit.by.duration_since(now)).unwrap_or_default();
     if let Some(takes) = unit.takes.filter(|takes| takes.0 > left) {

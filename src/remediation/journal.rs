@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn what_is_done_stays_done() {
         let step = || "s".to_owned();
-        let undo = || Undo::Uncordon { taint: None };
+        let undo = || Undo::Uncordon { taints: vec![] };
         let started = || Entry::Started { step: step(), undo: Undo::Nothing };
         let succeeded = StepState::Succeeded { undo: undo() };
         assert_eq!(next(&succeeded, &started()), None);

@@ -1,7 +1,7 @@
 //! The remediation shell: one task per plan. It records, calls and waits; `saga` decides.
 
-use super::worker::run::{Mail, Worker, post};
-use super::{Journal, Saga, Web};
+use super::worker::run::{Load, Mail, Worker, post};
+use super::{Beyond, Journal, Saga};
 use crate::clock::Clock;
 use crate::cluster::{ClusterControl, ClusterView};
 use crate::log::{self, Condition, Consumer, Kv, Log, LogError, Policy, Record, Stream, bucket};
@@ -38,7 +38,7 @@ pub trait Witness: Clone + Send + Sync + 'static {
 pub struct Hands<V, K, W> {
     pub view: V,
     pub control: Option<K>,
-    pub web: W,
+    pub beyond: W,
 }
 
 /// Plans that have not ended, with their journals: the fold of plans and outcomes.
@@ -131,7 +131,7 @@ where
     C: Clock,
     V: ClusterView,
     K: ClusterControl,
-    W: Web,
+    W: Beyond,
 {
     let log::Saved { seq, state: mut open } = log::snapshot::<Open>(&log, NAME).await?;
     let mut newest = log::replay(&log, seq, &FOLDED, |record| open.fold(record)).await?;
@@ -146,6 +146,7 @@ where
         held: BTreeMap::new(),
         waiting: vec![],
         open,
+        load: Load::default(),
     };
     desk.resume();
     let mut pace = log::Pace::new(seq, desk.clock.now());
@@ -203,6 +204,7 @@ struct Desk<L, C, V, K, W, T> {
     waiting: Vec<(Envelope<Plan>, Journal)>,
     /// What the log says, for snapshots; and which incidents' alerts have resolved, for plans that come later.
     open: Open,
+    load: Load,
 }
 
 impl<L, C, V, K, W, T> Desk<L, C, V, K, W, T>
@@ -211,7 +213,7 @@ where
     C: Clock,
     V: ClusterView,
     K: ClusterControl,
-    W: Web,
+    W: Beyond,
     T: Witness,
 {
     /// Takes up what another life had left open, older epochs first.
@@ -291,6 +293,7 @@ where
             inbox,
             calls: JoinSet::new(),
             called: false,
+            load: self.load.clone(),
         };
         self.held.insert(worker.saga.plan.id.clone(), held);
         self.tasks.spawn(worker.run().instrument(span));

@@ -3,9 +3,12 @@
 //! Forward until a step fails or the time is up; then `otherwise` (a person hears of it at once); then, if the
 //! point of no return was not passed, what was done is undone in reverse.
 
+mod backward;
+
+use super::checkpoint::need;
 use super::journal::{Illegal, Journal, StepState};
 use super::steps::{self, Machine, Probe, Sees, Status};
-use crate::model::{Action, Answer, Entry, Id, Look, Plan, PlanEnd, PlannedStep, Undo};
+use crate::model::{Action, Answer, Entry, Id, Look, Plan, PlanEnd, PlannedStep};
 use jiff::Timestamp;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -21,6 +24,7 @@ pub struct Call {
 pub enum Work {
     Cluster(crate::model::ClusterCall),
     Web(super::WebCall),
+    Cloud(crate::model::CloudCall),
     /// Whether nothing is left on that node that has to go, asked of the server itself.
     Confirm(String),
 }
@@ -39,6 +43,8 @@ pub struct Saga {
     ending: Option<PlanEnd>,
     /// A cordon of this life that no look has shown yet: its absence is the caches' delay, not a person's doing.
     unseen: Option<Timestamp>,
+    /// What the checkpoints of other plans need, in bytes a second.
+    elsewhere: u64,
 }
 
 impl Saga {
@@ -46,7 +52,15 @@ impl Saga {
         // A step is only skipped where the plan is being ended.
         let stopped = journal.stopped.clone().filter(|_| journal.failure(&plan).is_none());
         let ending = stopped.map(|why| PlanEnd::Moot { why });
-        Saga { plan, journal, machines: BTreeMap::new(), cleared: false, ending, unseen: None }
+        Saga {
+            plan,
+            journal,
+            machines: BTreeMap::new(),
+            cleared: false,
+            ending,
+            unseen: None,
+            elsewhere: 0,
+        }
     }
 
     /// The last alert of the incident has resolved.
@@ -68,6 +82,21 @@ impl Saga {
     /// A newer plan took the target over: nothing more is started.
     pub fn superseded(&mut self, by: Id) {
         self.ending = Some(PlanEnd::Superseded { by });
+    }
+
+    /// Other plans' checkpoints need so many bytes a second.
+    pub fn load(&mut self, elsewhere: u64) {
+        self.elsewhere = elsewhere;
+    }
+
+    /// What its own checkpoints need now, in bytes a second.
+    pub fn need(&self) -> u64 {
+        need(&self.plan, &self.journal)
+    }
+
+    /// It waits for what other plans may leave.
+    pub fn crowded(&self) -> bool {
+        self.machines.values().any(Machine::crowded)
     }
 
     /// Takes in a line that is durable.
@@ -121,8 +150,8 @@ impl Saga {
     }
 
     /// The line that starts a step, with what undoing it has to put back.
-    fn start(&self, step: &PlannedStep, look: &Look) -> Entry {
-        Entry::Started { step: step.name.clone(), undo: steps::intent(&self.plan, step, look) }
+    fn start(&self, step: &PlannedStep, look: &Look, now: Timestamp) -> Entry {
+        Entry::Started { step: step.name.clone(), undo: steps::intent(&self.plan, step, look, now) }
     }
 
     /// The lines to record next, given one look. Nothing is done before they are durable.
@@ -138,7 +167,7 @@ impl Saga {
         if self.plan.mode == crate::model::Mode::Observe {
             return vec![Entry::Ended { how: PlanEnd::Observed }];
         }
-        if let Some(entries) = self.unknown(look) {
+        if let Some(entries) = self.unknown(look, now) {
             return entries;
         }
         let news = self.news(look, now);
@@ -149,23 +178,28 @@ impl Saga {
         if !finished.is_empty() {
             return finished;
         }
-        if let Some(how @ PlanEnd::Superseded { .. }) = &self.ending
-            && !self.machines.values().any(Machine::changing)
-        {
-            return vec![Entry::Ended { how: how.clone() }];
+        if let Some(PlanEnd::Superseded { .. }) = &self.ending {
+            // What the next plan builds on has to be known. It suspends for itself what it wants suspended.
+            if self.machines.values().any(Machine::changing) {
+                return vec![];
+            }
+            let halved =
+                self.plan.steps.iter().filter_map(|step| self.halved(step, "a newer plan"));
+            let halved: Vec<Entry> = halved.collect();
+            return if halved.is_empty() { self.undo() } else { halved };
         }
         if self.ending.is_none() && self.opens_later() {
             // What a person does with the node meanwhile is that person's: it is not undone in the end.
             self.ending = self.moot(look).map(|why| PlanEnd::Moot { why });
         }
         if self.failed() || self.ending.is_some() {
-            return self.backward(look);
+            return self.backward(look, now);
         }
         self.forward(look, now)
     }
 
     /// Steps that had started in another life: said to be unknown, then judged by a look at the world.
-    fn unknown(&mut self, look: &Look) -> Option<Vec<Entry>> {
+    fn unknown(&mut self, look: &Look, now: Timestamp) -> Option<Vec<Entry>> {
         if look.stale {
             // Nothing can be judged yet, and nothing new may be started.
             let open = |state: &StepState| {
@@ -188,18 +222,18 @@ impl Saga {
         Some(vec![match self.journal.state(&name) {
             StepState::Started { .. } => Entry::Unknown { step: name },
             StepState::Undoing { .. } => Entry::UndoStarted { step: name },
-            _ => self.judged(&step, look),
+            _ => self.judged(&step, look, now),
         }])
     }
 
     /// What one look makes of a step of unknown outcome.
-    fn judged(&mut self, step: &PlannedStep, look: &Look) -> Entry {
+    fn judged(&mut self, step: &PlannedStep, look: &Look, now: Timestamp) -> Entry {
         let name = step.name.clone();
         let pointless = self.moot(look).filter(|_| step.action.destructive());
         match (steps::probe(&self.plan, step, look), pointless) {
             (Probe::Done(note), _) => Entry::Succeeded { step: name, note },
             (Probe::CannotKnow(why), _) => Entry::Failed { step: name, why },
-            (Probe::Again, None) => self.start(step, look),
+            (Probe::Again, None) => self.start(step, look, now),
             (Probe::Again, Some(why)) => {
                 self.ending.get_or_insert(PlanEnd::Moot { why: why.clone() });
                 Entry::Skipped { step: name, why }
@@ -213,14 +247,14 @@ impl Saga {
             return vec![];
         }
         let (plan, journal, cleared) = (&self.plan, &self.journal, self.cleared);
-        let sees = Sees { plan, journal, look, cleared, now };
+        let sees = Sees { plan, journal, look, cleared, elsewhere: self.elsewhere, now };
         self.machines.values_mut().flat_map(|machine| machine.news(&sees)).collect()
     }
 
     /// What the machines have come to.
     fn finished(&mut self, look: &Look, now: Timestamp) -> Vec<Entry> {
         let (plan, journal, cleared) = (&self.plan, &self.journal, self.cleared);
-        let sees = Sees { plan, journal, look, cleared, now };
+        let sees = Sees { plan, journal, look, cleared, elsewhere: self.elsewhere, now };
         let all: Vec<(String, Status)> = self
             .machines
             .iter_mut()
@@ -284,16 +318,16 @@ impl Saga {
             if *self.journal.state(&step.name) != StepState::Waiting || !self.ready(step) {
                 continue;
             }
-            if late && step.action.writes() {
+            if late && step.action.writes() && !step.action.recovers() {
                 let why = "the deadline has come".to_owned();
                 entries.push(Entry::Failed { step: step.name.clone(), why });
             } else if step.action.destructive()
                 && let Some(why) = self.moot(look)
             {
                 self.ending = Some(PlanEnd::Moot { why });
-                return self.backward(look);
+                return self.backward(look, now);
             } else if !(look.stale && step.action.writes()) {
-                entries.push(self.start(step, look));
+                entries.push(self.start(step, look, now));
             }
         }
         let open = |step: &PlannedStep| {
@@ -346,102 +380,6 @@ impl Saga {
         })
     }
 
-    /// After a failure: stop what runs, tell people, undo what can be undone, end.
-    fn backward(&mut self, look: &Look) -> Vec<Entry> {
-        if self.machines.values().any(Machine::busy) {
-            // What a request under way does has to be known before it can be undone.
-            return vec![];
-        }
-        let why = match &self.ending {
-            Some(PlanEnd::Moot { why }) if !self.failed() => why.clone(),
-            _ => "another step ended the plan".to_owned(),
-        };
-        let stop = |step: &PlannedStep| {
-            let why = why.clone();
-            match self.journal.state(&step.name) {
-                StepState::Waiting | StepState::Started { .. } => {
-                    Some(Entry::Skipped { step: step.name.clone(), why })
-                }
-                _ => None,
-            }
-        };
-        let stopped: Vec<Entry> = self.plan.steps.iter().filter_map(stop).collect();
-        if !stopped.is_empty() {
-            return stopped;
-        }
-        if self.failed() {
-            let waiting =
-                |step: &&PlannedStep| *self.journal.state(&step.name) == StepState::Waiting;
-            let settled = |step: &PlannedStep| {
-                step.needs.iter().all(|need| {
-                    !matches!(
-                        self.journal.state(need),
-                        StepState::Waiting | StepState::Started { .. }
-                    )
-                })
-            };
-            let next: Vec<Entry> = self
-                .plan
-                .otherwise
-                .iter()
-                .filter(waiting)
-                .filter(|step| settled(step))
-                .map(|step| self.start(step, look))
-                .collect();
-            if !next.is_empty() {
-                return next;
-            }
-            let running = |step: &PlannedStep| {
-                matches!(self.journal.state(&step.name), StepState::Started { .. })
-            };
-            if self.plan.otherwise.iter().any(running) {
-                return vec![];
-            }
-        }
-        self.undo()
-    }
-
-    /// In reverse, one at a time, unless the point of no return was passed.
-    fn undo(&self) -> Vec<Entry> {
-        let passed = self.plan.doomed
-            || self.plan.steps.iter().any(|step| {
-                step.no_return
-                    && matches!(
-                        self.journal.state(&step.name),
-                        StepState::Succeeded { .. } | StepState::Failed { .. }
-                    )
-            });
-        if !passed {
-            for step in self.plan.steps.iter().rev() {
-                match self.journal.state(&step.name) {
-                    StepState::Succeeded { undo } if *undo != Undo::Nothing => {
-                        return vec![Entry::UndoStarted { step: step.name.clone() }];
-                    }
-                    StepState::Undoing { .. } => return vec![],
-                    StepState::UndoFailed { why } => return self.stuck(&step.name, why),
-                    _ => {}
-                }
-            }
-        }
-        let failure = self.journal.failure(&self.plan);
-        let how = match (failure, &self.ending) {
-            (Some((step, why)), _) => PlanEnd::Failed { step: step.into(), why: why.into() },
-            (None, Some(how)) => how.clone(),
-            (None, None) => PlanEnd::Succeeded,
-        };
-        vec![Entry::Ended { how }]
-    }
-
-    fn stuck(&self, step: &str, why: &str) -> Vec<Entry> {
-        let how = PlanEnd::Stuck { step: step.into(), why: why.into() };
-        let tell = self.plan.policy.as_ref().map(|policy| Entry::Escalate {
-            policy: policy.clone(),
-            level: 1,
-            why: format!("`{step}` could not be undone: {why}; a person has to put it right"),
-        });
-        tell.into_iter().chain([Entry::Ended { how }]).collect()
-    }
-
     fn all_steps(&self) -> impl Iterator<Item = &PlannedStep> {
         self.plan.steps.iter().chain(&self.plan.otherwise)
     }
@@ -456,7 +394,8 @@ impl Saga {
             planned && matches!(journal.state(step), StepState::Started { .. })
         };
         // What is to stop asks for nothing more: its answers are waited for, and no other.
-        let sees = Sees { plan, journal, look, cleared: self.cleared, now };
+        let (cleared, elsewhere) = (self.cleared, self.elsewhere);
+        let sees = Sees { plan, journal, look, cleared, elsewhere, now };
         let machines = self.machines.iter_mut().filter(|(step, _)| !(stopping && ahead(step)));
         for (step, machine) in machines {
             for (tag, work) in machine.poll(&sees) {

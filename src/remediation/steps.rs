@@ -1,7 +1,9 @@
 //! One small machine per kind of step: what it asks, what it makes of the answer, how it is probed and undone.
 
+mod hook;
 mod node;
 mod once;
+mod suspend;
 mod verify;
 
 use super::checkpoint::Checkpoint;
@@ -11,12 +13,14 @@ use super::{Journal, StepState};
 use super::{Road, WebCall};
 use crate::model::{
     Action, Answer, ClusterCall, Entry, Look, Node, NodePatch, Plan, PlannedCheckpoint,
-    PlannedStep, Reach, Undo,
+    PlannedStep, Pod, Reach, Undo,
 };
 use crate::planted::{Bug, planted};
+use hook::HookMachine;
 use jiff::Timestamp;
-use node::{CORDONED_BY, node_change, open};
+use node::{CORDONED_BY, is_cordoned, node_change};
 use once::Once;
+use suspend::Suspend;
 use verify::Verify;
 
 /// The mark of a rolling restart: a second one with the same key changes nothing.
@@ -47,6 +51,8 @@ pub(super) enum Machine {
     Call(Once),
     Drain(Drain),
     Checkpoint(Checkpoint),
+    Suspend(Suspend),
+    Hook(HookMachine),
     Until(Timestamp),
     Verify(Verify),
     /// Nothing to do but to be recorded: `notify`, `escalate`.
@@ -64,7 +70,7 @@ pub(super) fn start(plan: &Plan, step: &PlannedStep, look: &Look, now: Timestamp
         | Action::Annotate { .. }
         | Action::Uncordon => {
             let Reach::Node { name } = &step.reach else { return Machine::Nothing };
-            let (patch, undo, note) = node_change(&step.action, &plan.incident, node);
+            let (patch, undo, note) = node_change(&step.action, &plan.incident, node, now);
             let call = patch
                 .map(|patch| Work::Cluster(ClusterCall::PatchNode { name: name.clone(), patch }));
             let shows = matches!(undo, Undo::Uncordon { .. });
@@ -76,25 +82,26 @@ pub(super) fn start(plan: &Plan, step: &PlannedStep, look: &Look, now: Timestamp
             let limits = drain::limits(*timeout, *force, plan.until(), now);
             Machine::Drain(Drain::new(name, limits, now))
         }
+        Action::Suspend => Machine::Suspend(Suspend::new(true)),
+        Action::Resume => Machine::Suspend(Suspend::new(false)),
+        Action::TerminateInstance => {
+            let (call, note) = release(plan, node);
+            once(call.map(Work::Cluster), note).map_call(Once::or_gone)
+        }
+        Action::CompleteLifecycleAction { result, after } => match &step.reach {
+            Reach::Hook { hook } => {
+                Machine::Hook(HookMachine::new(hook.clone(), *result, after.clone(), now))
+            }
+            _ => once(None, "nobody named the hook: instance metadata does not"),
+        },
         Action::Restart { .. } | Action::Scale { .. } => {
-            let Reach::Workload { kind, namespace, name } = &step.reach else {
-                return Machine::Nothing;
-            };
-            let (kind, namespace, name) = (*kind, namespace.clone(), name.clone());
-            let call = match step.action {
-                Action::Scale { replicas, .. } => {
-                    ClusterCall::Scale { kind, namespace, name, replicas }
-                }
-                _ => ClusterCall::Restart { kind, namespace, name, key: step.key.as_str().into() },
-            };
-            once(Some(Work::Cluster(call)), "")
+            workload_call(step).map_or(Machine::Nothing, |call| once(Some(Work::Cluster(call)), ""))
         }
         Action::Wait { time } => Machine::Until(now.checked_add(time.0).unwrap_or(now)),
         Action::Verify { expect, hold, within } => {
             // Looking has no deadline but its own: what replaces a doomed machine comes after it.
             let until = now.checked_add(within.0).unwrap_or(now);
-            let movers = plan.movers.clone();
-            Machine::Verify(Verify::new(*expect, hold.0, until, movers))
+            Machine::Verify(Verify::new(*expect, hold.0, until, plan))
         }
         Action::Http { method, url, body, timeout, idempotent } => {
             let call = Work::Web(WebCall {
@@ -112,11 +119,30 @@ pub(super) fn start(plan: &Plan, step: &PlannedStep, look: &Look, now: Timestamp
     }
 }
 
+fn workload_call(step: &PlannedStep) -> Option<ClusterCall> {
+    let Reach::Workload { kind, namespace, name } = &step.reach else { return None };
+    let (kind, namespace, name) = (*kind, namespace.clone(), name.clone());
+    Some(match step.action {
+        Action::Scale { replicas, .. } => ClusterCall::Scale { kind, namespace, name, replicas },
+        _ => ClusterCall::Restart { kind, namespace, name, key: step.key.as_str().into() },
+    })
+}
+
+/// The claim of a node that Karpenter brought; of any other the machine is not ours to end.
+fn release(plan: &Plan, node: Option<&Node>) -> (Option<ClusterCall>, &'static str) {
+    let Some(node) = node else { return (None, "the node is gone") };
+    if node.claim.is_empty() {
+        return (None, "left alone: Karpenter did not bring it");
+    }
+    (Some(ClusterCall::Release { claim: node.claim.clone(), by: plan.until() }), "")
+}
+
 /// What undoing `step` would have to put back, seen before it is done. It goes into the journal with the start.
-pub(super) fn intent(plan: &Plan, step: &PlannedStep, look: &Look) -> Undo {
+pub(super) fn intent(plan: &Plan, step: &PlannedStep, look: &Look, now: Timestamp) -> Undo {
     match (&step.action, &look.workload) {
         (Action::Scale { .. }, Some(workload)) => Undo::Scale { replicas: workload.replicas },
-        (action, _) => node_change(action, &plan.incident, look.node.as_ref()).1,
+        (Action::Suspend, _) if !plan.gangs.is_empty() => Undo::Resume,
+        (action, _) => node_change(action, &plan.incident, look.node.as_ref(), now).1,
     }
 }
 
@@ -135,24 +161,28 @@ pub(super) fn undo(
         let (kind, namespace, name, replicas) = (*kind, namespace.clone(), name.clone(), *replicas);
         return Some(once(Work::Cluster(ClusterCall::Scale { kind, namespace, name, replicas })));
     }
+    if *undo == Undo::Resume {
+        return Some(Machine::Suspend(Suspend::new(false)));
+    }
     let Reach::Node { name } = &step.reach else { return None };
     let mut patch = NodePatch::default();
     match undo {
-        Undo::Nothing | Undo::Scale { .. } => return None,
-        Undo::Uncordon { taint } => {
+        Undo::Nothing | Undo::Scale { .. } | Undo::Resume => return None,
+        Undo::Uncordon { taints } => {
             let by = look.node.as_ref().and_then(|node| node.annotations.get(CORDONED_BY));
             if let Some(node) =
                 look.node.as_ref().filter(|_| by.is_some_and(|by| *by == plan.incident))
             {
-                open(&mut patch, node);
+                node::open(&mut patch, node);
                 if !node.unschedulable {
                     // Whoever opened it may close it again at any moment: only our mark goes.
                     patch.unschedulable = None;
                 }
             }
-            patch.untaint = taint.clone();
+            patch.untaint.retain(|taint| !taints.contains(taint));
+            patch.untaint.extend(taints.iter().cloned());
         }
-        Undo::Untaint { key, effect } => patch.untaint = Some((key.clone(), effect.clone())),
+        Undo::Untaint { taints } => patch.untaint = taints.clone(),
         Undo::Label { key, value } => {
             patch.labels.insert(key.clone(), value.clone());
         }
@@ -173,14 +203,11 @@ pub(super) fn probe(plan: &Plan, step: &PlannedStep, look: &Look) -> Probe {
         return Probe::Again;
     }
     match &step.action {
-        Action::Cordon { taint } => {
-            let by = node.and_then(|node| node.annotations.get(CORDONED_BY));
-            let tainted =
-                |node: &Node| taint.as_ref().is_none_or(|taint| node.taints.contains(taint));
-            if by.is_some_and(|by| *by == plan.incident) && node.is_some_and(tainted) {
-                return Probe::Done("found done".into());
+        action @ Action::Cordon { .. } => {
+            match node.is_some_and(|node| is_cordoned(action, &plan.incident, node)) {
+                true => Probe::Done("found done".into()),
+                false => Probe::Again,
             }
-            Probe::Again
         }
         Action::Restart { .. } => {
             let mark =
@@ -200,6 +227,10 @@ pub(super) fn probe(plan: &Plan, step: &PlannedStep, look: &Look) -> Probe {
         | Action::Annotate { .. }
         | Action::Checkpoint { .. }
         | Action::Drain { .. }
+        | Action::Suspend
+        | Action::Resume
+        | Action::TerminateInstance
+        | Action::CompleteLifecycleAction { .. }
         | Action::Scale { .. }
         | Action::Wait { .. }
         | Action::Verify { .. }
@@ -216,13 +247,19 @@ pub(super) struct Sees<'a> {
     pub(super) look: &'a Look,
     /// Every alert of the incident has resolved.
     pub(super) cleared: bool,
+    /// What the checkpoints of other plans need, in bytes a second.
+    pub(super) elsewhere: u64,
     pub(super) now: Timestamp,
 }
 
 impl Machine {
     /// A change is under way that a newer plan might contradict.
     pub(super) fn changing(&self) -> bool {
-        matches!(self, Machine::Call(call) if call.busy())
+        match self {
+            Machine::Call(call) => call.busy(),
+            Machine::Suspend(suspend) => suspend.busy(),
+            _ => false,
+        }
     }
 
     /// A request is under way whose effect is not known yet.
@@ -230,6 +267,8 @@ impl Machine {
         match self {
             Machine::Drain(drain) => drain.busy(),
             Machine::Checkpoint(checkpoint) => checkpoint.busy(),
+            Machine::Suspend(suspend) => suspend.busy(),
+            Machine::Hook(hook) => hook.busy(),
             Machine::Call(_) | Machine::Until(_) | Machine::Verify(_) | Machine::Nothing => {
                 self.changing()
             }
@@ -250,8 +289,12 @@ impl Machine {
             Machine::Call(once) => {
                 once.poll(now).map(|work| (String::new(), work)).into_iter().collect()
             }
-            Machine::Drain(drain) => drain.poll(look, &|pod| waits(plan, journal, &pod.uid), now),
+            Machine::Drain(drain) => drain.poll(look, &|pod| waits(plan, journal, pod), now),
             Machine::Checkpoint(checkpoint) => checkpoint.poll(plan, journal, look, now),
+            Machine::Suspend(suspend) => {
+                suspend.poll(plan, &|unit| is_open(plan, journal, unit), now)
+            }
+            Machine::Hook(hook) => hook.poll(journal, look, now),
             Machine::Until(_) | Machine::Verify(_) | Machine::Nothing => vec![],
         }
     }
@@ -261,6 +304,8 @@ impl Machine {
             Machine::Call(once) => once.answer(answer, now),
             Machine::Drain(drain) => drain.answer(tag, answer, now),
             Machine::Checkpoint(checkpoint) => checkpoint.answer(plan, tag, answer, now),
+            Machine::Suspend(suspend) => suspend.answer(tag, answer, now),
+            Machine::Hook(hook) => hook.answer(tag, answer, now),
             Machine::Until(_) | Machine::Verify(_) | Machine::Nothing => {}
         }
     }
@@ -269,14 +314,16 @@ impl Machine {
     pub(super) fn news(&mut self, sees: &Sees<'_>) -> Vec<Entry> {
         match self {
             Machine::Checkpoint(checkpoint) => {
-                checkpoint.news(sees.plan, sees.journal, sees.look, sees.now)
+                let Sees { plan, journal, look, elsewhere, now, .. } = *sees;
+                checkpoint.news(plan, journal, look, elsewhere, now)
             }
+            Machine::Hook(hook) => hook.news(sees.plan),
             _ => vec![],
         }
     }
 
     pub(super) fn status(&mut self, sees: &Sees<'_>) -> Status {
-        let Sees { plan, journal, look, cleared, now } = *sees;
+        let Sees { plan, journal, look, cleared, now, .. } = *sees;
         let done = Status::Done;
         match self {
             Machine::Call(once) => once.status(look, now),
@@ -289,6 +336,8 @@ impl Machine {
             Machine::Checkpoint(checkpoint) => {
                 checkpoint.over(plan, journal).map_or(Status::Working, done)
             }
+            Machine::Suspend(suspend) => suspend.status(plan),
+            Machine::Hook(hook) => hook.status(),
             Machine::Until(at) if now >= *at => done(String::new()),
             Machine::Until(_) => Status::Working,
             Machine::Verify(verify) => verify.status(look, cleared, now),
@@ -314,10 +363,17 @@ impl Machine {
             Machine::Call(once) => once.wake_at(),
             Machine::Drain(drain) => Some(drain.wake_at(now)),
             Machine::Checkpoint(checkpoint) => checkpoint.wake_at(plan, journal),
+            Machine::Suspend(suspend) => suspend.wake_at(),
+            Machine::Hook(hook) => hook.wake_at(journal),
             Machine::Until(at) => Some(*at),
             Machine::Verify(verify) => Some(verify.wake_at()),
             Machine::Nothing => Some(now),
         }
+    }
+
+    /// It waits for what other plans may leave.
+    pub(super) fn crowded(&self) -> bool {
+        matches!(self, Machine::Checkpoint(checkpoint) if checkpoint.crowded())
     }
 
     /// Something that whoever watches should know before the step ends.
@@ -329,18 +385,35 @@ impl Machine {
     }
 }
 
-/// Whether the pod waits for a checkpoint that the plan asks for and that is not over yet.
-fn waits(plan: &Plan, journal: &Journal, uid: &str) -> bool {
-    let member = |unit: &&PlannedCheckpoint| unit.members.iter().any(|it| it.uid == uid);
+/// Whether the pod waits for a checkpoint that the plan asks for and that is not over yet; or for its job to be
+/// suspended, since one that was evicted counts as a failure of its job, and one that was suspended does not.
+fn waits(plan: &Plan, journal: &Journal, pod: &Pod) -> bool {
+    let member = |unit: &&PlannedCheckpoint| unit.members.iter().any(|it| it.uid == pod.uid);
+    let suspends = |step: &&PlannedStep| matches!(step.action, Action::Suspend);
+    let suspending = plan.steps.iter().find(suspends).is_some_and(|step| open(journal, step));
+    let of_gang = || pod.gang().is_some_and(|unit| plan.gangs.iter().any(|it| it.unit == unit));
+    suspending && of_gang()
+        || plan
+            .checkpoints
+            .iter()
+            .find(member)
+            .is_some_and(|unit| is_open(plan, journal, &unit.unit))
+}
+
+/// The step has not come to its end.
+fn open(journal: &Journal, step: &PlannedStep) -> bool {
+    matches!(
+        journal.state(&step.name),
+        StepState::Waiting | StepState::Started { .. } | StepState::Unknown { .. }
+    )
+}
+
+/// Whether a checkpoint of that unit is still waited for.
+fn is_open(plan: &Plan, journal: &Journal, unit: &str) -> bool {
     let asked = |step: &PlannedStep| {
-        let asks = matches!(step.action, Action::Checkpoint { .. });
-        asks && matches!(
-            journal.state(&step.name),
-            StepState::Waiting | StepState::Started { .. } | StepState::Unknown { .. }
-        )
+        matches!(step.action, Action::Checkpoint { .. }) && open(journal, step)
     };
     plan.steps.iter().any(asked)
-        && plan.checkpoints.iter().find(member).is_some_and(|unit| {
-            journal.checkpoints.get(&unit.unit).is_none_or(|state| !state.is_over())
-        })
+        && plan.checkpoints.iter().any(|it| it.unit == unit)
+        && journal.checkpoints.get(unit).is_none_or(|state| !state.is_over())
 }

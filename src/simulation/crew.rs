@@ -113,7 +113,7 @@ impl Crew {
                 view: hand.clone(),
                 // Hands it has in any mode: that it does not move them is what is looked at.
                 control: Some(hand.clone()),
-                web: hand.clone(),
+                beyond: hand.clone(),
             },
             dispatch: hand.clone(),
             lease: match self.daemon.replicas {

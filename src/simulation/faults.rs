@@ -15,16 +15,19 @@ pub enum Outside {
     Pager,
     /// SQS.
     Queue,
+    /// Auto Scaling.
+    Cloud,
 }
 
 impl Outside {
-    pub const ALL: [(&'static str, Outside); 6] = [
+    pub const ALL: [(&'static str, Outside); 7] = [
         ("api_server", Outside::ApiServer),
         ("log", Outside::Log),
         ("keys", Outside::Keys),
         ("web", Outside::Web),
         ("pagers", Outside::Pager),
         ("queue", Outside::Queue),
+        ("cloud", Outside::Cloud),
     ];
 
     pub fn word(self) -> &'static str {
@@ -165,7 +168,7 @@ impl Faults {
             Outside::ApiServer => (4, 25),
             Outside::Log | Outside::Keys => (1, 2),
             Outside::Queue => (5, 30),
-            Outside::Web => (20, 200),
+            Outside::Web | Outside::Cloud => (20, 200),
             Outside::Pager => (80, 400),
         };
         let mut latency = Duration::from_millis(self.pace.between(least, most));

@@ -7,9 +7,10 @@ use crate::clock::Clock;
 use crate::cluster::{ClusterControl, ClusterView, Sight};
 use crate::escalation::Dispatch;
 use crate::model::{
-    Answer, ClusterCall, Contact, Context, Delivery, Look, PageKey, Refusal, Report, Target,
+    Answer, CloudCall, ClusterCall, Contact, Context, Delivery, Look, PageKey, Refusal, Report,
+    Target,
 };
-use crate::remediation::{Road, Web, WebCall};
+use crate::remediation::{Beyond, Road, WebCall};
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -117,6 +118,9 @@ fn about(call: &ClusterCall) -> String {
         ClusterCall::Exec { namespace, name, .. } => format!("exec in {namespace}/{name}"),
         ClusterCall::Restart { namespace, name, .. } => format!("restart {namespace}/{name}"),
         ClusterCall::Scale { namespace, name, .. } => format!("scale {namespace}/{name}"),
+        ClusterCall::Suspend { job, suspended: true, .. } => format!("suspend {}", job.full_name()),
+        ClusterCall::Suspend { job, .. } => format!("resume {}", job.full_name()),
+        ClusterCall::Release { claim, .. } => format!("release {claim}"),
     }
 }
 
@@ -199,8 +203,23 @@ impl Ports {
     }
 }
 
-impl Web for Ports {
-    async fn call(&self, call: WebCall) -> Answer {
+impl Beyond for Ports {
+    async fn cloud(&self, call: CloudCall) -> Answer {
+        let stage = &self.life.stage;
+        let about = match &call {
+            CloudCall::CompleteHook { hook, .. } => format!("complete the hook of {}", hook.group),
+            CloudCall::Heartbeat { hook } => format!("heartbeat of {}", hook.group),
+            CloudCall::ObjectChanged { bucket, key } => format!("look at s3://{bucket}/{key}"),
+        };
+        let deed = || {
+            let answer = stage.act(|world| world.cloud_call(&call));
+            stage.tape().answered(stage.time.now(), &about, &answer);
+            answer
+        };
+        self.life.call(Outside::Cloud, &about, deed).await.unwrap_or_else(silent)
+    }
+
+    async fn web(&self, call: WebCall) -> Answer {
         if call.road == Road::Pod {
             return self.pod_answers(&call).await;
         }

@@ -183,6 +183,10 @@ impl sqs::Queue for Reach {
         };
         self.life.call(Outside::Queue, "delete messages", deed).await.map_err(lost)
     }
+
+    async fn patience(&self, group: &str, _: &str) -> Option<Duration> {
+        self.life.stage.world().patience(group)
+    }
 }
 
 impl Reach {
@@ -206,6 +210,24 @@ pub(super) fn source(manners: &Manners) -> QueueSource {
         foreign: Leftover::Delete,
         broken: Leftover::Delete,
     }
+}
+
+/// The body of a hook's action as EventBridge sends it.
+pub(super) fn lifecycle(group: &str, instance: &str, at: Timestamp) -> Value {
+    let token = Id::of(&["lifecycle", group, instance, &at.to_string()]);
+    let time = Timestamp::from_second(at.as_second()).unwrap_or(at);
+    json!({
+        "version": "0", "id": Id::of(&["eventbridge", token.as_str()]).as_str(),
+        "detail-type": "EC2 Instance-terminate Lifecycle Action", "source": "aws.autoscaling",
+        "account": "123456789012", "time": time, "region": "eu-west-1",
+        "resources": [format!("arn:aws:autoscaling:eu-west-1:123456789012:autoScalingGroup:1:autoScalingGroupName/{group}")],
+        "detail": {
+            "LifecycleActionToken": token.as_str(), "AutoScalingGroupName": group,
+            "LifecycleHookName": "drain", "EC2InstanceId": instance,
+            "LifecycleTransition": "autoscaling:EC2_INSTANCE_TERMINATING",
+            "Origin": "AutoScalingGroup", "Destination": "EC2",
+        },
+    })
 }
 
 /// The body of a notice as EventBridge sends it.

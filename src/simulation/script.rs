@@ -5,7 +5,7 @@ mod senders;
 use super::alertmanager::Heard;
 use super::crew::Crew;
 use super::faults::Spell;
-use super::queue::{Queue, notice};
+use super::queue::{Queue, lifecycle, notice};
 use super::scenario::{Deed, Pick, Step};
 use super::service::Service;
 use super::stage::{Stage, set_skew};
@@ -100,6 +100,8 @@ impl Player {
         match deed {
             Deed::SpotNotice { .. }
             | Deed::Rebalance { .. }
+            | Deed::ScaleIn { .. }
+            | Deed::Reboot { .. }
             | Deed::TakeAway { .. }
             | Deed::Silence { .. } => self.machines(deed, turn),
             Deed::Alert { .. } | Deed::Event { .. } | Deed::Body { .. } | Deed::Backup { .. } => {
@@ -143,10 +145,28 @@ impl Player {
                     self.notice(&node, "EC2 Instance Rebalance Recommendation", None, now);
                 }
             }
+            Deed::ScaleIn { pick, patience } => {
+                for node in self.choose(&pick, turn) {
+                    let ends = self.stage.act(|world| world.ends_with(&node, patience));
+                    let Some((group, instance)) = ends else { continue };
+                    self.queue.send(lifecycle(&group, &instance, now));
+                    let text = format!("Auto Scaling ends with {node}, and waits for its hook");
+                    self.stage.act(|world| world.mark(&node, Mark::Note, text));
+                }
+            }
             Deed::TakeAway { pick } => {
                 for node in self.choose(&pick, turn) {
                     self.stage.act(|world| world.reclaim_at(&node, now));
                 }
+            }
+            Deed::Reboot { pick, lasts } => {
+                let nodes = self.choose(&pick, turn);
+                self.each(&nodes, |world, node| world.silence(node, true));
+                let player = self.clone();
+                turn.beside.spawn(async move {
+                    player.stage.time.after(lasts).await;
+                    player.each(&nodes, |world, node| world.rebooted(node));
+                });
             }
             Deed::Silence { pick, lasts } => {
                 let nodes = self.choose(&pick, turn);

@@ -7,6 +7,7 @@ mod answers;
 mod apps;
 mod births;
 mod cloud;
+mod groups;
 mod kubelet;
 mod nodes;
 mod saving;
@@ -121,6 +122,8 @@ enum Due {
     Join(String),
     /// A pool looks whether it has to grow.
     Grow(String),
+    /// A group may have waited for its hook for long enough.
+    Lapse(String),
 }
 
 /// The whole world. [`World::pass`] moves it on.
@@ -206,6 +209,7 @@ impl World {
                 Due::Reclaim(node) => self.taken_away(&node),
                 Due::Join(node) => self.joins(&node),
                 Due::Grow(pool) => self.grow(&pool),
+                Due::Lapse(instance) => self.lapses(&instance),
             }
             self.settle();
         }

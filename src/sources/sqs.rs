@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::cluster::ClusterView;
 use crate::config::{Leftover, QueueSource};
 use crate::log::{Kv, Log};
-use crate::model::{Envelope, Event, Target};
+use crate::model::{Envelope, Event, Hook, Target, hook_ends, kind};
 use jiff::Timestamp;
 use std::{future::Future, time::Duration};
 
@@ -41,6 +41,11 @@ pub trait Queue: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), QueueError>> + Send;
 
     fn delete(&self, receipts: &[String]) -> impl Future<Output = Result<(), QueueError>> + Send;
+
+    /// How long an Auto Scaling group waits for its hook, where whoever has the queue can tell.
+    fn patience(&self, _group: &str, _hook: &str) -> impl Future<Output = Option<Duration>> + Send {
+        std::future::ready(None)
+    }
 }
 
 /// What became of messages, for metrics.
@@ -108,7 +113,10 @@ struct Sorted {
 impl<Q: Queue, L: Log + Kv, C: Clock, V: ClusterView, W: Witness> Desk<Q, L, C, V, W> {
     /// What was received, made durable and deleted. It returns in the end, whatever the queue says.
     async fn handle(&self, messages: Vec<Message>) {
-        let sorted = self.sort(messages, self.intake.clock.now());
+        let mut sorted = self.sort(messages, self.intake.clock.now());
+        for event in sorted.events.iter_mut().filter(|event| event.kind == kind::LIFECYCLE) {
+            self.hooked(event).await;
+        }
         self.witness.passed_over("foreign", sorted.foreign);
         self.witness.passed_over("left", sorted.left.len());
         for (receipt, time) in &sorted.left {
@@ -120,6 +128,15 @@ impl<Q: Queue, L: Log + Kv, C: Clock, V: ClusterView, W: Witness> Desk<Q, L, C, 
         let tally = self.insist(&sorted).await;
         self.witness.received(&tally);
         self.delete(&sorted.done).await;
+    }
+
+    /// What the group says of its hook: a rule may ask for it, and it is the deadline.
+    async fn hooked(&self, event: &mut Envelope<Event>) {
+        let cloud = &mut event.data.context.cloud;
+        let Some(hook) = Hook::of(cloud) else { return };
+        let Some(patience) = self.queue.patience(&hook.group, &hook.name).await else { return };
+        cloud.insert("patience".into(), patience.as_secs().to_string());
+        event.deadline = event.time.checked_add(hook_ends(patience)).ok();
     }
 
     fn sort(&self, messages: Vec<Message>, now: Timestamp) -> Sorted {

@@ -225,7 +225,7 @@ async fn a_shared_queue_keeps_what_is_not_ours_and_gives_it_to_whoever_it_is_for
     let queue = moto.queue("shared").await;
     let orders = Orders::new(directory.path(), 0, RULES);
     let daemon = daemon::start(&orders, Door::default()).await;
-    let shared = moto::config(&moto.url).await;
+    let sqs = Sqs::new(&moto::cloud(&moto.url).await, &queue.url, Duration::from_secs(4)).await;
     let read = |view: Practice<System>| {
         let source = QueueSource {
             foreign: Leftover::Leave,
@@ -234,8 +234,7 @@ async fn a_shared_queue_keeps_what_is_not_ours_and_gives_it_to_whoever_it_is_for
         };
         let intake =
             Intake { log: daemon.log.clone(), clock: System, view, cluster: None, truncated: None };
-        let queue = Sqs::new(&shared, &queue.url, source.visibility);
-        tokio::spawn(sqs::run(queue, source, intake, Silent))
+        tokio::spawn(sqs::run(sqs.clone(), source, intake, Silent))
     };
     queue.send(&notice("i-0theirs", jiff::Timestamp::now())).await;
     queue.send("broken").await;

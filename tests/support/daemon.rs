@@ -8,7 +8,7 @@ use super::{
 use medevac::adapters::embedded::{Embedded, Options};
 use medevac::adapters::kubernetes::{self, KubernetesControl, KubernetesView};
 use medevac::adapters::nats::{self, Nats};
-use medevac::adapters::{aws, pagers::Pagers, web::WebClient};
+use medevac::adapters::{aws, beyond::Beyond, pagers::Pagers, web::WebClient};
 use medevac::api::{Gate, Readiness, Server, Site, router};
 use medevac::clock::{Clock, System};
 use medevac::cluster::{ClusterControl, ClusterView};
@@ -48,6 +48,8 @@ pub(crate) struct Orders {
     pub(crate) hosts: Vec<String>,
     /// SQS queues that it reads: where the service is, and the queue's URL.
     pub(crate) queues: Vec<(String, String)>,
+    /// Where its own calls to AWS go.
+    pub(crate) aws: Option<String>,
     /// Of this replica; its process tells it where it is empty.
     pub(crate) name: String,
 }
@@ -65,6 +67,7 @@ impl Orders {
             nats: vec![],
             hosts: vec![],
             queues: vec![],
+            aws: None,
             name: String::new(),
         }
     }
@@ -196,6 +199,10 @@ pub(crate) async fn serve<L: Log + Kv, S: LeaseStore, V: ClusterView, K: Cluster
         readiness: Ready(view.clone()),
         rules: in_force.clone(),
     };
+    let cloud = match &orders.aws {
+        Some(endpoint) => super::moto::cloud(endpoint).await,
+        None => aws::Cloud::default(),
+    };
     let own = ["127.0.0.1".to_owned(), "localhost".to_owned()];
     let hosts = own.into_iter().chain(orders.hosts.iter().cloned()).collect();
     let ports = Ports {
@@ -204,7 +211,7 @@ pub(crate) async fn serve<L: Log + Kv, S: LeaseStore, V: ClusterView, K: Cluster
         hands: Hands {
             view,
             control: (!orders.observe).then_some(control),
-            web: WebClient::new(http.clone(), hosts),
+            beyond: Beyond { web: WebClient::new(http.clone(), hosts), cloud: cloud.clone() },
         },
         dispatch: Pagers::new(http.clone(), System),
         lease,
@@ -217,7 +224,8 @@ pub(crate) async fn serve<L: Log + Kv, S: LeaseStore, V: ClusterView, K: Cluster
     tokio::spawn(reconcile::run(groups, intake.clone(), http, peers));
     for (endpoint, url) in &orders.queues {
         let source = super::moto::source(url);
-        let queue = aws::Sqs::new(&super::moto::config(endpoint).await, url, source.visibility);
+        let cloud = super::moto::cloud(endpoint).await;
+        let queue = aws::Sqs::new(&cloud, url, source.visibility).await;
         tokio::spawn(sqs::run(queue, source, intake.clone(), Witness(metrics.clone())));
     }
     tokio::spawn(awaited::run(intake));

@@ -8,6 +8,7 @@ use super::{
 use aws_config::SdkConfig;
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_sdk_sqs::{Client, types::QueueAttributeName};
+use medevac::adapters::aws::Cloud;
 use medevac::config::{Leftover, QueueSource};
 use std::{
     process::{Command, Stdio},
@@ -22,10 +23,16 @@ pub(crate) struct Moto {
 /// How AWS is reached there.
 pub(crate) async fn config(endpoint: &str) -> SdkConfig {
     client();
-    let shared = medevac::adapters::aws::configure(Some("eu-west-1"), Some(endpoint)).await;
+    let cloud = Cloud::new(Some("eu-west-1".into()), Some(endpoint.into()));
+    let shared = cloud.config().await.clone();
     let credentials = Credentials::new("testing", "testing", None, None, "tests");
     let provider = SharedCredentialsProvider::new(credentials);
     shared.into_builder().credentials_provider(provider).build()
+}
+
+/// The same, as the daemon has it.
+pub(crate) async fn cloud(endpoint: &str) -> Cloud {
+    Cloud::with(config(endpoint).await, Some(endpoint.into()))
 }
 
 /// A queue read by one receiver, hidden for the shortest time that leaves room to work.

@@ -1,8 +1,8 @@
 //! A queue on SQS.
 
+use super::Cloud;
 use crate::model::chain;
 use crate::sources::sqs::{Message, Queue, QueueError};
-use aws_config::SdkConfig;
 use aws_sdk_sqs::{
     Client,
     types::{
@@ -20,15 +20,17 @@ const WAIT: i32 = 20;
 #[derive(Clone)]
 pub struct Sqs {
     client: Client,
+    cloud: Cloud,
     url: String,
     /// In seconds.
     visibility: i32,
 }
 
 impl Sqs {
-    pub fn new(config: &SdkConfig, url: &str, visibility: Duration) -> Sqs {
+    pub async fn new(cloud: &Cloud, url: &str, visibility: Duration) -> Sqs {
         let visibility = seconds(visibility);
-        Sqs { client: Client::new(config), url: url.to_owned(), visibility }
+        let client = Client::new(cloud.config().await);
+        Sqs { client, cloud: cloud.clone(), url: url.to_owned(), visibility }
     }
 }
 
@@ -110,6 +112,10 @@ impl Queue for Sqs {
             refused(done.map_err(|error| told(&error))?.failed)?;
         }
         Ok(())
+    }
+
+    async fn patience(&self, group: &str, hook: &str) -> Option<Duration> {
+        self.cloud.patience(group, hook).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! Changing things: bounded, with time-outs, cordons first.
 
-use super::{answer::answer, convert, events, exec, turns::Turns};
+use super::{answer::answer, claims, convert, events, exec, jobs, turns::Turns};
 use crate::cluster::ClusterControl;
 use crate::model::{Answer, Claim, ClusterCall, NodePatch, Refusal, WorkloadKind};
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
 
 /// Our field manager: what we set is recognisably ours.
-const MANAGER: &str = "medevac";
+pub(super) const MANAGER: &str = "medevac";
 /// One eviction may be held by the server for 10 s while it retries conflicts; the client waits longer.
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// Requests in flight. A storm must not starve the API server, nor a slow one the storm.
@@ -66,6 +66,10 @@ impl KubernetesControl {
                 let pods: Api<core::Pod> = Api::namespaced(self.client.clone(), &namespace);
                 exec::exec(&pods, &name, container, command, timeout).await
             }
+            ClusterCall::Suspend { job, suspended, by } => {
+                jobs::suspend(&self.client, job, suspended, &by).await
+            }
+            ClusterCall::Release { claim, by } => claims::release(&self.client, &claim, by).await,
             call @ ClusterCall::Announce { .. } => events::announce(&self.client, &call).await,
             ClusterCall::Restart { kind, namespace, name, key } => {
                 let mark = json!({ "medevac.dev/restart-key": key });
@@ -200,12 +204,12 @@ fn node_body(node: &core::Node, patch: &NodePatch) -> Value {
     if let Some(unschedulable) = patch.unschedulable {
         body["spec"]["unschedulable"] = json!(unschedulable);
     }
-    if patch.taint.is_some() || patch.untaint.is_some() {
+    if !patch.taints.is_empty() || !patch.untaint.is_empty() {
         let mut taints = spec.taints.unwrap_or_default();
-        if let Some((key, effect)) = &patch.untaint {
+        for (key, effect) in &patch.untaint {
             taints.retain(|taint| !(taint.key == *key && taint.effect == *effect));
         }
-        if let Some(new) = &patch.taint {
+        for new in &patch.taints {
             taints.retain(|taint| !(taint.key == new.key && taint.effect == new.effect));
             taints.push(core::Taint {
                 key: new.key.clone(),

@@ -64,6 +64,21 @@ pub(super) fn node(node: &core::Node) -> Node {
             .and_then(|status| status.volumes_attached.as_ref())
             .map(|all| all.iter().map(|volume| volume.name.clone()).collect())
             .unwrap_or_default(),
+        // Karpenter owns its nodes by their claims, without being their controller.
+        claim: node
+            .metadata
+            .owner_references
+            .iter()
+            .flatten()
+            .find(|owner| {
+                owner.kind == "NodeClaim" && owner.api_version.starts_with("karpenter.sh/")
+            })
+            .map(|owner| owner.name.clone())
+            .unwrap_or_default(),
+        boot_id: status
+            .and_then(|status| status.node_info.as_ref())
+            .map(|info| info.boot_id.clone())
+            .unwrap_or_default(),
         labels,
     }
 }

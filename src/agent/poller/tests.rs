@@ -143,6 +143,12 @@ fn several_events_at_once_are_all_told() {
         told.iter().map(|news| news.event["data"]["detail"]["State"].as_str().unwrap()).collect();
     assert_eq!(states, ["canceled", "completed"]);
     assert!(told.iter().all(|news| news.kind == kind::MAINTENANCE_CANCELLED));
+    // One vanishes, and there is no history of it.
+    world.says(Item::Scheduled, &format!("[{}]", planned("active", "c")));
+    assert_eq!(world.kinds(12), [kind::MAINTENANCE]);
+    world.says(Item::Scheduled, "[]");
+    world.answers.remove(&Item::History);
+    assert_eq!(world.kinds(15), [kind::MAINTENANCE_CANCELLED]);
     // The life-cycle may say nothing for a while, and the same again after it.
     world.answers.remove(&Item::TargetState);
     world.kinds(3);

@@ -2,7 +2,7 @@
 
 use super::super::Exit;
 use crate::adapters::embedded::{Embedded, Options};
-use crate::adapters::{pagers::Pagers, web::WebClient};
+use crate::adapters::{aws::Cloud, beyond::Beyond, pagers::Pagers, web::WebClient};
 use crate::api::{Gate, Readiness, Server, Site, router};
 use crate::clock::{Clock, System};
 use crate::config::Auth;
@@ -118,7 +118,10 @@ impl Stage {
             hands: Hands {
                 view: practice.clone(),
                 control: Some(practice.clone()),
-                web: WebClient::new(client.clone(), std::collections::BTreeSet::new()),
+                beyond: Beyond {
+                    web: WebClient::new(client.clone(), std::collections::BTreeSet::new()),
+                    cloud: Cloud::default(),
+                },
             },
             dispatch: Pagers::new(client, System),
             lease: Alone,

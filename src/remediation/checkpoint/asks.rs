@@ -71,10 +71,11 @@ impl Unit {
         self.asks.values().chain([&self.claim]).find_map(|ask| ask.failed.clone())
     }
 
-    /// Who is asked: all members, or the leader alone.
+    /// Who is asked: all members, or the leader alone. Ray drains the nodes that go, and no other.
     fn asked(unit: &PlannedCheckpoint) -> impl Iterator<Item = (usize, &Member)> {
-        let most = if unit.means.all { unit.members.len() } else { 1 };
-        unit.members.iter().enumerate().take(most)
+        let rays = unit.means.transport == Transport::Ray;
+        let most = if unit.means.all || rays { unit.members.len() } else { 1 };
+        unit.members.iter().enumerate().take(most).filter(move |(_, it)| !rays || it.doomed)
     }
 
     /// What all who were asked have answered, taken together. Of annotations the caches tell.
@@ -221,7 +222,7 @@ impl Ask {
         let said = self.said.clone()?;
         Some(match unit.means.proof {
             Proof::Answer => said,
-            Proof::File { .. } => Said { durable: self.proved, ..said },
+            Proof::File { .. } | Proof::Object { .. } => Said { durable: self.proved, ..said },
         })
     }
 
@@ -236,20 +237,26 @@ impl Ask {
         let text = match answer {
             Answer::Done => String::new(),
             Answer::Said(text) => text,
-            // A file that is not there yet is no failure.
+            // What is not there yet is no failure.
             Answer::Refused(Refusal::Invalid(_)) if self.said.is_some() => String::new(),
+            Answer::Refused(Refusal::Gone) if self.said.is_some() && unit.means.is_object() => {
+                String::new()
+            }
             other => return self.refused(other, now),
         };
         self.next_at = now.checked_add(AGAIN).ok();
-        let is_durable =
-            !matches!(unit.means.transport, Transport::Signal { .. } | Transport::Annotation);
+        // These only hear that they shall.
+        let is_durable = !matches!(
+            unit.means.transport,
+            Transport::Signal { .. } | Transport::Annotation | Transport::Ray
+        );
         let looked_at_file = self.said.as_ref().is_some_and(|said| {
             !matches!(unit.means.transport, Transport::Http { .. } | Transport::Nats { .. })
                 || said.durable
         });
         if looked_at_file {
             let changed = text.trim().parse().ok().and_then(|at| Timestamp::from_second(at).ok());
-            // Files tell whole seconds.
+            // Files and objects tell whole seconds.
             self.proved = changed
                 .is_some_and(|at| since.is_some_and(|since| at.as_second() >= since.as_second()));
             return;

@@ -2,13 +2,17 @@
 
 use super::super::saga::Work;
 use super::super::{Road, WebCall};
-use crate::model::{Claim, ClusterCall, Member, PlannedCheckpoint, Proof, REQUEST, Transport};
+use crate::model::{
+    Claim, CloudCall, ClusterCall, Member, PlannedCheckpoint, Proof, REQUEST, Transport,
+};
 use jiff::Timestamp;
 use serde_json::json;
 use std::time::Duration;
 
 /// An answer over HTTP or NATS says how far it is; the work goes on without it.
 const ANSWER: Duration = Duration::from_secs(10);
+/// Ray's client takes a few seconds to begin.
+const RAY: Duration = Duration::from_secs(30);
 /// A look at a file.
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -37,12 +41,26 @@ pub(super) fn exec(
     })
 }
 
-/// A look at the file that proves it: its time of change in seconds.
+/// A look at what proves it: its time of change in seconds.
 pub(super) fn proof(unit: &PlannedCheckpoint, member: &Member) -> Option<Work> {
-    let Proof::File { path } = &unit.means.proof else { return None };
-    let command = ["stat", "-c", "%Y", path].map(str::to_owned).to_vec();
-    Some(exec(unit, member, command, LOOK))
+    match &unit.means.proof {
+        Proof::Answer => None,
+        Proof::File { path } => {
+            let command = ["stat", "-c", "%Y", path].map(str::to_owned).to_vec();
+            Some(exec(unit, member, command, LOOK))
+        }
+        Proof::Object { bucket, key } => {
+            let (bucket, key) = (bucket.clone(), key.clone());
+            Some(Work::Cloud(CloudCall::ObjectChanged { bucket, key }))
+        }
+    }
 }
+
+/// Ray's own command for a node that is preempted. It takes the id of a node, which only Ray on that node knows.
+const DRAIN_RAY: &str = "import subprocess, sys, ray
+ray.init(address='auto', log_to_driver=False, logging_level='error')
+node = ray.get_runtime_context().get_node_id()
+sys.exit(subprocess.call(['ray', 'drain-node', '--node-id', node, '--reason', 'DRAIN_NODE_REASON_PREEMPTION', '--reason-message', 'the machine is taken away', '--deadline-remaining-seconds', sys.argv[1]]))";
 
 /// The request to a member, as it wants to be asked.
 pub(super) fn first(
@@ -80,6 +98,11 @@ pub(super) fn first(
                 false => member.ip.clone(),
             };
             web(format!("http://{host}:{port}{path}"), Road::Pod)
+        }
+        Transport::Ray => {
+            let seconds = left.as_secs().to_string();
+            let command = ["python3", "-c", DRAIN_RAY, &seconds].map(str::to_owned).to_vec();
+            exec(unit, member, command, RAY.min(left))
         }
         Transport::Nats { subject } => web(format!("nats:{subject}"), Road::Nats),
     }

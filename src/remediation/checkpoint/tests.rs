@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::model::{
-    ClusterCall, Id, Means, Member, Mode, PlannedStep, Proof, REQUEST, Reach, Refusal, STATE,
-    Target, Transport,
+    Action, ClusterCall, Id, Means, Member, Mode, PlannedStep, Pod, Proof, REQUEST, Reach, Refusal,
+    STATE, Target, Transport,
 };
 
 fn at(seconds: i64) -> Timestamp {
@@ -31,6 +31,7 @@ fn unit(name: &str, means: Means, members: usize) -> PlannedCheckpoint {
         since: Some(at(-600)),
         saved: false,
         takes: None,
+        bytes: None,
     }
 }
 
@@ -44,11 +45,12 @@ struct Table {
     journal: Journal,
     machine: Checkpoint,
     look: Look,
+    elsewhere: u64,
 }
 
 impl Table {
     fn new(units: Vec<PlannedCheckpoint>, at_once: u32, fresh: Span) -> Table {
-        let action = Action::Checkpoint { at_once, fresh, profiles: vec![] };
+        let action = Action::Checkpoint { at_once, fresh, bandwidth: None, profiles: vec![] };
         let reach = Reach::Node { name: "n".into() };
         let step = PlannedStep {
             name: "checkpoint".into(),
@@ -88,6 +90,8 @@ impl Table {
             made_at: at(0),
             caused_at: at(0),
             movers: vec![],
+            gangs: vec![],
+            boot_id: String::new(),
             checkpoints: units,
             pods: vec![],
             remarks: vec![],
@@ -100,12 +104,12 @@ impl Table {
             journal.take(&entry).unwrap();
         }
         let look = Look { pods, peers, ..Look::default() };
-        Table { plan, journal, machine: Checkpoint::new("checkpoint"), look }
+        Table { plan, journal, machine: Checkpoint::new("checkpoint"), look, elsewhere: 0 }
     }
 
     /// Takes the news in, as the worker does: the words of the states that changed.
     fn news(&mut self, now: Timestamp) -> Vec<String> {
-        let entries = self.machine.news(&self.plan, &self.journal, &self.look, now);
+        let entries = self.machine.news(&self.plan, &self.journal, &self.look, self.elsewhere, now);
         let mut words = vec![];
         for entry in entries {
             self.journal.take(&entry).unwrap();

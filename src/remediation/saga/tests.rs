@@ -36,7 +36,7 @@ fn plan() -> Plan {
         deadline: None,
         reserve: Span::default(),
         steps: vec![
-            step("cordon", Action::Cordon { taint: None }, &[]),
+            step("cordon", Action::Cordon { taint: None, autoscalers: false }, &[]),
             step("label", Action::Label { key: "k".into(), value: Some("v".into()) }, &["cordon"]),
             step("tell", http, &["label"]),
         ],
@@ -46,6 +46,8 @@ fn plan() -> Plan {
         made_at: T0,
         caused_at: T0,
         movers: vec![],
+        gangs: vec![],
+        boot_id: String::new(),
         checkpoints: vec![],
         pods: vec![],
         remarks: vec![],
@@ -69,6 +71,10 @@ impl World {
     fn call(&mut self, work: &Work) -> Answer {
         let refused = |why: &str| Answer::Refused(Refusal::Invalid(why.into()));
         match work {
+            Work::Cloud(_) => {
+                self.calls.push("cloud".into());
+                Answer::Done
+            }
             Work::Web(_) => {
                 self.calls.push("http".into());
                 if self.http_fails { refused("500") } else { Answer::Done }

@@ -11,10 +11,41 @@ const SHOWN: Duration = Duration::from_secs(5);
 /// How long a step that is only refused for being inconvenient is tried.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// What has come of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tried<'a> {
+    Open,
+    Done(&'a str),
+    /// What it was about is not there any more.
+    Gone(&'a str),
+    Failed(&'a str),
+}
+
+impl<'a> Tried<'a> {
+    /// What is to be said of one that came to an end without doing what was asked.
+    pub(super) fn note(&self) -> Option<&'a str> {
+        match self {
+            Tried::Done(note) | Tried::Gone(note) => Some(*note).filter(|note| !note.is_empty()),
+            Tried::Open | Tried::Failed(_) => None,
+        }
+    }
+}
+
+#[derive(Debug)]
+enum End {
+    Done(String),
+    Gone,
+    Failed(String),
+}
+
+const GONE: &str = "it is gone";
+
 #[derive(Debug)]
 pub(in crate::remediation) struct Once {
     work: Option<Work>,
-    done: Option<Result<String, String>>,
+    done: Option<End>,
+    /// What is gone needs nothing more.
+    or_gone: bool,
     in_flight: bool,
     next_at: Timestamp,
     give_up: Timestamp,
@@ -33,12 +64,22 @@ impl Once {
         until: Option<Timestamp>,
         now: Timestamp,
     ) -> Machine {
+        Machine::Call(Once::new(work, note, until, now))
+    }
+
+    pub(super) fn new(
+        work: Option<Work>,
+        note: &str,
+        until: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Once {
         let own = now.checked_add(PATIENCE).unwrap_or(now);
-        let done = work.is_none().then(|| Ok(note.to_owned()));
+        let done = work.is_none().then(|| End::Done(note.to_owned()));
         let give_up = until.map_or(own, |until| until.min(own)).max(now);
-        Machine::Call(Once {
+        Once {
             work,
             done,
+            or_gone: false,
             in_flight: false,
             next_at: now,
             give_up,
@@ -46,7 +87,7 @@ impl Once {
             idempotent: true,
             shows: false,
             answered: now,
-        })
+        }
     }
 
     /// Whether the caches do not show yet what was done.
@@ -69,7 +110,8 @@ impl Once {
         self.tries += 1;
         let (why, again) = match answer {
             Answer::Done | Answer::Said(_) => {
-                self.done = Some(Ok(String::new()));
+                let note = if let Answer::Said(note) = answer { note } else { String::new() };
+                self.done = Some(End::Done(note));
                 self.answered = now;
                 return;
             }
@@ -78,7 +120,10 @@ impl Once {
                 | Refusal::Admission(message)
                 | Refusal::Changed(message),
             ) => (message, true),
-            Answer::Refused(Refusal::Gone) => ("it is gone".into(), false),
+            Answer::Refused(Refusal::Gone) => {
+                self.done = Some(End::Gone);
+                return;
+            }
             Answer::Refused(
                 Refusal::Forbidden(why) | Refusal::Invalid(why) | Refusal::TwoBudgets(why),
             ) => (why, false),
@@ -90,7 +135,7 @@ impl Once {
             Answer::Unknown(why) => (format!("nobody knows whether it happened: {why}"), false),
         };
         if !again || now >= self.give_up {
-            self.done = Some(Err(why));
+            self.done = Some(End::Failed(why));
             return;
         }
         let pause = Duration::from_millis(250 << self.tries.min(5));
@@ -107,13 +152,33 @@ impl Once {
         Once { shows: true, ..self }
     }
 
-    pub(super) fn status(&self, look: &Look, now: Timestamp) -> Status {
+    /// Where what is asked for is gone already, all is well.
+    pub(super) fn or_gone(self) -> Once {
+        Once { or_gone: true, ..self }
+    }
+
+    pub(super) fn tried(&self) -> Tried<'_> {
         match &self.done {
-            Some(Ok(_)) if self.hidden(look, now) => Status::Working,
-            Some(Ok(note)) => Status::Done(note.clone()),
-            Some(Err(why)) => Status::Failed(why.clone()),
-            None => Status::Working,
+            None => Tried::Open,
+            Some(End::Done(note)) => Tried::Done(note),
+            Some(End::Gone) => Tried::Gone(GONE),
+            Some(End::Failed(why)) => Tried::Failed(why),
         }
+    }
+
+    pub(super) fn status(&self, look: &Look, now: Timestamp) -> Status {
+        match self.tried() {
+            Tried::Done(_) if self.hidden(look, now) => Status::Working,
+            Tried::Done(note) => Status::Done(note.to_owned()),
+            Tried::Gone(why) if self.or_gone => Status::Done(why.to_owned()),
+            Tried::Gone(why) | Tried::Failed(why) => Status::Failed(why.to_owned()),
+            Tried::Open => Status::Working,
+        }
+    }
+
+    /// When it is made again.
+    pub(super) fn next_try(&self) -> Option<Timestamp> {
+        (self.done.is_none() && !self.in_flight).then_some(self.next_at)
     }
 
     /// A request is under way: what it does is not known yet.
@@ -124,7 +189,7 @@ impl Once {
     pub(super) fn wake_at(&self) -> Option<Timestamp> {
         match self.done {
             Some(_) => self.answered.checked_add(SHOWN).ok(),
-            None => (!self.in_flight).then_some(self.next_at),
+            None => self.next_try(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Did it help? Waits until something holds, for long enough.
 
 use super::Status;
-use crate::model::{Expect, Look, Waiting};
+use crate::model::{Expect, Look, Plan, Waiting};
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -13,16 +13,14 @@ pub(in crate::remediation) struct Verify {
     until: Timestamp,
     since: Option<Timestamp>,
     movers: Vec<String>,
+    /// Of the node's machine when the plan was made.
+    boot_id: String,
 }
 
 impl Verify {
-    pub(super) fn new(
-        expect: Expect,
-        hold: Duration,
-        until: Timestamp,
-        movers: Vec<String>,
-    ) -> Verify {
-        Verify { expect, hold, until, since: None, movers }
+    pub(super) fn new(expect: Expect, hold: Duration, until: Timestamp, plan: &Plan) -> Verify {
+        let (movers, boot_id) = (plan.movers.clone(), plan.boot_id.clone());
+        Verify { expect, hold, until, since: None, movers, boot_id }
     }
 
     pub(super) fn status(&mut self, look: &Look, cleared: bool, now: Timestamp) -> Status {
@@ -50,6 +48,7 @@ impl Verify {
         match self.expect {
             Expect::AlertCleared => "the alert has cleared",
             Expect::NodeReady => "the node is Ready",
+            Expect::NodeRebooted => "its machine has started anew",
             Expect::NodeEmpty => "nothing is left on the node",
             Expect::PodsRunning => "all pods are running",
         }
@@ -62,6 +61,10 @@ impl Verify {
         match self.expect {
             Expect::AlertCleared => cleared,
             Expect::NodeReady => look.node.as_ref().is_some_and(|node| node.ready),
+            Expect::NodeRebooted => {
+                let anew = |boot_id: &str| !boot_id.is_empty() && boot_id != self.boot_id;
+                look.node.as_ref().is_some_and(|node| node.ready && anew(&node.boot_id))
+            }
             Expect::NodeEmpty => look.pods.iter().all(|pod| pod.stays().is_some()),
             Expect::PodsRunning => {
                 let whole = |of: &crate::model::Workload| {
@@ -81,6 +84,9 @@ impl Verify {
         match self.expect {
             Expect::AlertCleared => "the alert still fires".into(),
             Expect::NodeReady => "the node is not Ready".into(),
+            Expect::NodeRebooted => {
+                "its machine has not started anew, as far as its kubelet tells".into()
+            }
             Expect::NodeEmpty => {
                 let left = look.pods.iter().filter(|pod| pod.stays().is_none()).count();
                 format!("{left} pods are left on the node")

@@ -1,7 +1,7 @@
 //! One plan being carried out: it waits, records and calls; the saga decides.
 
 use super::super::run::{Hands, Witness};
-use super::super::{Call, Record, Saga, Shown, Web, WebCall, Work};
+use super::super::{Beyond, Call, Record, Saga, Shown, WebCall, Work};
 use crate::clock::Clock;
 use crate::cluster::{ClusterControl, ClusterView, Sight};
 use crate::log::{self, Condition, Kv, Log, LogError, Stream, bucket};
@@ -11,8 +11,11 @@ use crate::model::{
 };
 use crate::planted::{Bug, planted};
 use jiff::Timestamp;
-use std::time::Duration;
-use tokio::{sync::mpsc, task::JoinSet};
+use std::{collections::BTreeMap, time::Duration};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 
 const REMEDIATION: &str = "medevac/remediation";
 /// Before a full log is tried again.
@@ -48,7 +51,11 @@ pub(in crate::remediation) struct Worker<L, C, V, K, W, T> {
     pub(in crate::remediation) inbox: mpsc::UnboundedReceiver<Mail>,
     pub(in crate::remediation) calls: JoinSet<(Call, Answer)>,
     pub(in crate::remediation) called: bool,
+    pub(in crate::remediation) load: Load,
 }
+
+/// What the checkpoints of each plan need now, in bytes a second: all write to the same storage.
+pub(in crate::remediation) type Load = watch::Sender<BTreeMap<Id, u64>>;
 
 impl<L, C, V, K, W, T> Worker<L, C, V, K, W, T>
 where
@@ -56,16 +63,20 @@ where
     C: Clock,
     V: ClusterView,
     K: ClusterControl,
-    W: Web,
+    W: Beyond,
     T: Witness,
 {
     pub(in crate::remediation) async fn run(mut self) -> Result<Id, LogError> {
         let sight = sight(&self.saga.plan);
+        let mut others = self.load.subscribe();
         loop {
             let now = self.clock.now();
             let version = self.hands.view.version(&sight);
             let mut look = self.hands.view.look(&sight);
             look.stale |= !self.hands.view.ready();
+            let own =
+                |(plan, need): (&Id, &u64)| if *plan == self.saga.plan.id { 0 } else { *need };
+            self.saga.load(others.borrow_and_update().iter().map(own).fold(0, u64::saturating_add));
             let entries = self.saga.advance(&look, now);
             if !entries.is_empty() {
                 if self.record(&entries, &look).await? {
@@ -94,6 +105,7 @@ where
                     self.saga.answer(&call, answer, self.clock.now());
                 }
                 () = self.hands.view.changed(&sight, version) => {}
+                Ok(()) = others.changed(), if self.saga.crowded() => {}
                 () = self.clock.until(wake) => {}
             }
         }
@@ -122,12 +134,22 @@ where
                 return Err(LogError::Unavailable(error.to_string()));
             }
         }
+        self.share();
         self.show(now).await;
         let Some(how) = &self.saga.journal.ended else { return Ok(false) };
         let record = Record::of(&self.saga.plan, &self.saga.journal, now);
         self.witness.ended(&self.saga.plan, how, &record);
         self.announce(&record, now).await;
         Ok(true)
+    }
+
+    /// Tells the other plans what this one's checkpoints need.
+    fn share(&self) {
+        let (id, need) = (&self.saga.plan.id, self.saga.need());
+        self.load.send_if_modified(|load| match need {
+            0 => load.remove(id).is_some(),
+            need => load.insert(id.clone(), need) != Some(need),
+        });
     }
 
     /// Leaves an event on the node, for whoever looks there first. It is a courtesy: nothing depends on it.
@@ -142,7 +164,7 @@ where
                 reason: record.reason().into(),
                 message: record.sentence(),
             }),
-            Reach::Workload { .. } | Reach::World => None,
+            Reach::Workload { .. } | Reach::Hook { .. } | Reach::World => None,
         });
         let Some(call) = call.filter(|_| self.saga.plan.mode == Mode::Enforce) else { return };
         let said = control.call(call, None).await;
@@ -154,11 +176,12 @@ where
     /// Remembers what a checkpoint took. What is not remembered is only not known the next time.
     async fn learn(&self, entry: &Entry, now: Timestamp) {
         let Entry::Checkpoint { unit, state, .. } = entry else { return };
-        let Handshake::Durable { took: Some(took), .. } = state else { return };
+        let Handshake::Durable { took: Some(took), bytes, .. } = state else { return };
         let key = learned_key(unit);
         let before = Kv::get(&self.log, bucket::LEARNED, key.as_str()).await.ok().flatten();
         let before = before.and_then(|it| serde_json::from_slice(&it.value).ok());
-        let value = serde_json::to_vec(&Learned::and(before, *took, now)).unwrap_or_default();
+        let value =
+            serde_json::to_vec(&Learned::and(before, *took, *bytes, now)).unwrap_or_default();
         let expires = now.checked_add(LEARNED).ok();
         let kept = self.log.put(bucket::LEARNED, key.as_str(), value, Condition::Always, expires);
         if let Err(error) = kept.await {
@@ -190,7 +213,7 @@ where
             let waited = self.clock.now().duration_since(self.saga.plan.caused_at);
             self.witness.first_call(&self.saga.plan, waited.try_into().unwrap_or_default());
         }
-        let (control, web) = (self.hands.control.clone(), self.hands.web.clone());
+        let (control, beyond) = (self.hands.control.clone(), self.hands.beyond.clone());
         let view = self.hands.view.clone();
         let cause = self.envelope.cause.clone();
         let due = self.saga.plan.deadline;
@@ -198,8 +221,9 @@ where
             let answer = match (&call.work, control) {
                 (Work::Cluster(work), Some(control)) => control.call(work.clone(), due).await,
                 (Work::Web(work), Some(_)) => {
-                    web.call(WebCall { cause: cause.into(), ..work.clone() }).await
+                    beyond.web(WebCall { cause: cause.into(), ..work.clone() }).await
                 }
+                (Work::Cloud(work), Some(_)) => beyond.cloud(work.clone()).await,
                 (Work::Confirm(node), _) => view.confirm_empty(node).await,
                 // Observe mode has no hands; a plan that got here was made before it was switched on.
                 (_, None) => {
@@ -226,7 +250,7 @@ fn sight(plan: &Plan) -> Sight {
                 let (namespace, name) = (namespace.clone(), name.clone());
                 workload = Some(Target::Workload { kind: kind.word().into(), namespace, name });
             }
-            Reach::World => {}
+            Reach::Hook { .. } | Reach::World => {}
         }
     }
     let target = node.or(workload.clone()).unwrap_or_else(|| plan.target.clone());

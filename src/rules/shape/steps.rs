@@ -21,12 +21,17 @@ pub(in crate::rules) static STEPS: &[(&str, &str, Shape)] = &[
                 NAME,
                 NEEDS,
                 key("taint", Of::Text, "KEY[=VALUE][:EFFECT], effect NoSchedule by default."),
+                key(
+                    "autoscalers",
+                    Of::Bool,
+                    "Karpenter or Cluster Autoscaler hears by its own taint that the node goes: it is no capacity any more. Default false.",
+                ),
             ],
         },
     ),
     (
         "uncordon",
-        "Takes back our own cordon; a person's stays.",
+        "Takes back our own cordon, with the taints that it brought; a person's stays.",
         Shape { name: "`uncordon`", fields: &[NAME, NEEDS] },
     ),
     (
@@ -81,6 +86,38 @@ pub(in crate::rules) static STEPS: &[(&str, &str, Shape)] = &[
                     Of::Duration,
                     "One that is no older is good enough, and nobody is asked. Default 0s.",
                 ),
+                key(
+                    "bandwidth",
+                    Of::Text,
+                    "What the storage takes in a second, as 2GB or 500MiB: more checkpoints than that are not begun, over all nodes. Default: no limit.",
+                ),
+            ],
+        },
+    ),
+    (
+        "suspend",
+        "Suspends the jobs of gangs with a member on the node, each after its checkpoint: the other ranks do not hang. Whatever becomes of the remediation, what it has suspended runs again in the end.",
+        Shape { name: "`suspend`", fields: &[NAME, NEEDS] },
+    ),
+    (
+        "resume",
+        "Lets what `suspend` has suspended run again.",
+        Shape { name: "`resume`", fields: &[NAME, NEEDS] },
+    ),
+    (
+        "terminate_instance",
+        "Gives the machine back: deletes the NodeClaim by which Karpenter brought it, with the deadline less the reserve as its termination timestamp. Nothing, where it has none.",
+        Shape { name: "`terminate_instance`", fields: &[NAME, NEEDS] },
+    ),
+    (
+        "complete_lifecycle_action",
+        "Tells the Auto Scaling group that it may go on, once the steps that it needs are done; until then, and while something moves, that it has to wait.",
+        Shape {
+            name: "`complete_lifecycle_action`",
+            fields: &[
+                NAME,
+                NEEDS,
+                key("result", Of::Words(&["continue", "abandon"]), "Default continue."),
             ],
         },
     ),

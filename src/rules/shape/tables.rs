@@ -8,7 +8,7 @@ pub(in crate::rules) const MODES: &[&str] = &["enforce", "observe"];
 pub(in crate::rules) const EVIDENCE: &[&str] =
     &["logs", "events", "runbook", "dashboards", "remediation", "backup"];
 pub(in crate::rules) const EXPECTATIONS: &[&str] =
-    &["alert_cleared", "node_ready", "node_empty", "pods_running"];
+    &["alert_cleared", "node_ready", "node_rebooted", "node_empty", "pods_running"];
 
 pub(in crate::rules) static FILE: Shape = Shape {
     name: "a rule file",

@@ -64,25 +64,33 @@ impl Book {
             }
             ClusterCall::Evict { namespace, name, uid, grace }
             | ClusterCall::Delete { namespace, name, uid, grace } => {
-                let mut faults = vec![];
                 if uid.is_empty() {
-                    let text = format!("{namespace}/{name} is asked to go without its UID");
-                    faults.push(("I7", text));
+                    return vec![(
+                        "I7",
+                        format!("{namespace}/{name} is asked to go without its UID"),
+                    )];
                 }
                 let pod = world.pod(namespace, name).filter(|pod| pod.uid == *uid);
-                if let Some(pod) = pod {
-                    let plan = on_node(ledger, &pod.node);
-                    faults.extend(journaled(
-                        plan,
-                        life,
-                        &format!("pod {}", pod.full_name()),
-                        drains,
-                    ));
-                    faults.extend(gentle(pod, world.has_to_stay(&pod.uid), plan, *grace, begun));
-                }
+                let Some(pod) = pod else { return vec![] };
+                let plan = on_node(ledger, &pod.node);
+                let mut faults = journaled(plan, life, &format!("pod {}", pod.full_name()), drains);
+                faults.extend(gentle(pod, world.has_to_stay(&pod.uid), plan, *grace, begun));
                 faults
             }
             ClusterCall::Announce { .. } => vec![],
+            ClusterCall::Suspend { job, by, .. } => {
+                let mut plans = ledger.holders.values().filter_map(|id| ledger.plans.get(id));
+                let plan = plans.rfind(|fact| fact.plan.incident == *by);
+                journaled(plan, life, &job.full_name(), suspends)
+            }
+            ClusterCall::Release { claim, .. } => {
+                let node = world.node_of_claim(claim);
+                let gives = |action: &Action| matches!(action, Action::TerminateInstance);
+                match node {
+                    Some(node) => journaled(on_node(ledger, &node), life, claim, gives),
+                    None => vec![],
+                }
+            }
             ClusterCall::PatchPod { namespace, name, .. }
             | ClusterCall::Exec { namespace, name, .. } => {
                 let slot = format!("{namespace}/{name}");
@@ -123,6 +131,8 @@ impl Book {
             | ClusterCall::Exec { .. }
             | ClusterCall::Evict { .. }
             | ClusterCall::Delete { .. }
+            | ClusterCall::Suspend { .. }
+            | ClusterCall::Release { .. }
             | ClusterCall::Scale { .. } => {
                 return None;
             }
@@ -197,6 +207,10 @@ fn patches(action: &Action) -> bool {
     )
 }
 
+fn suspends(action: &Action) -> bool {
+    matches!(action, Action::Suspend | Action::Resume)
+}
+
 fn drains(action: &Action) -> bool {
     matches!(action, Action::Drain { .. })
 }
@@ -239,7 +253,7 @@ fn stands(world: &World, name: &str, patch: &NodePatch) -> bool {
         wanted.iter().all(|(key, value)| map.get(key) == value.as_ref())
     };
     patch.unschedulable.is_none_or(|closed| closed == node.unschedulable)
-        && patch.taint.as_ref().is_none_or(|taint| node.taints.contains(taint))
+        && patch.taints.iter().all(|taint| node.taints.contains(taint))
         && same(&node.annotations, &patch.annotations)
 }
 

@@ -5,7 +5,7 @@ use super::super::store::Store;
 use super::Invariants;
 use crate::engine::{self, Input, Said, State};
 use crate::log::{Record, Stream};
-use crate::model::{Decision, Envelope, Id, Mode, PlanEnd, kind};
+use crate::model::{Action, Decision, Envelope, Id, Mode, Plan, PlanEnd, PlannedStep, kind};
 use jiff::Timestamp;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -46,8 +46,8 @@ impl Invariants {
             }
             let last = fact.steps.values().map(|step| step.at).max().unwrap_or(fact.made);
             match fact.plan.deadline {
-                Some(deadline) => late(deadline.max(last), now, VERIFY),
-                None => late(last, now, LONGEST),
+                Some(deadline) => late(deadline.max(last), now, VERIFY.max(waits(&fact.plan))),
+                None => late(last, now, LONGEST.max(waits(&fact.plan))),
             }
         };
         let stalled: Vec<String> = self
@@ -171,4 +171,14 @@ fn decision(said: &Said) -> Option<(Id, String)> {
         Said::Decision(decision) => Some((decision.id.clone(), name(decision))),
         Said::Change(_) | Said::Event(_) => None,
     }
+}
+
+/// What its longest step may take by itself, and some time more.
+fn waits(plan: &Plan) -> Duration {
+    let of = |step: &PlannedStep| match &step.action {
+        Action::Verify { within, hold, .. } => within.0 + hold.0,
+        Action::Wait { time } => time.0,
+        _ => Duration::ZERO,
+    };
+    plan.steps.iter().map(of).max().unwrap_or_default() + PATIENCE
 }

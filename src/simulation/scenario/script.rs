@@ -51,9 +51,19 @@ pub enum Deed {
     Rebalance {
         pick: Pick,
     },
+    /// Auto Scaling groups end with machines, and wait for their hooks.
+    ScaleIn {
+        pick: Pick,
+        patience: Duration,
+    },
     /// Machines vanish without a word.
     TakeAway {
         pick: Pick,
+    },
+    /// Machines start anew.
+    Reboot {
+        pick: Pick,
+        lasts: Duration,
     },
     /// Kubelets fall silent for a while.
     Silence {
@@ -179,7 +189,9 @@ impl Deed {
         match self {
             Deed::SpotNotice { pick, action, .. } => format!("spot notice ({action}) for {pick}"),
             Deed::Rebalance { pick } => format!("rebalance recommendation for {pick}"),
+            Deed::ScaleIn { pick, .. } => format!("Auto Scaling ends with {pick}"),
             Deed::TakeAway { pick } => format!("{pick} vanishes without a word"),
+            Deed::Reboot { pick, .. } => format!("{pick} starts anew"),
             Deed::Silence { pick, .. } => format!("the kubelet of {pick} falls silent"),
             Deed::Alert { labels, pick, count, .. } => {
                 let name = labels.get("alertname").map_or("?", String::as_str);

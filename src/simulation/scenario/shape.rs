@@ -205,6 +205,12 @@ pub(in crate::simulation) static STEP: Shape = Shape {
         key("times", Of::Number, "So often in all. Default 1."),
         key("spot_notice", Of::Mapping(&NOTICE), "AWS takes machines away in two minutes."),
         key("rebalance", Of::Mapping(&PICK), "AWS recommends to leave machines."),
+        key(
+            "scale_in",
+            Of::Mapping(&SCALE_IN),
+            "Auto Scaling groups end with machines, and wait for their hooks.",
+        ),
+        key("reboot", Of::Mapping(&REBOOT), "Machines start anew."),
         key("take_away", Of::Mapping(&PICK), "Machines vanish without a word."),
         key("silence", Of::Mapping(&SILENCE), "Kubelets do not answer."),
         key("alert", Of::Mapping(&ALERT), "An alert fires, or many."),
@@ -247,6 +253,12 @@ picks!(
     key("action", Of::Words(&["terminate", "stop", "hibernate"]), "Default terminate."),
     key("taken", Of::Bool, "Whether AWS does as it said. Default true.")
 );
+picks!(
+    SCALE_IN,
+    "`scale_in`",
+    key("patience", Of::Duration, "The group waits so long for a word of its hook. Default 5m.")
+);
+picks!(REBOOT, "`reboot`", key("for", Of::Duration, "Until they answer again. Default 60s."));
 picks!(SILENCE, "`silence`", key("for", Of::Duration, "Default: for good."));
 picks!(
     ALERT,

@@ -61,6 +61,17 @@ fn deed(verb: &str, entries: &Entries<'_>, stage: &Stage<'_>, faults: &mut Fault
             let pick = pick(&entries, stage, faults);
             if verb == "rebalance" { Deed::Rebalance { pick } } else { Deed::TakeAway { pick } }
         }
+        "scale_in" => {
+            let entries = Entries::of(node, &shape::SCALE_IN, faults)?;
+            let patience = entries.span("patience", faults).map(|span| span.0);
+            let patience = patience.unwrap_or(Duration::from_secs(300));
+            Deed::ScaleIn { pick: pick(&entries, stage, faults), patience }
+        }
+        "reboot" => {
+            let entries = Entries::of(node, &shape::REBOOT, faults)?;
+            let lasts = entries.span("for", faults).map_or(Duration::from_secs(60), |it| it.0);
+            Deed::Reboot { pick: pick(&entries, stage, faults), lasts }
+        }
         "silence" => {
             let entries = Entries::of(node, &shape::SILENCE, faults)?;
             let lasts = entries.span("for", faults).map(|span| span.0);

@@ -263,7 +263,7 @@ fn same_steps(wanted: &[(String, Value)], found: &[PlannedStep]) -> bool {
 fn has(action: &Action, arguments: &Value) -> bool {
     let Value::Object(wanted) = arguments else { return true };
     let mut found = serde_json::to_value(action).unwrap_or_default();
-    if let Action::Cordon { taint: Some(taint) } = action {
+    if let Action::Cordon { taint: Some(taint), .. } = action {
         let value =
             if taint.value.is_empty() { String::new() } else { format!("={}", taint.value) };
         found["taint"] = format!("{}{value}:{}", taint.key, taint.effect).into();

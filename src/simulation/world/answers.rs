@@ -39,6 +39,8 @@ impl World {
                     Err(refusal) => Answer::Refused(refusal),
                 }
             }
+            ClusterCall::Suspend { job, suspended, by } => self.suspend(job, *suspended, by),
+            ClusterCall::Release { claim, .. } => self.release(claim),
             // Nobody in the world reads them.
             ClusterCall::Announce { .. } => Answer::Done,
             // Whoever waits for the end asks again.

@@ -115,6 +115,8 @@ pub(super) struct AppState {
     pub(super) template_annotations: BTreeMap<String, String>,
     /// How often it was restarted, for whoever counts.
     pub(super) restarts: u32,
+    /// Of a gang: who has suspended its job.
+    pub(super) suspended_by: Option<String>,
 }
 
 impl AppState {
@@ -147,6 +149,7 @@ impl World {
         let wanted = match app.spec.kind {
             Kind::DaemonSet | Kind::Static => return,
             Kind::Bare if app.restarts > 0 => return,
+            Kind::Gang if app.suspended_by.is_some() => 0,
             Kind::Job => app.spec.replicas.saturating_sub(app.done) as usize,
             _ => app.spec.replicas as usize,
         };

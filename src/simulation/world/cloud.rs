@@ -1,6 +1,8 @@
 //! The cloud: machines to be had or not, how long they take to come, what they cost; and the storage.
 
 use super::{Due, Mark, World};
+use crate::model::Target;
+use jiff::Timestamp;
 use std::{collections::BTreeMap, time::Duration};
 
 /// How a machine is paid for.
@@ -47,6 +49,8 @@ pub(super) struct Cloud {
     free: BTreeMap<(String, String, Market), u32>,
     /// Machines that were asked for: pool, zone and market.
     booting: BTreeMap<String, (String, String, Market)>,
+    /// Hooks that are waited for, by instance.
+    pub(super) hooks: BTreeMap<String, super::groups::Waits>,
     /// Checkpoints that the storage writes at full speed at the same time.
     pub(super) writers: Option<usize>,
 }
@@ -84,6 +88,45 @@ impl Cloud {
 }
 
 impl World {
+    /// The cloud takes a machine away at `at`.
+    pub fn reclaim_at(&mut self, name: &str, at: Timestamp) {
+        self.plan(at, Due::Reclaim(name.to_owned()));
+    }
+
+    pub(super) fn taken_away(&mut self, name: &str) {
+        self.unseat(name);
+        let Some(machine) = self.nodes.remove(name) else { return };
+        let node = &machine.node;
+        self.cordoned -= usize::from(node.unschedulable);
+        self.sums.spent += self.cost(&machine);
+        self.instances.remove(&node.instance_id);
+        self.cloud.give_back(&node.instance_type, &node.zone, machine.market);
+        if let Some(pool) = self.pools.get_mut(&node.pool) {
+            pool.size = pool.size.saturating_sub(1);
+        }
+        let tenant = node.labels.get("tenant").cloned();
+        for (counts, key) in
+            [(&mut self.zones, Some(node.zone.clone())), (&mut self.tenants, tenant)]
+        {
+            if let Some(count) = key.and_then(|key| counts.get_mut(&key)) {
+                *count = count.saturating_sub(1);
+            }
+        }
+        let text = match machine.pods.len() {
+            0 => format!("{name} is taken away; it was empty"),
+            1 => format!("{name} is taken away, with one pod on it"),
+            n => format!("{name} is taken away, with {n} pods on it"),
+        };
+        self.note(Some(name), Mark::Gone, text);
+        self.news.target(Target::Node(name.to_owned()));
+        for uid in machine.pods {
+            self.dies(&uid, true);
+        }
+        for uid in machine.daemons {
+            self.forget(&uid);
+        }
+    }
+
     /// What the cloud has left, instead of plenty.
     pub fn offer(&mut self, offer: Offer) {
         let key = (offer.instance_type, offer.zone, offer.market);

@@ -2,7 +2,6 @@
 
 use super::{Due, Growth, Machine, Mark, Market, World};
 use crate::model::{Answer, Node, NodePatch, Refusal, Target};
-use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A pool of like machines.
@@ -95,6 +94,8 @@ impl World {
             instance_id: instance_id.clone(),
             labels,
             annotations: spec.annotations.clone(),
+            claim: format!("{name}-claim"),
+            boot_id: "first".into(),
             ..Node::default()
         };
         if let Some(tenant) = node.labels.get("tenant") {
@@ -151,45 +152,6 @@ impl World {
         }
     }
 
-    /// The cloud takes a machine away at `at`.
-    pub fn reclaim_at(&mut self, name: &str, at: Timestamp) {
-        self.plan(at, Due::Reclaim(name.to_owned()));
-    }
-
-    pub(super) fn taken_away(&mut self, name: &str) {
-        self.unseat(name);
-        let Some(machine) = self.nodes.remove(name) else { return };
-        let node = &machine.node;
-        self.cordoned -= usize::from(node.unschedulable);
-        self.sums.spent += self.cost(&machine);
-        self.instances.remove(&node.instance_id);
-        self.cloud.give_back(&node.instance_type, &node.zone, machine.market);
-        if let Some(pool) = self.pools.get_mut(&node.pool) {
-            pool.size = pool.size.saturating_sub(1);
-        }
-        let tenant = node.labels.get("tenant").cloned();
-        for (counts, key) in
-            [(&mut self.zones, Some(node.zone.clone())), (&mut self.tenants, tenant)]
-        {
-            if let Some(count) = key.and_then(|key| counts.get_mut(&key)) {
-                *count = count.saturating_sub(1);
-            }
-        }
-        let text = match machine.pods.len() {
-            0 => format!("{name} is taken away; it was empty"),
-            1 => format!("{name} is taken away, with one pod on it"),
-            n => format!("{name} is taken away, with {n} pods on it"),
-        };
-        self.note(Some(name), Mark::Gone, text);
-        self.news.target(Target::Node(name.to_owned()));
-        for uid in machine.pods {
-            self.dies(&uid, true);
-        }
-        for uid in machine.daemons {
-            self.forget(&uid);
-        }
-    }
-
     /// A kubelet that falls silent, or answers again.
     pub fn silence(&mut self, name: &str, silent: bool) {
         let Some(machine) = self.nodes.get_mut(name) else { return };
@@ -209,6 +171,14 @@ impl World {
         }
     }
 
+    /// A machine that has started anew answers again.
+    pub fn rebooted(&mut self, name: &str) {
+        if let Some(machine) = self.nodes.get_mut(name) {
+            machine.node.boot_id = format!("{}+", machine.node.boot_id);
+        }
+        self.silence(name, false);
+    }
+
     /// A person cordons the node, or takes the cordon back, past the daemon.
     pub fn person_cordons(&mut self, name: &str, closed: bool) {
         let Some(machine) = self.nodes.get_mut(name) else { return };
@@ -225,11 +195,13 @@ impl World {
     pub(super) fn patch(&mut self, name: &str, patch: &NodePatch) -> Answer {
         let Some(machine) = self.nodes.get_mut(name) else { return Answer::Refused(Refusal::Gone) };
         let node = &mut machine.node;
-        if let Some((key, effect)) = &patch.untaint {
+        for (key, effect) in &patch.untaint {
             node.taints.retain(|taint| taint.key != *key || taint.effect != *effect);
         }
-        if let Some(taint) = patch.taint.as_ref().filter(|taint| !node.taints.contains(taint)) {
-            node.taints.push(taint.clone());
+        for taint in &patch.taints {
+            if !node.taints.contains(taint) {
+                node.taints.push(taint.clone());
+            }
         }
         for (map, changes) in
             [(&mut node.labels, &patch.labels), (&mut node.annotations, &patch.annotations)]

@@ -1,0 +1,38 @@
+//! Karpenter's NodeClaims: a machine given back, with the moment by which what is left on it has to be gone.
+
+use super::answer::answer;
+use super::control::MANAGER;
+use crate::model::{Answer, Refusal};
+use jiff::{Timestamp, Unit};
+use kube::{
+    Api, Client,
+    api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams},
+};
+use serde_json::json;
+
+/// Karpenter reads it from the claim, as RFC 3339; past it, budgets and do-not-disrupt hold nothing back.
+const ENDS: &str = "karpenter.sh/nodeclaim-termination-timestamp";
+
+pub(super) async fn release(client: &Client, claim: &str, by: Option<Timestamp>) -> Answer {
+    let resource = ApiResource {
+        group: "karpenter.sh".into(),
+        version: "v1".into(),
+        api_version: "karpenter.sh/v1".into(),
+        kind: "NodeClaim".into(),
+        plural: "nodeclaims".into(),
+    };
+    let claims: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+    if let Some(by) = by {
+        let whole = by.round(Unit::Second).unwrap_or(by);
+        let body = json!({ "metadata": { "annotations": { ENDS: whole } } });
+        let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+        let marked = answer(claims.patch_metadata(claim, &params, &Patch::Merge(&body)).await);
+        if marked != Answer::Done {
+            return marked;
+        }
+    }
+    match claims.delete(claim, &DeleteParams::default()).await {
+        Err(kube::Error::Api(error)) if error.code == 404 => Answer::Refused(Refusal::Gone),
+        other => answer(other),
+    }
+}

@@ -1,0 +1,188 @@
+//! Jobs of every operator, suspended and resumed by the field that it has for that; those that Kueue admits, by their
+//! Workload, since Kueue lets them run again otherwise.
+
+use super::answer::answer;
+use super::control::MANAGER;
+use crate::model::{Answer, Job, Refusal};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, ValidationDirective},
+};
+use serde_json::{Value, json};
+
+/// Who has suspended the job: an incident.
+const SUSPENDED_BY: &str = "medevac.dev/suspended-by";
+/// A job with it is Kueue's.
+const QUEUE: &str = "kueue.x-k8s.io/queue-name";
+const JOB_UID: &str = "kueue.x-k8s.io/job-uid";
+/// The newest that is served.
+const WORKLOADS: [&str; 2] = ["kueue.x-k8s.io/v1beta2", "kueue.x-k8s.io/v1beta1"];
+/// Job, JobSet, TrainJob, and some room.
+const DEEPEST: u32 = 5;
+const CONFLICTS: u32 = 5;
+
+pub(super) async fn suspend(client: &Client, job: Job, suspended: bool, by: &str) -> Answer {
+    let mut last = Answer::Unknown("not tried".into());
+    for _ in 0..CONFLICTS {
+        let (job, object) = match top(client, job.clone()).await {
+            Ok(found) => found,
+            Err(why) => return answer::<()>(Err(why)),
+        };
+        if let Some(answer) = settled(&job, &object, suspended, by) {
+            return answer;
+        }
+        last = match object.labels().contains_key(QUEUE) {
+            true => queued(client, &job, &object, suspended, by).await,
+            false => own(client, &job, &object, suspended, by).await,
+        };
+        if !matches!(last, Answer::Refused(Refusal::Busy { retry_after: None, .. })) {
+            return last;
+        }
+    }
+    last
+}
+
+/// Nothing has to be done, or may be: a person's doing, and another incident's, stays.
+fn settled(job: &Job, object: &DynamicObject, suspended: bool, by: &str) -> Option<Answer> {
+    let holder = object.annotations().get(SUSPENDED_BY).map(String::as_str);
+    match (suspended, holder) {
+        // Marked by a life that may have died before it came further.
+        (true, Some(holder)) if holder == by => is_suspended(job, object).then_some(Answer::Done),
+        (true, Some(_)) => Some(Answer::Said("another incident has suspended it".into())),
+        (true, None) if is_suspended(job, object) => {
+            Some(Answer::Said("it was suspended before".into()))
+        }
+        (false, Some(holder)) if holder == by => None,
+        (false, _) => Some(Answer::Said("left as it is: it was not ours".into())),
+        (true, None) => None,
+    }
+}
+
+fn is_suspended(job: &Job, object: &DynamicObject) -> bool {
+    let field = job.field().iter().try_fold(&object.data, |value, key| value.get(key));
+    field.and_then(Value::as_bool).unwrap_or(false)
+}
+
+fn api(
+    client: &Client,
+    api_version: &str,
+    kind: &str,
+    plural: &str,
+    namespace: &str,
+) -> Api<DynamicObject> {
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    let resource = ApiResource {
+        group: group.into(),
+        version: version.into(),
+        api_version: api_version.into(),
+        kind: kind.into(),
+        plural: plural.into(),
+    };
+    Api::namespaced_with(client.clone(), namespace, &resource)
+}
+
+fn of(client: &Client, job: &Job) -> Api<DynamicObject> {
+    api(client, &job.api_version, &job.kind, &job.plural(), &job.namespace)
+}
+
+/// The outermost job that this one is a part of.
+async fn top(client: &Client, mut job: Job) -> Result<(Job, DynamicObject), kube::Error> {
+    let mut object = of(client, &job).get(&job.name).await?;
+    for _ in 0..DEEPEST {
+        let owner = object.owner_references().iter().find(|owner| owner.controller == Some(true));
+        let above = owner.and_then(|owner| job.above(&owner.api_version, &owner.kind, &owner.name));
+        let Some(above) = above else { break };
+        object = of(client, &above).get(&above.name).await?;
+        job = above;
+    }
+    Ok((job, object))
+}
+
+fn params() -> PatchParams {
+    PatchParams {
+        field_manager: Some(MANAGER.into()),
+        // An operator too old to know the field would else drop it, and nobody would hear of it.
+        field_validation: Some(ValidationDirective::Strict),
+        ..PatchParams::default()
+    }
+}
+
+fn mark(object: &DynamicObject, suspended: bool, by: &str) -> Value {
+    let by = suspended.then_some(by);
+    json!({ "metadata": {
+        "resourceVersion": object.metadata.resource_version, "annotations": { SUSPENDED_BY: by },
+    }})
+}
+
+async fn own(
+    client: &Client,
+    job: &Job,
+    object: &DynamicObject,
+    suspended: bool,
+    by: &str,
+) -> Answer {
+    let mut body = mark(object, suspended, by);
+    let field =
+        job.field().iter().rev().fold(json!(suspended), |value, key| json!({ *key: value }));
+    if let (Some(body), Value::Object(field)) = (body.as_object_mut(), field) {
+        body.extend(field);
+    }
+    answer(of(client, job).patch(&job.name, &params(), &Patch::Merge(&body)).await)
+}
+
+/// Kueue's Workload is made inactive, the job is marked. The mark comes first and goes last: it says that there is
+/// something to put back.
+async fn queued(
+    client: &Client,
+    job: &Job,
+    object: &DynamicObject,
+    suspended: bool,
+    by: &str,
+) -> Answer {
+    let marks = || async {
+        let body = mark(object, suspended, by);
+        answer(of(client, job).patch_metadata(&job.name, &params(), &Patch::Merge(&body)).await)
+    };
+    if suspended {
+        let marked = marks().await;
+        if marked != Answer::Done {
+            return marked;
+        }
+    }
+    let uid = object.uid().unwrap_or_default();
+    let done = match workload(client, &job.namespace, &uid).await {
+        Ok(Some((workloads, name))) => {
+            let body = json!({ "spec": { "active": !suspended } });
+            answer(workloads.patch(&name, &params(), &Patch::Merge(&body)).await)
+        }
+        Ok(None) => Answer::Refused(Refusal::Invalid(format!(
+            "Kueue has no Workload of {} yet",
+            job.full_name()
+        ))),
+        Err(error) => answer::<()>(Err(error)),
+    };
+    match done {
+        Answer::Done if !suspended => marks().await,
+        other => other,
+    }
+}
+
+async fn workload(
+    client: &Client,
+    namespace: &str,
+    uid: &str,
+) -> Result<Option<(Api<DynamicObject>, String)>, kube::Error> {
+    let selected = ListParams::default().labels(&format!("{JOB_UID}={uid}"));
+    let mut last = Ok(None);
+    for version in WORKLOADS {
+        let workloads = api(client, version, "Workload", "workloads", namespace);
+        match workloads.list(&selected).await {
+            Ok(list) => {
+                let name = list.items.first().map(ResourceExt::name_any);
+                return Ok(name.map(|name| (workloads, name)));
+            }
+            Err(error) => last = Err(error),
+        }
+    }
+    last
+}

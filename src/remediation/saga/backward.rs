@@ -1,0 +1,122 @@
+//! What is recorded once a plan does not go on: stop, tell people, take back what can be taken back, end.
+
+use super::super::journal::StepState;
+use super::super::steps::Machine;
+use super::Saga;
+use crate::model::{Action, Entry, Look, PlanEnd, PlannedStep, Undo};
+use jiff::Timestamp;
+
+impl Saga {
+    /// After a failure: stop what runs, tell people, undo what can be undone, end.
+    pub(super) fn backward(&mut self, look: &Look, now: Timestamp) -> Vec<Entry> {
+        if self.machines.values().any(Machine::busy) {
+            // What a request under way does has to be known before it can be undone.
+            return vec![];
+        }
+        let why = match &self.ending {
+            Some(PlanEnd::Moot { why }) if !self.failed() => why.clone(),
+            _ => "another step ended the plan".to_owned(),
+        };
+        let stop = |step: &PlannedStep| {
+            let skipped = || Entry::Skipped { step: step.name.clone(), why: why.clone() };
+            match self.journal.state(&step.name) {
+                StepState::Waiting => Some(skipped()),
+                StepState::Started { .. } => Some(self.halved(step, &why).unwrap_or_else(skipped)),
+                _ => None,
+            }
+        };
+        let stopped: Vec<Entry> = self.plan.steps.iter().filter_map(stop).collect();
+        if !stopped.is_empty() {
+            return stopped;
+        }
+        if self.failed() {
+            let waiting =
+                |step: &&PlannedStep| *self.journal.state(&step.name) == StepState::Waiting;
+            let settled = |step: &PlannedStep| {
+                step.needs.iter().all(|need| {
+                    !matches!(
+                        self.journal.state(need),
+                        StepState::Waiting | StepState::Started { .. }
+                    )
+                })
+            };
+            let next: Vec<Entry> = self
+                .plan
+                .otherwise
+                .iter()
+                .filter(waiting)
+                .filter(|step| settled(step))
+                .map(|step| self.start(step, look, now))
+                .collect();
+            if !next.is_empty() {
+                return next;
+            }
+            let running = |step: &PlannedStep| {
+                matches!(self.journal.state(&step.name), StepState::Started { .. })
+            };
+            if self.plan.otherwise.iter().any(running) {
+                return vec![];
+            }
+        }
+        self.undo()
+    }
+
+    /// Of a step that stops halfway, what it has done so far is done: it has to be undone.
+    pub(super) fn halved(&self, step: &PlannedStep, why: &str) -> Option<Entry> {
+        let halfway = matches!(step.action, Action::Suspend)
+            && matches!(self.journal.state(&step.name), StepState::Started { .. });
+        let note = format!("stopped: {why}");
+        halfway.then(|| Entry::Succeeded { step: step.name.clone(), note })
+    }
+
+    /// In reverse, one at a time, unless the point of no return was passed. What was suspended never stays so.
+    pub(super) fn undo(&self) -> Vec<Entry> {
+        let passed = matches!(self.ending, Some(PlanEnd::Superseded { .. }))
+            || self.plan.doomed
+            || self.plan.steps.iter().any(|step| {
+                step.no_return
+                    && matches!(
+                        self.journal.state(&step.name),
+                        StepState::Succeeded { .. } | StepState::Failed { .. }
+                    )
+            });
+        let resumed = |step: &PlannedStep| {
+            matches!(step.action, Action::Resume)
+                && matches!(self.journal.state(&step.name), StepState::Succeeded { .. })
+        };
+        let resumed = self.all_steps().any(resumed);
+        let owed = |undo: &Undo| match undo {
+            Undo::Nothing => false,
+            Undo::Resume => !resumed,
+            _ => !passed,
+        };
+        for step in self.plan.steps.iter().rev() {
+            match self.journal.state(&step.name) {
+                StepState::Succeeded { undo } if owed(undo) => {
+                    return vec![Entry::UndoStarted { step: step.name.clone() }];
+                }
+                StepState::Undoing { .. } => return vec![],
+                StepState::UndoFailed { why } => return self.stuck(&step.name, why),
+                _ => {}
+            }
+        }
+        let failure = self.journal.failure(&self.plan);
+        let how = match (failure, &self.ending) {
+            (_, Some(how @ PlanEnd::Superseded { .. })) => how.clone(),
+            (Some((step, why)), _) => PlanEnd::Failed { step: step.into(), why: why.into() },
+            (None, Some(how)) => how.clone(),
+            (None, None) => PlanEnd::Succeeded,
+        };
+        vec![Entry::Ended { how }]
+    }
+
+    fn stuck(&self, step: &str, why: &str) -> Vec<Entry> {
+        let how = PlanEnd::Stuck { step: step.into(), why: why.into() };
+        let tell = self.plan.policy.as_ref().map(|policy| Entry::Escalate {
+            policy: policy.clone(),
+            level: 1,
+            why: format!("`{step}` could not be undone: {why}; a person has to put it right"),
+        });
+        tell.into_iter().chain([Entry::Ended { how }]).collect()
+    }
+}

@@ -1,0 +1,133 @@
+//! The hook of an Auto Scaling group: told that its action goes on for as long as something moves, and that it is over
+//! once the steps before it are done.
+
+use super::super::saga::Work;
+use super::super::{Journal, StepState};
+use super::Status;
+use super::once::{Once, Tried};
+use crate::model::{Answer, CloudCall, Entry, Hook, HookResult, Look, Plan};
+use jiff::Timestamp;
+
+/// So many beats without anything having moved, and a person hears of it; the group is left to its own patience.
+const STILL: u32 = 2;
+
+#[derive(Debug)]
+pub(in crate::remediation) struct HookMachine {
+    hook: Hook,
+    result: HookResult,
+    after: Vec<String>,
+    next_beat: Timestamp,
+    beating: bool,
+    /// What was there at the last beat: pods that have to go, those that are on their way, lines of the journal.
+    seen: (usize, usize, u64),
+    still: u32,
+    told: bool,
+    completing: Option<Once>,
+}
+
+impl HookMachine {
+    pub(super) fn new(
+        hook: Hook,
+        result: HookResult,
+        after: Vec<String>,
+        now: Timestamp,
+    ) -> HookMachine {
+        let next_beat = now.checked_add(hook.beat()).unwrap_or(now);
+        HookMachine {
+            hook,
+            result,
+            after,
+            next_beat,
+            beating: false,
+            seen: (usize::MAX, 0, 0),
+            still: 0,
+            told: false,
+            completing: None,
+        }
+    }
+
+    fn ready(&self, journal: &Journal) -> bool {
+        let over = |step: &String| {
+            matches!(journal.state(step), StepState::Succeeded { .. } | StepState::Skipped)
+        };
+        self.after.iter().all(over)
+    }
+
+    pub(super) fn poll(
+        &mut self,
+        journal: &Journal,
+        look: &Look,
+        now: Timestamp,
+    ) -> Vec<(String, Work)> {
+        if self.ready(journal) {
+            let (hook, result) = (self.hook.clone(), self.result);
+            let call = self.completing.get_or_insert_with(|| {
+                let work = Work::Cloud(CloudCall::CompleteHook { hook, result });
+                Once::new(Some(work), "", None, now)
+            });
+            return call.poll(now).map(|work| ("complete".to_owned(), work)).into_iter().collect();
+        }
+        if self.beating || now < self.next_beat || look.stale {
+            return vec![];
+        }
+        self.next_beat = now.checked_add(self.hook.beat()).unwrap_or(now);
+        let go = look.pods.iter().filter(|pod| pod.stays().is_none());
+        let seen =
+            (go.clone().count(), go.filter(|pod| pod.deleted_at.is_some()).count(), journal.lines);
+        self.still = if seen == self.seen { self.still + 1 } else { 0 };
+        self.seen = seen;
+        if self.still >= STILL {
+            return vec![];
+        }
+        self.beating = true;
+        vec![("beat".into(), Work::Cloud(CloudCall::Heartbeat { hook: self.hook.clone() }))]
+    }
+
+    /// A heartbeat that is lost is made up for by the next one.
+    pub(super) fn answer(&mut self, tag: &str, answer: Answer, now: Timestamp) {
+        match (tag, &mut self.completing) {
+            ("complete", Some(call)) => call.answer(answer, now),
+            _ => self.beating = false,
+        }
+    }
+
+    /// Nothing has moved for too long: said once.
+    pub(super) fn news(&mut self, plan: &Plan) -> Vec<Entry> {
+        if self.still < STILL || std::mem::replace(&mut self.told, true) {
+            return vec![];
+        }
+        let policy = plan.policy.iter();
+        let (left, _, _) = self.seen;
+        let why = format!(
+            "the hook `{}` of {} waits for {left} pods, and none of them has moved for two heartbeats; the group is not held back any longer",
+            self.hook.name, self.hook.group
+        );
+        policy
+            .map(|policy| Entry::Escalate { policy: policy.clone(), level: 1, why: why.clone() })
+            .collect()
+    }
+
+    pub(super) fn busy(&self) -> bool {
+        self.beating || self.completing.as_ref().is_some_and(Once::busy)
+    }
+
+    pub(super) fn status(&self) -> Status {
+        match self.completing.as_ref().map(Once::tried) {
+            None | Some(Tried::Open) => Status::Working,
+            Some(Tried::Done(_)) => Status::Done(format!("{} goes on", self.hook.group)),
+            // It has gone on without us: what was to be done before is done.
+            Some(Tried::Gone(_)) => {
+                Status::Done(format!("{} does not wait any more", self.hook.group))
+            }
+            Some(Tried::Failed(why)) => Status::Failed(why.to_owned()),
+        }
+    }
+
+    pub(super) fn wake_at(&self, journal: &Journal) -> Option<Timestamp> {
+        match &self.completing {
+            Some(call) => call.next_try(),
+            None if self.ready(journal) => Some(Timestamp::MIN),
+            None => (!self.beating).then_some(self.next_beat),
+        }
+    }
+}
