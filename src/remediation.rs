@@ -7,6 +7,8 @@
 
 mod checkpoint;
 mod drain;
+#[cfg(test)]
+mod fixture;
 mod journal;
 mod record;
 pub mod run;

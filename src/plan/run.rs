@@ -7,6 +7,7 @@ use crate::log::{self, Condition, Consumer, Kv, Log, LogError, Policy, Record, S
 use crate::model::{
     Decision, Entry, Envelope, Id, Look, Mode, Outcome, Plan, PlanEnd, kind, learned_key,
 };
+use futures_util::future::try_join_all;
 use std::time::Duration;
 
 /// Of its consumer.
@@ -36,19 +37,26 @@ pub async fn run<L: Log + Kv>(
                 () = clock.after(Duration::from_secs(1)) => {}
             }
         }
-        for delivered in consumer.next(64).await? {
-            let seq = delivered.record.seq;
-            match acts(&delivered.record) {
+        let batch = consumer.next(64).await?;
+        // Many at once: in a storm the last one's node waits for all of them. What comes again comes alone: another
+        // one may have been the end of it.
+        let again = batch.iter().any(|delivered| delivered.deliveries > 1);
+        for some in batch.chunks(if again { 1 } else { 64 }) {
+            let decisions: Vec<(Envelope<Decision>, u32)> = some
+                .iter()
+                .filter_map(|delivered| Some((acts(&delivered.record)?, delivered.deliveries)))
+                .collect();
+            let drafts = decisions.iter().map(|(decision, deliveries)| {
                 // Whoever planned it before has died of it: its incident and its leave are not held for ever.
-                Some(decision) if delivered.deliveries >= Policy::default().max_deliver => {
-                    let refused =
-                        refusal(&decision, "planning it has failed too often", clock.now());
-                    log.append(refused).await?;
-                }
-                Some(decision) => plan(&log, &clock, &view, &decision).await?,
-                None => {}
+                let hopeless = *deliveries >= Policy::default().max_deliver;
+                draft(&log, &clock, &view, decision, hopeless)
+            });
+            let drafts: Vec<Draft<'_>> =
+                try_join_all(drafts).await?.into_iter().flatten().collect();
+            write_down(&log, &clock, &drafts).await?;
+            for delivered in some {
+                consumer.ack(delivered.record.seq).await?;
             }
-            consumer.ack(seq).await?;
         }
     }
 }
@@ -60,13 +68,26 @@ fn acts(record: &Record) -> Option<Envelope<Decision>> {
     matches!(decision.data.verdict, crate::model::Verdict::Act { .. }).then_some(decision)
 }
 
-async fn plan<L: Log + Kv>(
+/// What is to be written down of one decision.
+struct Draft<'a> {
+    decision: &'a Envelope<Decision>,
+    entries: Vec<log::Entry>,
+    /// `None`: why there is no plan.
+    plan: Option<Id>,
+}
+
+async fn draft<'a, L: Log + Kv>(
     log: &L,
     clock: &impl Clock,
     view: &impl ClusterView,
-    decision: &Envelope<Decision>,
-) -> Result<(), LogError> {
+    decision: &'a Envelope<Decision>,
+    hopeless: bool,
+) -> Result<Option<Draft<'a>>, LogError> {
     let now = clock.now();
+    let refused = |why: &str| Draft { decision, entries: refusal(decision, why, now), plan: None };
+    if hopeless {
+        return Ok(Some(refused("planning it has failed too often")));
+    }
     let look = view.look(&Sight::of(&decision.subject));
     let history = history(log, &look).await?;
     match build(decision, &look, &history, view.skew(), now) {
@@ -74,28 +95,63 @@ async fn plan<L: Log + Kv>(
             let (id, deadline) = (plan.id.clone(), plan.deadline);
             // One plan per decision: a second delivery finds the first one's.
             if Kv::get(log, bucket::PLANS, id.as_str()).await?.is_some() {
-                return Ok(());
+                return Ok(None);
             }
             let mut envelope = decision.follow(kind::PLAN, id.clone(), PLANNER, now, plan);
             envelope.deadline = deadline;
-            let appended = log.append(vec![log::Entry::of(Stream::Plans, &envelope)]).await;
-            if let Err(error @ LogError::TooLarge { .. }) = appended {
-                let why = format!("the plan cannot be written down: {error}");
-                return log.append(refusal(decision, &why, now)).await.map(|_| ());
-            }
-            let appended = appended?;
-            let seq = appended.first().map_or(0, |appended| appended.seq);
-            let expires = now.checked_add(KEEP).ok();
-            let value = seq.to_string().into_bytes();
-            log.put(bucket::PLANS, id.as_str(), value, Condition::Always, expires).await?;
-            Ok(())
+            let entries = vec![log::Entry::of(Stream::Plans, &envelope)];
+            Ok(Some(Draft { decision, entries, plan: Some(id) }))
         }
-        Some(Err(refused)) => {
-            tracing::warn!(incident = decision.data.incident, rule = decision.data.rule, %refused, "no plan");
-            log.append(refusal(decision, &refused.to_string(), now)).await.map(|_| ())
+        Some(Err(error)) => {
+            tracing::warn!(incident = decision.data.incident, rule = decision.data.rule, refused = %error, "no plan");
+            Ok(Some(refused(&error.to_string())))
         }
-        None => Ok(()),
+        None => Ok(None),
     }
+}
+
+/// All in one, in the order of the decisions; where one of them is too large, each on its own.
+async fn write_down<L: Log + Kv>(
+    log: &L,
+    clock: &impl Clock,
+    drafts: &[Draft<'_>],
+) -> Result<(), LogError> {
+    match append(log, clock, drafts).await {
+        Err(LogError::TooLarge { .. }) => {}
+        other => return other,
+    }
+    for draft in drafts {
+        match append(log, clock, std::slice::from_ref(draft)).await {
+            Err(error @ LogError::TooLarge { .. }) => {
+                let why = format!("the plan cannot be written down: {error}");
+                log.append(refusal(draft.decision, &why, clock.now())).await?;
+            }
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+async fn append<L: Log + Kv>(
+    log: &L,
+    clock: &impl Clock,
+    drafts: &[Draft<'_>],
+) -> Result<(), LogError> {
+    if drafts.is_empty() {
+        return Ok(());
+    }
+    let entries = drafts.iter().flat_map(|draft| draft.entries.clone()).collect();
+    let appended = log.append(entries).await?;
+    let expires = clock.now().checked_add(KEEP).ok();
+    let mut at = 0;
+    let index = drafts.iter().filter_map(|draft| {
+        let seq = appended.get(at).map_or(0, |first| first.seq);
+        at += draft.entries.len();
+        let id = draft.plan.as_ref()?;
+        let value = seq.to_string().into_bytes();
+        Some(log.put(bucket::PLANS, id.as_str(), value, Condition::Always, expires))
+    });
+    try_join_all(index).await.map(|_| ())
 }
 
 /// What the checkpoints took before of those that are there.

@@ -143,8 +143,8 @@ pub struct World {
     pods: BTreeMap<String, Run>,
     /// Namespace and name to UID.
     names: BTreeMap<(String, String), String>,
-    /// Pods that no node has taken yet, oldest first.
-    pending: BTreeMap<u64, String>,
+    /// By app, the pods that no node has taken yet, oldest first.
+    pending: BTreeMap<usize, BTreeMap<u64, String>>,
     /// Something has changed for those that wait for a node.
     unscheduled: bool,
     /// Checkpoints being written, and until when.

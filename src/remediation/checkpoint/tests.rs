@@ -1,9 +1,9 @@
 //! The handshake in small: one plan, some members, and what each of them says.
 
+use super::super::fixture::{self, step};
 use super::*;
 use crate::model::{
-    Action, ClusterCall, Id, Means, Member, Mode, PlannedStep, Pod, Proof, REQUEST, Reach, Refusal,
-    STATE, Target, Transport,
+    Action, ClusterCall, Id, Means, Member, Pod, Proof, REQUEST, Refusal, STATE, Transport,
 };
 
 fn at(seconds: i64) -> Timestamp {
@@ -51,15 +51,6 @@ struct Table {
 impl Table {
     fn new(units: Vec<PlannedCheckpoint>, at_once: u32, fresh: Span) -> Table {
         let action = Action::Checkpoint { at_once, fresh, bandwidth: None, profiles: vec![] };
-        let reach = Reach::Node { name: "n".into() };
-        let step = PlannedStep {
-            name: "checkpoint".into(),
-            key: Id::of(&["k"]),
-            action,
-            reach,
-            needs: vec![],
-            no_return: false,
-        };
         let pod = |member: &Member| Pod {
             namespace: member.namespace.clone(),
             name: member.name.clone(),
@@ -75,26 +66,13 @@ impl Table {
             }
         }
         let plan = Plan {
-            id: Id::of(&["plan"]),
-            incident: "inc-1".into(),
-            epoch: 1,
-            rule: "r".into(),
-            target: Target::Node("n".into()),
-            mode: Mode::Enforce,
             deadline: Some(at(120)),
             reserve: Span::seconds(12),
-            steps: vec![step],
-            otherwise: vec![],
             doomed: true,
-            policy: Some("p".into()),
             made_at: at(0),
             caused_at: at(0),
-            movers: vec![],
-            gangs: vec![],
-            boot_id: String::new(),
             checkpoints: units,
-            pods: vec![],
-            remarks: vec![],
+            ..fixture::plan(vec![step("checkpoint", action, &[])])
         };
         let mut journal = Journal::new(&plan);
         for entry in [
@@ -280,4 +258,50 @@ fn what_does_not_come_in_time_expires_and_what_fails_does_so_at_once() {
         table.machine.over(&table.plan, &table.journal),
         Some("0 durable, 2 expired".into())
     );
+}
+
+/// Of the storage, over all plans: whoever is known to need more than is left waits, and nobody waits for ever.
+#[test]
+fn what_the_storage_cannot_take_waits() {
+    let units = ["a", "b", "c"].map(|name| {
+        let (takes, bytes) = (Some(Span::seconds(10)), Some(600));
+        PlannedCheckpoint { takes, bytes, ..unit(name, exec(), 1) }
+    });
+    let mut table = Table::new(units.to_vec(), 16, Span::default());
+    let Action::Checkpoint { bandwidth, .. } = &mut table.plan.steps[0].action else { panic!() };
+    *bandwidth = Some(130);
+    table.elsewhere = 10;
+    assert_eq!(table.news(at(0)), ["a requested", "b requested"], "60 bytes a second each");
+    assert!(table.machine.crowded());
+    assert_eq!(need(&table.plan, &table.journal), 120);
+    for _ in 0..2 {
+        table.answers(&Answer::Done, at(1));
+    }
+    assert_eq!(table.news(at(10)), ["a durable", "b durable"]);
+    table.elsewhere = 100;
+    assert_eq!(table.news(at(10)), [""; 0], "another plan writes");
+    table.elsewhere = 0;
+    assert_eq!(table.news(at(20)), ["c requested"]);
+    assert!(!table.machine.crowded());
+}
+
+#[test]
+fn an_object_in_s3_proves_it_once_it_is_newer_than_the_request() {
+    let object = Proof::Object { bucket: "ckpt".into(), key: "llm/last".into() };
+    let signal = Transport::Signal { signal: "USR1".into() };
+    let mut table = Table::new(vec![unit("s", means(signal, object), 1)], 16, Span::default());
+    table.news(at(0));
+    table.answers(&Answer::Done, at(0));
+    table.answers(&Answer::Done, at(1));
+    assert_eq!(table.news(at(1)), ["s acknowledged"]);
+    let asks = table.asks(at(5));
+    let [(tag, Work::Cloud(crate::model::CloudCall::ObjectChanged { bucket, key }))] = &asks[..]
+    else {
+        panic!("{asks:?}")
+    };
+    assert_eq!((bucket.as_str(), key.as_str()), ("ckpt", "llm/last"));
+    table.answer(tag, Answer::Said(at(-5).as_second().to_string()), at(5));
+    assert_eq!(table.news(at(5)), [""; 0], "it is the one before");
+    assert_eq!(table.answers(&Answer::Said(at(9).as_second().to_string()), at(10)), 1);
+    assert_eq!(table.news(at(10)), ["s durable"]);
 }

@@ -1,21 +1,10 @@
 //! Every history of a small plan: whatever fails and wherever the daemon dies, it ends, and nothing is done twice.
 
+use super::super::fixture::{self, gang, step};
 use super::*;
-use crate::model::{ClusterCall, Mode, Node, Reach, Refusal, Span, Target};
+use crate::model::{ClusterCall, Node, Refusal, Span};
 
 const T0: Timestamp = Timestamp::UNIX_EPOCH;
-const NODE: &str = "n";
-
-fn step(name: &str, action: Action, needs: &[&str]) -> PlannedStep {
-    let reach = if action.writes() && !matches!(action, Action::Http { .. }) {
-        Reach::Node { name: NODE.into() }
-    } else {
-        Reach::World
-    };
-    let no_return = action.destructive();
-    let needs = needs.iter().map(|need| (*need).to_owned()).collect();
-    PlannedStep { name: name.into(), key: Id::of(&[name]), action, reach, needs, no_return }
-}
 
 fn plan() -> Plan {
     let http = Action::Http {
@@ -26,32 +15,21 @@ fn plan() -> Plan {
         idempotent: false,
     };
     let escalate = Action::Escalate { policy: "p".into(), level: 1 };
-    Plan {
-        id: Id::of(&["plan"]),
-        incident: "inc-1".into(),
-        epoch: 1,
-        rule: "r".into(),
-        target: Target::Node(NODE.into()),
-        mode: Mode::Enforce,
-        deadline: None,
-        reserve: Span::default(),
-        steps: vec![
-            step("cordon", Action::Cordon { taint: None, autoscalers: false }, &[]),
-            step("label", Action::Label { key: "k".into(), value: Some("v".into()) }, &["cordon"]),
-            step("tell", http, &["label"]),
-        ],
-        otherwise: vec![step("otherwise-escalate", escalate, &[])],
-        doomed: false,
-        policy: Some("p".into()),
-        made_at: T0,
-        caused_at: T0,
-        movers: vec![],
-        gangs: vec![],
-        boot_id: String::new(),
-        checkpoints: vec![],
-        pods: vec![],
-        remarks: vec![],
-    }
+    let plan = fixture::plan(vec![
+        step("cordon", Action::Cordon { taint: None, autoscalers: false }, &[]),
+        step("label", Action::Label { key: "k".into(), value: Some("v".into()) }, &["cordon"]),
+        step("tell", http, &["label"]),
+    ]);
+    Plan { otherwise: vec![step("otherwise-escalate", escalate, &[])], ..plan }
+}
+
+/// One whose gang is suspended, and resumed before the last step.
+fn suspends() -> Plan {
+    let mut plan = plan();
+    plan.steps[1] = step("suspend", Action::Suspend, &["cordon"]);
+    plan.steps.insert(2, step("resume", Action::Resume, &["suspend"]));
+    plan.steps[3].needs = vec!["suspend".into()];
+    Plan { gangs: vec![gang("llm")], ..plan }
 }
 
 /// A node, and what was done to it.
@@ -61,6 +39,9 @@ struct World {
     calls: Vec<String>,
     http_fails: bool,
     undo_fails: bool,
+    /// A job that somebody suspends is not let run again.
+    stays_suspended: bool,
+    suspended: bool,
 }
 
 impl World {
@@ -99,15 +80,27 @@ impl World {
                 }
                 Answer::Done
             }
+            Work::Cluster(ClusterCall::Suspend { suspended, .. }) => {
+                if !suspended && self.stays_suspended {
+                    return refused("denied");
+                }
+                self.calls.push(format!("suspend {suspended}"));
+                self.suspended = *suspended;
+                Answer::Done
+            }
             Work::Cluster(_) | Work::Confirm(_) => refused("unexpected"),
         }
     }
 }
 
-/// Runs to the end, dying once: after so many journal lines, before or after the calls that follow.
 fn run(world: &mut World, die_after: Option<(u64, bool)>) -> Vec<Entry> {
+    carry_out(&plan(), world, die_after)
+}
+
+/// Runs to the end, dying once: after so many journal lines, before or after the calls that follow.
+fn carry_out(plan: &Plan, world: &mut World, die_after: Option<(u64, bool)>) -> Vec<Entry> {
     let (mut lines, mut died) = (vec![], false);
-    let mut saga = Saga::new(plan(), Journal::new(&plan()));
+    let mut saga = Saga::new(plan.clone(), Journal::new(plan));
     for turn in 0..200 {
         let now = T0 + std::time::Duration::from_secs(turn);
         let look = world.look();
@@ -131,9 +124,9 @@ fn run(world: &mut World, die_after: Option<(u64, bool)>) -> Vec<Entry> {
         }
         if due {
             died = true;
-            let mut journal = Journal::new(&plan());
+            let mut journal = Journal::new(plan);
             lines.iter().for_each(|line| journal.take(line).unwrap());
-            saga = Saga::new(plan(), journal);
+            saga = Saga::new(plan.clone(), journal);
         }
     }
     panic!("it does not end: {lines:#?}");
@@ -232,4 +225,61 @@ fn a_resolution_by_a_person_ends_it_cleanly() {
     assert_eq!(ended(&lines), PlanEnd::Moot { why: "ana resolved the incident".into() });
     assert!(!world.node.unschedulable && world.node.labels.is_empty());
     assert!(!lines.iter().any(|line| matches!(line, Entry::Escalate { .. })));
+}
+
+/// Whatever comes of the plan and wherever it dies, a job that it has suspended runs in the end.
+#[test]
+fn what_was_suspended_never_stays_so() {
+    for http_fails in [false, true] {
+        for line in 1..20 {
+            for calls_first in [false, true] {
+                let mut world = World { http_fails, ..World::default() };
+                let lines = carry_out(&suspends(), &mut world, Some((line, calls_first)));
+                assert!(!world.suspended, "line {line}: {:?} {lines:#?}", world.calls);
+                assert!(world.calls.contains(&"suspend true".to_owned()), "line {line}");
+            }
+        }
+    }
+}
+
+/// Also of a doomed node, and where a newer plan takes over: nothing else is undone then.
+#[test]
+fn a_newer_plan_finds_nothing_suspended() {
+    let mut plan = Plan { doomed: true, ..suspends() };
+    plan.steps[2] = step("wait", Action::Wait { time: Span::seconds(3600) }, &["suspend"]);
+    plan.steps[3].needs = vec!["wait".into()];
+    let (mut world, mut lines) = (World::default(), vec![]);
+    let mut saga = Saga::new(plan.clone(), Journal::new(&plan));
+    for turn in 0..40 {
+        let now = T0 + std::time::Duration::from_secs(turn);
+        if turn == 20 {
+            assert!(world.suspended);
+            saga.superseded(Id::of(&["next"]));
+        }
+        let look = world.look();
+        for entry in saga.advance(&look, now) {
+            saga.recorded(&entry, &look, now).unwrap();
+            lines.push(entry);
+        }
+        for call in saga.calls(&look, now) {
+            let answer = world.call(&call.work);
+            saga.answer(&call, answer, now);
+        }
+    }
+    assert!(matches!(ended(&lines), PlanEnd::Superseded { .. }), "{lines:#?}");
+    assert!(!world.suspended && world.node.unschedulable, "{:?}", world.calls);
+}
+
+#[test]
+fn a_job_that_stays_suspended_is_a_persons_matter() {
+    let mut world = World { stays_suspended: true, ..World::default() };
+    let lines = carry_out(&suspends(), &mut world, None);
+    let how = ended(&lines);
+    assert!(matches!(&how, PlanEnd::Stuck { step, .. } if step == "suspend"), "{how:?}");
+    let told = lines.iter().filter_map(|line| match line {
+        Entry::Escalate { why, .. } => Some(why.as_str()),
+        _ => None,
+    });
+    let told: Vec<&str> = told.collect();
+    assert!(told[0].contains("training/Job/llm is still suspended: denied"), "{told:?}");
 }

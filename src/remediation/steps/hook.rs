@@ -131,3 +131,6 @@ impl HookMachine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,3 +86,6 @@ impl Suspend {
         self.calls.values().filter_map(Once::next_try).min()
     }
 }
+
+#[cfg(test)]
+mod tests;

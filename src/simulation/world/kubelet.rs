@@ -210,7 +210,7 @@ impl World {
             self.names.remove(&key);
         }
         if let Some(queued) = run.queued {
-            self.pending.remove(&queued);
+            self.dequeue(run.app, queued);
         }
         if let Some(controller) = pod.controller() {
             self.no_longer_waits(&controller, uid);

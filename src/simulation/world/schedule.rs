@@ -1,7 +1,7 @@
 //! The scheduler: pods that wait get the emptiest node of the best pool that has room.
 
 use super::{Due, Kind, World};
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// An autoscaler looks so long after pods began to wait.
 const REACTS: Duration = Duration::from_secs(2);
@@ -11,9 +11,18 @@ impl World {
         self.born += 1;
         if let Some(run) = self.pods.get_mut(&uid) {
             run.queued = Some(self.born);
-            self.pending.insert(self.born, uid);
+            self.pending.entry(run.app).or_default().insert(self.born, uid);
             self.unscheduled = true;
         }
+    }
+
+    pub(super) fn dequeue(&mut self, app: usize, at: u64) -> Option<String> {
+        let waiting = self.pending.get_mut(&app)?;
+        let uid = waiting.remove(&at);
+        if waiting.is_empty() {
+            self.pending.remove(&app);
+        }
+        uid
     }
 
     pub(super) fn schedule(&mut self) {
@@ -21,30 +30,26 @@ impl World {
             return;
         }
         // Pods of one app are alike: where one finds no room, its siblings need not look.
-        let mut hopeless = std::collections::BTreeSet::new();
-        let waiting: Vec<(u64, String)> =
-            self.pending.iter().map(|(at, uid)| (*at, uid.clone())).collect();
-        for (at, uid) in waiting {
-            let Some(app) = self.pods.get(&uid).map(|run| run.app) else { continue };
-            if hopeless.contains(&app) {
+        let mut hopeless = BTreeSet::new();
+        while let Some((at, app)) = self.first_in_line(&hopeless) {
+            let Some(node) = self.room(app) else {
+                hopeless.insert(app);
                 continue;
+            };
+            let Some(uid) = self.dequeue(app, at) else { continue };
+            if let Some(run) = self.pods.get_mut(&uid) {
+                run.queued = None;
             }
-            match self.room(app) {
-                Some(node) => {
-                    self.pending.remove(&at);
-                    if let Some(run) = self.pods.get_mut(&uid) {
-                        run.queued = None;
-                    }
-                    self.bind(&uid, &node);
-                }
-                None => {
-                    hopeless.insert(app);
-                }
-            }
+            self.bind(&uid, &node);
         }
         for app in hopeless {
             self.ask_for_more(app);
         }
+    }
+
+    fn first_in_line(&self, hopeless: &BTreeSet<usize>) -> Option<(u64, usize)> {
+        let hopeful = self.pending.iter().filter(|(app, _)| !hopeless.contains(app));
+        hopeful.filter_map(|(app, uids)| Some((*uids.keys().next()?, *app))).min()
     }
 
     fn room(&self, app: usize) -> Option<String> {
@@ -67,10 +72,10 @@ impl World {
 
     /// Pods that wait for a node of `pool`.
     pub(super) fn waiting_for(&self, pool: &str) -> usize {
-        let wants = |run: &super::Run| {
-            let spec = &self.apps[run.app].spec;
+        let wants = |app: usize| {
+            let spec = &self.apps[app].spec;
             spec.kind != Kind::DaemonSet && spec.pools.iter().any(|name| name == pool)
         };
-        self.pending.values().filter_map(|uid| self.pods.get(uid)).filter(|run| wants(run)).count()
+        self.pending.iter().filter(|(app, _)| wants(**app)).map(|(_, uids)| uids.len()).sum()
     }
 }

@@ -1,0 +1,100 @@
+//! A hook is told of what goes on for as long as something does, and no longer.
+
+use super::super::super::fixture::{plan, step};
+use super::*;
+use crate::model::{Action, Pod, Refusal, Undo};
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::UNIX_EPOCH + std::time::Duration::from_secs(seconds.unsigned_abs())
+}
+
+/// A drain and its hook, with the group's patience of a minute.
+struct Table {
+    plan: Plan,
+    journal: Journal,
+    machine: HookMachine,
+    look: Look,
+}
+
+impl Table {
+    fn new() -> Table {
+        let drain = Action::Drain { timeout: crate::model::Span::seconds(900), force: false };
+        let plan = plan(vec![step("drain", drain, &[])]);
+        let hook = Hook {
+            group: "gpu".into(),
+            name: "empties".into(),
+            instance: "i-1".into(),
+            token: String::new(),
+            patience: Some(60),
+        };
+        let mut journal = Journal::new(&plan);
+        journal.take(&Entry::Accepted).unwrap();
+        journal.take(&Entry::Started { step: "drain".into(), undo: Undo::Nothing }).unwrap();
+        let pod = |name: &str| Pod { name: name.into(), uid: name.into(), ..Pod::default() };
+        let look = Look { pods: vec![pod("a"), pod("b")], ..Look::default() };
+        let machine = HookMachine::new(hook, HookResult::Continue, vec!["drain".into()], at(0));
+        Table { plan, journal, machine, look }
+    }
+
+    /// What is asked now; it is answered so.
+    fn asks(&mut self, seconds: i64, answer: Answer) -> Vec<String> {
+        let asked = self.machine.poll(&self.journal, &self.look, at(seconds));
+        for (tag, work) in &asked {
+            assert!(matches!(work, Work::Cloud(_)));
+            self.machine.answer(tag, answer.clone(), at(seconds));
+        }
+        asked.into_iter().map(|(tag, _)| tag).collect()
+    }
+
+    fn drained(&mut self) {
+        let entry = Entry::Succeeded { step: "drain".into(), note: String::new() };
+        self.journal.take(&entry).unwrap();
+    }
+}
+
+#[test]
+fn it_beats_at_half_the_patience_while_pods_go_and_completes_once_they_have_gone() {
+    let mut table = Table::new();
+    assert!(table.asks(29, Answer::Done).is_empty());
+    assert_eq!(table.asks(30, Answer::Done), ["beat"]);
+    assert!(table.asks(59, Answer::Done).is_empty());
+    table.look.pods[0].deleted_at = Some(at(50));
+    assert_eq!(table.asks(60, Answer::Unknown("lost".into())), ["beat"], "one is on its way");
+    table.look.pods.remove(0);
+    assert_eq!(table.asks(90, Answer::Done), ["beat"], "one is gone");
+    assert!(table.machine.news(&table.plan).is_empty());
+    assert_eq!(table.machine.status(), Status::Working);
+    table.drained();
+    assert_eq!(table.machine.wake_at(&table.journal), Some(Timestamp::MIN));
+    assert_eq!(table.asks(91, Answer::Done), ["complete"]);
+    assert_eq!(table.machine.status(), Status::Done("gpu goes on".into()));
+}
+
+#[test]
+fn where_nothing_moves_a_person_hears_once_and_the_group_is_not_held_back() {
+    let mut table = Table::new();
+    let beats: Vec<usize> = (1..10).map(|n| table.asks(n * 30, Answer::Done).len()).collect();
+    assert_eq!(beats, [1, 1, 0, 0, 0, 0, 0, 0, 0]);
+    let news = table.machine.news(&table.plan);
+    let [Entry::Escalate { why, level: 1, .. }] = news.as_slice() else { panic!("{news:?}") };
+    assert!(why.contains("`empties` of gpu waits for 2 pods"), "{why}");
+    assert!(table.machine.news(&table.plan).is_empty(), "once");
+    table.look.pods.remove(0);
+    assert_eq!(table.asks(330, Answer::Done), ["beat"], "it moves again");
+}
+
+#[test]
+fn a_group_that_has_gone_on_is_no_failure_and_one_that_refuses_is() {
+    let mut table = Table::new();
+    table.drained();
+    assert_eq!(table.asks(1, Answer::Refused(Refusal::Gone)), ["complete"]);
+    assert_eq!(table.machine.status(), Status::Done("gpu does not wait any more".into()));
+    let mut table = Table::new();
+    table.drained();
+    let busy = Refusal::Busy { message: "Rate exceeded".into(), retry_after: None };
+    assert_eq!(table.asks(1, Answer::Refused(busy)), ["complete"]);
+    assert_eq!(table.machine.status(), Status::Working);
+    let denied = Refusal::Forbidden("autoscaling:CompleteLifecycleAction".into());
+    assert_eq!(table.asks(5, Answer::Refused(denied)), ["complete"], "again");
+    assert!(matches!(table.machine.status(), Status::Failed(why) if why.contains("Complete")));
+}
