@@ -17,7 +17,10 @@ use medevac::simulation::{
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
 };
 
 const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/simulations");
@@ -97,7 +100,7 @@ fn verdict(report: &Report) -> Result<(), String> {
 }
 
 /// Plays a scenario twice: good, the same both times (invariant I9), and as it was reviewed.
-fn scenario_holds(case: &Case) -> Result<String, String> {
+fn scenario_holds(case: &Case) -> Result<(String, u64), String> {
     let report = play(&case.scenario, &case.rules, &Orders::default());
     let again = play(&case.scenario, &case.rules, &Orders::default());
     verdict(&report)?;
@@ -107,7 +110,25 @@ fn scenario_holds(case: &Case) -> Result<String, String> {
     if report.lines.len() <= READABLE {
         golden(&case.scenario.name, &transcript)?;
     }
-    Ok(format!("{} lines, {} calls", report.lines.len(), report.calls))
+    Ok((format!("{} lines, {} calls", report.lines.len(), report.calls), report.calls))
+}
+
+/// Two at a time, the last first: what takes longest is called a storm.
+fn all_hold(cases: &[Case]) -> Vec<Result<(String, u64), String>> {
+    let next = AtomicUsize::new(cases.len());
+    let work = || {
+        let mut done = vec![];
+        while let Ok(left) = next.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)) {
+            done.push((left - 1, scenario_holds(&cases[left - 1])));
+        }
+        done
+    };
+    let mut all: Vec<_> = std::thread::scope(|scope| {
+        let workers = [scope.spawn(work), scope.spawn(work)];
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+    });
+    all.sort_by_key(|(at, _)| *at);
+    all.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
 fn same(one: &str, other: &str) -> Result<(), String> {
@@ -217,23 +238,17 @@ fn main() -> ExitCode {
         println!("{:?}", is_caught(bug, &cases));
         return ExitCode::SUCCESS;
     }
-    let outcomes: Vec<_> = std::thread::scope(|scope| {
-        let halves: Vec<_> = (0..2)
-            .map(|half| {
-                let cases = &cases;
-                scope.spawn(move || {
-                    let ours = cases.iter().enumerate().filter(move |(at, _)| at % 2 == half);
-                    ours.map(|(at, case)| (at, scenario_holds(case))).collect::<Vec<_>>()
-                })
-            })
-            .collect();
-        halves.into_iter().flat_map(|half| half.join().unwrap()).collect()
-    });
-    for (at, outcome) in outcomes {
-        tally.check(&cases[at].scenario.name, outcome);
+    let outcomes = all_hold(&cases);
+    let mut small = vec![];
+    for (case, outcome) in cases.iter().zip(outcomes) {
+        // What did not go well is swept as well: it says where it goes wrong.
+        if outcome.as_ref().map_or(true, |(_, calls)| *calls <= SWEPT) {
+            small.push(case);
+        }
+        tally.check(&case.scenario.name, outcome.map(|(note, _)| note));
     }
     let mut swept = 0;
-    for case in &cases {
+    for case in small {
         if let Some(outcome) = crashes_hold(case) {
             swept += 1;
             tally.check(&format!("crashes in {}", case.scenario.name), outcome);

@@ -72,9 +72,12 @@ impl HookMachine {
         }
         self.next_beat = now.checked_add(self.hook.beat()).unwrap_or(now);
         let go = look.pods.iter().filter(|pod| pod.stays().is_none());
-        let seen =
-            (go.clone().count(), go.filter(|pod| pod.deleted_at.is_some()).count(), journal.lines);
-        self.still = if seen == self.seen { self.still + 1 } else { 0 };
+        let going = go.clone().filter_map(|pod| pod.deleted_at);
+        let seen = (go.count(), going.clone().count(), journal.lines);
+        // Whoever still has time to end, or to write a checkpoint, is getting on.
+        let busy = going.clone().any(|by| by > now)
+            || journal.checkpoints.values().any(|state| !state.is_over());
+        self.still = if busy || seen != self.seen { 0 } else { self.still + 1 };
         self.seen = seen;
         if self.still >= STILL {
             return vec![];

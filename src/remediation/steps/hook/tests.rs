@@ -83,6 +83,15 @@ fn where_nothing_moves_a_person_hears_once_and_the_group_is_not_held_back() {
     assert_eq!(table.asks(330, Answer::Done), ["beat"], "it moves again");
 }
 
+/// Two minutes of grace are no standing still, and neither is a checkpoint that is being written.
+#[test]
+fn whoever_takes_its_time_to_end_is_getting_on() {
+    let mut table = Table::new();
+    table.look.pods.iter_mut().for_each(|pod| pod.deleted_at = Some(at(125)));
+    let beats: Vec<usize> = (1..9).map(|n| table.asks(n * 30, Answer::Done).len()).collect();
+    assert_eq!(beats, [1, 1, 1, 1, 1, 0, 0, 0], "until five seconds after the fourth");
+}
+
 #[test]
 fn a_group_that_has_gone_on_is_no_failure_and_one_that_refuses_is() {
     let mut table = Table::new();
