@@ -35,6 +35,9 @@ bench:
 	cargo bench --locked --bench rules
 	tests/bench/eda.sh "$(MEDEVAC_CACHE)" "$$(tests/bench/program.sh rules)"
 	cargo bench --locked --bench spot
+	tests/tools/cluster.sh "$(MEDEVAC_CACHE)"
+	tests/tools/moto.sh "$(MEDEVAC_CACHE)"
+	cargo bench --locked --bench cordon
 	cargo build --locked --release
 	python3 tests/bench/agent.py "$${CARGO_TARGET_DIR:-target}/release/medevac"
 	cargo bench --locked --bench simulation

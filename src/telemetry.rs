@@ -8,7 +8,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
     time::Duration,
 };
 use tracing_subscriber::{EnvFilter, fmt};
@@ -69,6 +69,7 @@ pub struct Metrics {
     late: Gauge,
     rules: Gauge,
     active: Gauge,
+    skew: Gauge<f64, AtomicU64>,
     rejected: Counter,
 }
 
@@ -107,6 +108,7 @@ impl Default for Metrics {
             late: Gauge::default(),
             rules: Gauge::default(),
             active: Gauge::default(),
+            skew: Gauge::default(),
             rejected: Counter::default(),
         };
         metrics.register();
@@ -165,6 +167,8 @@ impl Metrics {
         all.register("events_late", late, self.late.clone());
         all.register("rules", "Rules in force", self.rules.clone());
         all.register("active", "1 on the replica that decides and acts", self.active.clone());
+        let skew = "By how much the API server's clock and this one differ; deadlines are met so much earlier";
+        all.register_with_unit("clock_skew", skew, Unit::Seconds, self.skew.clone());
         all.register("rules_rejected", "Reloads that were refused", self.rejected.clone());
     }
 
@@ -262,6 +266,11 @@ impl Metrics {
     /// Whether this replica decides and acts.
     pub fn active(&self, active: bool) {
         self.active.set(i64::from(active));
+    }
+
+    /// By how much the API server's clock and this one differ, whichever is ahead.
+    pub fn clocks_differ(&self, skew: Duration) {
+        self.skew.set(skew.as_secs_f64());
     }
 
     pub fn rules_loaded(&self, count: usize) {

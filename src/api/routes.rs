@@ -86,7 +86,10 @@ where
         .route("/api/v1/dead-letters/{seq}/{verb}", post(letters::answer_letter::<L, C, V, R>))
         .route(
             "/metrics",
-            get(|State(shared): Here<L, C, V, R>| async move { shared.site.metrics.render() }),
+            get(|State(shared): Here<L, C, V, R>| async move {
+                shared.site.metrics.clocks_differ(shared.site.intake.view.skew());
+                shared.site.metrics.render()
+            }),
         )
         .route_layer(middleware::from_fn_with_state(Arc::clone(&shared), gate::<L, C, V, R>));
     Router::new()

@@ -94,7 +94,12 @@ async fn acts(stage: &Stage, client: &reqwest::Client) -> Result<(), Exit> {
     stage.announce("1", &format!("Alertmanager reports a broken GPU on {ill}"));
     stage.post(client, "/api/v1/alertmanager", "application/json", &first).await?;
     System.after(Duration::from_secs(2)).await;
-    stage.announce("2", &format!("AWS takes {doomed} away in two minutes"));
+    stage.announce(
+        "2",
+        &format!(
+            "AWS takes {doomed} away in two minutes; one of the seven ranks of training/mixture is there"
+        ),
+    );
     stage
         .post(client, "/api/v1/events", "application/cloudevents+json", &notice(stage, &doomed))
         .await?;
@@ -107,7 +112,7 @@ async fn acts(stage: &Stage, client: &reqwest::Client) -> Result<(), Exit> {
     let over = alert("GpuXidCritical", &ill, "Xid 79: the GPU has fallen off the bus", "resolved");
     stage.post(client, "/api/v1/alertmanager", "application/json", &over).await?;
     until(async || resolved(&ill).await).await;
-    let calm = "both nodes are empty, what ran there runs elsewhere, and nobody was paged";
+    let calm = "both nodes are empty, what ran there runs elsewhere, no work was lost, and nobody was paged";
     world().tell(calm.into());
     stage.announce(
         "3",

@@ -247,6 +247,23 @@ fn a_guard_that_trips_and_is_whole_again_is_news_for_rules() {
 }
 
 #[test]
+fn what_a_group_ends_with_goes_and_what_it_brings_does_not() {
+    let of = |transition: &str| Event {
+        context: Context {
+            cloud: [("transition".to_owned(), transition.to_owned())].into(),
+            ..Context::default()
+        },
+        ..Event::default()
+    };
+    assert!(of("terminating").dooms(kind::LIFECYCLE) && !of("launching").dooms(kind::LIFECYCLE));
+    assert!(!Event::default().dooms(kind::LIFECYCLE), "nobody says which");
+    assert!(Event::default().dooms(kind::SPOT_INTERRUPTION));
+    assert!(
+        !Event::default().dooms(kind::REBALANCE) && !of("terminating").dooms(kind::MAINTENANCE)
+    );
+}
+
+#[test]
 fn a_spot_notice_takes_over_from_a_drain_without_a_deadline_and_not_from_another_notice() {
     let mut room = Room::default();
     room.alert("Ill", "n", Firing, 1, 1);

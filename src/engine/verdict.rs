@@ -3,7 +3,7 @@
 use super::State;
 use super::guard::{Ask, slot};
 use crate::model::{
-    Envelope, Event, Id, Incident, Mode, Reservation, Span, Suppression, Timer, Verdict, kind,
+    Envelope, Event, Id, Incident, Mode, Reservation, Span, Suppression, Timer, Verdict,
 };
 use crate::planted::{Bug, planted};
 use crate::rules::{Deadline, Facts, Guard, Once, Per, Rule, Ruleset};
@@ -65,10 +65,7 @@ pub(super) fn verdict(
             steps: rule.then.clone(),
             otherwise: rule.otherwise.clone(),
             reserved,
-            doomed: matches!(
-                event.kind.as_str(),
-                kind::SPOT_INTERRUPTION | kind::CAPACITY_INTERRUPTION
-            ),
+            doomed: event.data.dooms(&event.kind),
         },
         Err(reason) => {
             *quiet = None;

@@ -38,6 +38,9 @@ pub mod kind {
     pub const OUTCOME: &str = "medevac.remediation";
     pub const PAGE: &str = "medevac.page";
 
+    /// By these AWS says that a machine goes, whatever anybody does: to empty it takes nothing away that would stay.
+    pub const GOING: &[&str] = &[SPOT_INTERRUPTION, CAPACITY_INTERRUPTION, LIFECYCLE];
+
     /// Types that a `when` may name without a warning: DESIGN section 3.
     pub const KNOWN: &[&str] = &[
         ALERT_FIRING,
@@ -77,6 +80,15 @@ pub struct Event {
     pub payload: Value,
     #[serde(default)]
     pub context: Context,
+}
+
+impl Event {
+    /// Whether the machine that an event of that kind is about goes, whatever anybody does.
+    pub fn dooms(&self, kind: &str) -> bool {
+        let transition = self.context.cloud.get("transition");
+        let stays = kind == kind::LIFECYCLE && transition.is_none_or(|it| it != "terminating");
+        kind::GOING.contains(&kind) && !stays
+    }
 }
 
 /// The world as the watch caches had it just before recording. A replay sees what the engine saw.

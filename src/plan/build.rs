@@ -108,9 +108,10 @@ fn profiles(step: &PlannedStep) -> Option<&[Profile]> {
 fn reserve(decision: &Envelope<Decision>, skew: Duration, now: Timestamp) -> Span {
     let Some(deadline) = decision.data.deadline else { return Span::default() };
     let Ok(left) = Duration::try_from(deadline.duration_since(now)) else { return Span::default() };
-    // Nobody is given more than two minutes: what is over them is the difference of two clocks.
+    // Nobody is given more than two minutes: what is over them is the difference of two clocks. A hook has its own time.
     let doomed = matches!(decision.data.verdict, Verdict::Act { doomed: true, .. });
-    let ahead = if doomed { left.saturating_sub(NOTICE).min(SKEW_MOST) } else { Duration::ZERO };
+    let notice = doomed && !decision.data.cloud.contains_key("transition");
+    let ahead = if notice { left.saturating_sub(NOTICE).min(SKEW_MOST) } else { Duration::ZERO };
     Span((RESERVE + skew.max(ahead)).min(left / 4))
 }
 

@@ -1,6 +1,6 @@
 //! The remediation shell: one task per plan. It records, calls and waits; `saga` decides.
 
-use super::worker::run::{Load, Mail, Worker, post};
+use super::worker::run::{Beside, Ended, Load, Mail, Worker, post};
 use super::{Beyond, Journal, Saga};
 use crate::clock::Clock;
 use crate::cluster::{ClusterControl, ClusterView};
@@ -143,6 +143,7 @@ where
         hands,
         witness,
         tasks: JoinSet::new(),
+        sweeps: JoinSet::new(),
         held: BTreeMap::new(),
         waiting: vec![],
         open,
@@ -154,8 +155,9 @@ where
         tokio::select! {
             biased;
             Some(done) = desk.tasks.join_next() => {
-                desk.done(&done.map_err(|error| LogError::Unavailable(error.to_string()))??);
+                desk.done(done.map_err(|error| LogError::Unavailable(error.to_string()))??);
             }
+            Some(_) = desk.sweeps.join_next() => {}
             batch = consumer.next(64) => {
                 for delivered in batch? {
                     let record = delivered.record;
@@ -199,7 +201,8 @@ struct Desk<L, C, V, K, W, T> {
     clock: C,
     hands: Hands<V, K, W>,
     witness: T,
-    tasks: JoinSet<Result<Id, LogError>>,
+    tasks: JoinSet<Result<Ended, LogError>>,
+    sweeps: JoinSet<()>,
     held: BTreeMap<Id, Held>,
     waiting: Vec<(Envelope<Plan>, Journal)>,
     /// What the log says, for snapshots; and which incidents' alerts have resolved, for plans that come later.
@@ -258,8 +261,9 @@ where
         }
     }
 
-    fn done(&mut self, id: &Id) {
-        self.held.remove(id);
+    fn done(&mut self, ended: Ended) {
+        self.held.remove(&ended.plan);
+        self.sweeps.spawn(ended.sweep(self.log.clone()));
         for (envelope, journal) in std::mem::take(&mut self.waiting) {
             self.take(envelope, journal);
         }
@@ -294,6 +298,7 @@ where
             calls: JoinSet::new(),
             called: false,
             load: self.load.clone(),
+            beside: Beside::default(),
         };
         self.held.insert(worker.saga.plan.id.clone(), held);
         self.tasks.spawn(worker.run().instrument(span));

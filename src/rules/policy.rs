@@ -42,7 +42,7 @@ impl Policy {
             if rule.mode == Mode::Observe {
                 return told;
             }
-            if self.guarded && destroys && rule.guards.is_empty() {
+            if self.guarded && destroys && rule.guards.is_empty() && !rule.goes_anyway() {
                 told.push(("takes things away and has no guard", "name a `guard`"));
             }
             if self.tested && destroys && !acted.contains(rule.name.as_str()) {
@@ -51,7 +51,10 @@ impl Policy {
             }
             let asks = |verb: &str| self.approval.iter().any(|wanted| wanted == verb);
             let mut steps = rule.then.iter().chain(&rule.otherwise);
-            if steps.any(|step| asks(step.action.verb())) {
+            // Nobody has to be asked whether a machine may be given back that is being taken away.
+            let given =
+                |action: &Action| *action == Action::TerminateInstance && rule.goes_anyway();
+            if steps.any(|step| asks(step.action.verb()) && !given(&step.action)) {
                 told.push(("has a step that needs approval", "let it observe"));
             }
             if self.untouchable.iter().any(|space| touches(rule, space)) {

@@ -58,6 +58,11 @@ pub enum Deadline {
 }
 
 impl Rule {
+    /// It only hears of machines that go, whatever it does.
+    pub(super) fn goes_anyway(&self) -> bool {
+        self.when.iter().all(|kind| kind::GOING.contains(&kind.as_str()))
+    }
+
     /// Whether what it does depends on events before: then late and repeated ones are passed over.
     pub fn looks_back(&self) -> bool {
         let collects = |throttle: &Throttle| throttle.once == Once::After;
@@ -217,7 +222,10 @@ pub(super) fn rule(node: &Node, names: &Names<'_>, faults: &mut Faults) -> Optio
     if rule.then.is_empty() && rule.escalate.is_none() && entries.get("then").is_none() {
         faults.add(Code::MissingKey, entries.place(), "a rule needs `then`, `escalate`, or both");
     }
-    if rule.guards.is_empty() && rule.then.iter().any(|step| step.action.destructive()) {
+    if rule.guards.is_empty()
+        && !rule.goes_anyway()
+        && rule.then.iter().any(|step| step.action.destructive())
+    {
         let message = format!("the rule `{}` takes things away and has no guard", rule.name);
         let fault = faults.add(
             Code::Unguarded,

@@ -10,6 +10,7 @@ mod support;
 
 mod crashes;
 mod drains;
+mod jobs;
 mod leases;
 mod plane;
 mod rights;
@@ -50,6 +51,9 @@ async fn main() -> ExitCode {
     case!(drains::observe_mode_writes_nothing);
     case!(drains::restart_and_scale_change_the_workload_once);
     case!(rights::a_missing_right_is_named);
+    case!(jobs::a_job_is_suspended_and_only_who_has_lets_it_run_again);
+    case!(jobs::the_jobs_of_other_operators_are_stopped_by_their_own_field);
+    case!(jobs::karpenter_has_its_claim_back_with_the_moment_it_ends);
     case!(leases::a_write_over_what_has_changed_is_refused);
     case!(leases::of_two_daemons_one_is_active_and_the_other_follows);
     case!(crashes::killed_at_every_journal_line_the_end_is_the_same);

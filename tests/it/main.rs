@@ -11,6 +11,7 @@ mod cel;
 mod cli;
 mod contract;
 mod embedded;
+mod hooks;
 mod http;
 mod imds;
 mod malformed;

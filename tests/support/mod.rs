@@ -3,6 +3,7 @@
 
 pub(crate) mod daemon;
 pub(crate) mod dying;
+pub(crate) mod groups;
 pub(crate) mod imds;
 pub(crate) mod moto;
 pub(crate) mod nats;

@@ -75,6 +75,20 @@ impl Moto {
     }
 }
 
+impl Moto {
+    /// An S3 bucket, with a client that reaches it there.
+    pub(crate) async fn bucket(&self, name: &str) -> aws_sdk_s3::Client {
+        let config = aws_sdk_s3::config::Builder::from(&config(&self.url).await);
+        let client = aws_sdk_s3::Client::from_conf(config.force_path_style(true).build());
+        let place = aws_sdk_s3::types::CreateBucketConfiguration::builder()
+            .location_constraint(aws_sdk_s3::types::BucketLocationConstraint::EuWest1)
+            .build();
+        let make = client.create_bucket().bucket(name).create_bucket_configuration(place);
+        make.send().await.unwrap();
+        client
+    }
+}
+
 pub(crate) struct Queue {
     client: Client,
     pub(crate) url: String,

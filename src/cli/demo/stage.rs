@@ -11,7 +11,7 @@ use crate::log::{Log, Stream};
 use crate::model::{Outcome, PageKind, PageStep, Secret};
 use crate::remediation::run::Hands;
 use crate::rules::{self, Source};
-use crate::simulation::world::{App, Budget, Market, Pool};
+use crate::simulation::world::{App, Asked, Budget, Checkpoint, Kind, Market, Pool};
 use crate::simulation::{Practice, World};
 use crate::sources::Intake;
 use crate::telemetry::Metrics;
@@ -72,6 +72,19 @@ fn world(now: Timestamp) -> World {
     };
     world.add_app(app("training", "llm-pretrain", 28, &["spot-training-a", "spot-training-b"], 20));
     world.add_app(app("training", "eval", 14, &["spot-training-b", "spot-training-a"], 10));
+    world.add_app(App {
+        kind: Kind::Gang,
+        budgets: vec![],
+        // It saves its work only when it is asked for it.
+        checkpoint: Some(Checkpoint {
+            every: Duration::from_secs(86_400),
+            takes: Duration::from_secs(4),
+            on_stop: false,
+            asked: Some(Asked::Annotation),
+            fails: false,
+        }),
+        ..app("training", "mixture", 7, &["spot-training-b"], 0)
+    });
     world.add_app(app("inference", "triton", 10, &["inference"], 8));
     world.add_app(app("inference", "license-server", 1, &["inference"], 1));
     world.pass(now);

@@ -32,12 +32,12 @@ impl HookMachine {
         after: Vec<String>,
         now: Timestamp,
     ) -> HookMachine {
-        let next_beat = now.checked_add(hook.beat()).unwrap_or(now);
         HookMachine {
             hook,
             result,
             after,
-            next_beat,
+            // At once: another life may have told it last, a while ago.
+            next_beat: now,
             beating: false,
             seen: (usize::MAX, 0, 0),
             still: 0,

@@ -2,6 +2,7 @@
 
 use super::super::run::{Hands, Witness};
 use super::super::{Beyond, Call, Record, Saga, Shown, WebCall, Work};
+use super::tell;
 use crate::clock::Clock;
 use crate::cluster::{ClusterControl, ClusterView, Sight};
 use crate::log::{self, Condition, Kv, Log, LogError, Stream, bucket};
@@ -52,6 +53,33 @@ pub(in crate::remediation) struct Worker<L, C, V, K, W, T> {
     pub(in crate::remediation) calls: JoinSet<(Call, Answer)>,
     pub(in crate::remediation) called: bool,
     pub(in crate::remediation) load: Load,
+    pub(in crate::remediation) beside: Beside,
+}
+
+/// What is written down for others, one after the other: nothing that has a deadline waits for it.
+#[derive(Default)]
+pub(in crate::remediation) struct Beside {
+    tasks: JoinSet<()>,
+    /// What is shown of the plan is behind.
+    behind: bool,
+}
+
+/// A plan that has ended, with what is still being written down about it.
+pub(in crate::remediation) struct Ended {
+    pub(in crate::remediation) plan: Id,
+    beside: Beside,
+}
+
+impl Ended {
+    /// It is not shown any more, once nobody writes about it.
+    pub(in crate::remediation) async fn sweep(mut self, log: impl Kv) {
+        while self.beside.tasks.join_next().await.is_some() {}
+        if let Err(error) =
+            log.delete(bucket::JOURNALS, self.plan.as_str(), Condition::Always).await
+        {
+            tracing::debug!(%error, "a journal is shown for too long");
+        }
+    }
 }
 
 /// What the checkpoints of each plan need now, in bytes a second: all write to the same storage.
@@ -66,7 +94,7 @@ where
     W: Beyond,
     T: Witness,
 {
-    pub(in crate::remediation) async fn run(mut self) -> Result<Id, LogError> {
+    pub(in crate::remediation) async fn run(mut self) -> Result<Ended, LogError> {
         let sight = sight(&self.saga.plan);
         let mut others = self.load.subscribe();
         loop {
@@ -80,7 +108,7 @@ where
             let entries = self.saga.advance(&look, now);
             if !entries.is_empty() {
                 if self.record(&entries, &look).await? {
-                    return Ok(self.saga.plan.id.clone());
+                    return Ok(Ended { plan: self.saga.plan.id.clone(), beside: self.beside });
                 }
                 continue;
             }
@@ -104,6 +132,7 @@ where
                     tracing::debug!(step = call.step, ?answer, "answered");
                     self.saga.answer(&call, answer, self.clock.now());
                 }
+                Some(_) = self.beside.tasks.join_next() => self.show(),
                 () = self.hands.view.changed(&sight, version) => {}
                 Ok(()) = others.changed(), if self.saga.crowded() => {}
                 () = self.clock.until(wake) => {}
@@ -128,18 +157,21 @@ where
         log::insist(&self.log, lines, "nothing is done", pause).await?;
         for entry in entries {
             tell(entry);
-            self.learn(entry, now).await;
+            self.learn(entry, now);
             if let Err(error) = self.saga.recorded(entry, look, now) {
                 tracing::error!(%error, "the journal does not allow its own line");
                 return Err(LogError::Unavailable(error.to_string()));
             }
         }
         self.share();
-        self.show(now).await;
-        let Some(how) = &self.saga.journal.ended else { return Ok(false) };
+        self.beside.behind = true;
+        let Some(how) = &self.saga.journal.ended else {
+            self.show();
+            return Ok(false);
+        };
         let record = Record::of(&self.saga.plan, &self.saga.journal, now);
         self.witness.ended(&self.saga.plan, how, &record);
-        self.announce(&record, now).await;
+        self.announce(&record, now);
         Ok(true)
     }
 
@@ -153,8 +185,8 @@ where
     }
 
     /// Leaves an event on the node, for whoever looks there first. It is a courtesy: nothing depends on it.
-    async fn announce(&self, record: &Record, now: Timestamp) {
-        let Some(control) = &self.hands.control else { return };
+    fn announce(&mut self, record: &Record, now: Timestamp) {
+        let Some(control) = self.hands.control.clone() else { return };
         let call = self.saga.plan.steps.iter().find_map(|step| match &step.reach {
             Reach::Node { name } => Some(ClusterCall::Announce {
                 node: name.clone(),
@@ -167,45 +199,46 @@ where
             Reach::Workload { .. } | Reach::Hook { .. } | Reach::World => None,
         });
         let Some(call) = call.filter(|_| self.saga.plan.mode == Mode::Enforce) else { return };
-        let said = control.call(call, None).await;
-        if !matches!(said, Answer::Done | Answer::Said(_)) {
-            tracing::debug!(?said, "the node's event was not written");
-        }
+        self.beside.tasks.spawn(async move {
+            let said = control.call(call, None).await;
+            if !matches!(said, Answer::Done | Answer::Said(_)) {
+                tracing::debug!(?said, "the node's event was not written");
+            }
+        });
     }
 
     /// Remembers what a checkpoint took. What is not remembered is only not known the next time.
-    async fn learn(&self, entry: &Entry, now: Timestamp) {
+    fn learn(&mut self, entry: &Entry, now: Timestamp) {
         let Entry::Checkpoint { unit, state, .. } = entry else { return };
         let Handshake::Durable { took: Some(took), bytes, .. } = state else { return };
-        let key = learned_key(unit);
-        let before = Kv::get(&self.log, bucket::LEARNED, key.as_str()).await.ok().flatten();
-        let before = before.and_then(|it| serde_json::from_slice(&it.value).ok());
-        let value =
-            serde_json::to_vec(&Learned::and(before, *took, *bytes, now)).unwrap_or_default();
-        let expires = now.checked_add(LEARNED).ok();
-        let kept = self.log.put(bucket::LEARNED, key.as_str(), value, Condition::Always, expires);
-        if let Err(error) = kept.await {
-            tracing::debug!(%error, unit, "what its checkpoint took is not remembered");
-        }
+        let (key, took, bytes) = (learned_key(unit), *took, *bytes);
+        let (log, expires) = (self.log.clone(), now.checked_add(LEARNED).ok());
+        self.beside.tasks.spawn(async move {
+            let before = Kv::get(&log, bucket::LEARNED, key.as_str()).await.ok().flatten();
+            let before = before.and_then(|it| serde_json::from_slice(&it.value).ok());
+            let learned = Learned::and(before, took, bytes, now);
+            let value = serde_json::to_vec(&learned).unwrap_or_default();
+            let kept = log.put(bucket::LEARNED, key.as_str(), value, Condition::Always, expires);
+            if let Err(error) = kept.await {
+                tracing::debug!(%error, "what its checkpoint took is not remembered");
+            }
+        });
     }
 
     /// Shows where the plan stands to every replica. The log is the truth: what is not shown is only not seen.
-    async fn show(&self, now: Timestamp) {
-        let key = self.saga.plan.id.as_str();
-        let shown = match self.saga.journal.ended {
-            Some(_) => self.log.delete(bucket::JOURNALS, key, Condition::Always).await,
-            None => {
-                let shown = Shown::of(&self.saga.plan, &self.saga.journal, now);
-                let value = serde_json::to_vec(&shown).unwrap_or_default();
-                self.log
-                    .put(bucket::JOURNALS, key, value, Condition::Always, None)
-                    .await
-                    .map(|_| ())
-            }
-        };
-        if let Err(error) = shown {
-            tracing::debug!(%error, "the journal is not shown");
+    fn show(&mut self) {
+        if !self.beside.tasks.is_empty() || !std::mem::take(&mut self.beside.behind) {
+            return;
         }
+        let shown = Shown::of(&self.saga.plan, &self.saga.journal, self.clock.now());
+        let (log, plan) = (self.log.clone(), self.saga.plan.id.clone());
+        self.beside.tasks.spawn(async move {
+            let value = serde_json::to_vec(&shown).unwrap_or_default();
+            let put = log.put(bucket::JOURNALS, plan.as_str(), value, Condition::Always, None);
+            if let Err(error) = put.await {
+                tracing::debug!(%error, "the journal is not shown");
+            }
+        });
     }
 
     fn send(&mut self, call: Call) {
@@ -257,24 +290,4 @@ fn sight(plan: &Plan) -> Sight {
     let gangs = plan.checkpoints.iter().map(|it| it.unit.clone());
     let controllers = plan.movers.iter().cloned().chain(gangs).collect();
     Sight { target: Some(target), workload, controllers }
-}
-
-/// One line per transition, for whoever reads the log at night.
-fn tell(entry: &Entry) {
-    match entry {
-        Entry::Failed { step, why } | Entry::UndoFailed { step, why } => {
-            tracing::warn!(step, why, "failed")
-        }
-        Entry::Succeeded { step, note, .. } => tracing::info!(step, note, "done"),
-        Entry::Started { step, .. } => tracing::info!(step, "started"),
-        Entry::Skipped { step, why } => tracing::info!(step, why, "skipped"),
-        Entry::Checkpoint { unit, state, .. } => match state {
-            Handshake::Expired { why, lost } => {
-                tracing::warn!(unit, why, %lost, "no checkpoint in time")
-            }
-            state => tracing::info!(unit, state = state.word(), "checkpoint"),
-        },
-        Entry::Ended { how } => tracing::info!(how = how.word(), "ended"),
-        other => tracing::info!(entry = ?other, "recorded"),
-    }
 }

@@ -209,8 +209,10 @@ rules:
   - {name: any, when: kubernetes.event, if: event.reason == "c", guard: g, then: [{restart: {}}]}
   - {name: safe, when: kubernetes.event, if: event.reason == "d" && workload.namespace != "kube-system", guard: g, then: [{restart: {}}]}
   - {name: looks, mode: observe, when: kubernetes.event, if: event.reason == "e", then: [{drain: {}}]}
+  - {name: goes, when: [aws.ec2.spot.interruption, aws.autoscaling.lifecycle], then: [{drain: {}}, {terminate_instance: {}}]}
+  - {name: ends, when: kubernetes.event, if: event.reason == "f", guard: g, then: [{terminate_instance: {}}]}
 tests:
-  - {name: t, events: [], expect: [{acts: good}, {acts: named}, {acts: any}, {acts: safe}]}
+  - {name: t, events: [], expect: [{acts: good}, {acts: named}, {acts: any}, {acts: safe}, {acts: goes}, {acts: ends}]}
 "#;
     let source = Arc::new(Source { path: "r.yaml".into(), text: text.into() });
     let secret = |_: &super::super::SecretRef| Ok(Secret::new("s"));
@@ -224,6 +226,7 @@ tests:
             "the policy: the rule `bare` takes things away and no test shows it acting",
             "the policy: the rule `named` may touch a workload in a namespace that no step may touch",
             "the policy: the rule `any` may touch a workload in a namespace that no step may touch",
+            "the policy: the rule `ends` has a step that needs approval",
         ]
     );
     assert!(faults.iter().all(|fault| fault.code == Code::Policy));

@@ -55,7 +55,9 @@ impl Table {
 #[test]
 fn it_beats_at_half_the_patience_while_pods_go_and_completes_once_they_have_gone() {
     let mut table = Table::new();
+    assert_eq!(table.asks(0, Answer::Done), ["beat"], "another life may have died since its last");
     assert!(table.asks(29, Answer::Done).is_empty());
+    table.look.pods[1].deleted_at = Some(at(25));
     assert_eq!(table.asks(30, Answer::Done), ["beat"]);
     assert!(table.asks(59, Answer::Done).is_empty());
     table.look.pods[0].deleted_at = Some(at(50));
