@@ -21,6 +21,11 @@ const LABELS: [(&str, &str); 6] = [
 ];
 
 impl Pod {
+    /// Its owner says that it is one, nobody had to guess.
+    pub fn says_its_gang(&self) -> bool {
+        self.labels.get(OWN).is_some_and(|own| !own.is_empty() && own != "false")
+    }
+
     /// The gang that it is a member of, as `namespace/Kind/name`: one checkpoint for all of it.
     pub fn gang(&self) -> Option<String> {
         let named = |kind: &str, name: &str| Some(format!("{}/{kind}/{name}", self.namespace));

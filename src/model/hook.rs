@@ -60,7 +60,7 @@ impl Hook {
     pub fn beat(&self) -> Duration {
         /// Where the patience is not known. A group waits for at least 30 s.
         const UNKNOWN: Duration = Duration::from_secs(15);
-        self.patience.map_or(UNKNOWN, |seconds| Duration::from_secs((seconds / 2).max(1)))
+        self.patience.map_or(UNKNOWN, |seconds| Duration::from_secs((seconds / 3).max(1)))
     }
 }
 
@@ -77,7 +77,7 @@ mod tests {
         let hook = Hook::of(&cloud).unwrap();
         assert_eq!((hook.token.as_str(), hook.beat().as_secs()), ("", 15));
         cloud.insert("patience".into(), "300".into());
-        assert_eq!(Hook::of(&cloud).unwrap().beat().as_secs(), 150);
+        assert_eq!(Hook::of(&cloud).unwrap().beat().as_secs(), 100);
         cloud.remove("hook");
         assert_eq!(Hook::of(&cloud), None);
         assert_eq!(hook_ends(Duration::from_secs(30)).as_secs(), 3000);

@@ -69,6 +69,7 @@ pub fn build(
         deadline: data.deadline,
         reserve,
         remarks,
+        gangs: if suspends { checkpoints::gangs(look, &asked) } else { vec![] },
         checkpoints: asked,
         pods: pods.unwrap_or_default(),
         steps: planned,
@@ -78,7 +79,6 @@ pub fn build(
         made_at: now,
         caused_at: decision.time,
         movers: movers(look),
-        gangs: if suspends { checkpoints::gangs(look) } else { vec![] },
         boot_id: look.node.as_ref().map(|node| node.boot_id.clone()).unwrap_or_default(),
     };
     faults.extend(lint(&plan));

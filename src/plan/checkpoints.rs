@@ -79,13 +79,15 @@ pub(super) fn checkpoints(
     (all, remarks)
 }
 
-/// The gangs with a member on the node whose jobs can be suspended: one that waits for a lost rank does not go on.
-pub(super) fn gangs(look: &Look) -> Vec<PlannedGang> {
+/// The gangs with a member on the node whose jobs can be suspended: one that waits for a lost rank does not go on. The
+/// pods of an indexed Job may be equals with a number each: they count where they are asked for a checkpoint, or say so.
+pub(super) fn gangs(look: &Look, asked: &[PlannedCheckpoint]) -> Vec<PlannedGang> {
     let mut found: BTreeMap<String, Job> = BTreeMap::new();
     let here: Vec<String> = going(look).filter_map(Pod::gang).collect();
     for pod in going(look).chain(look.peers.iter().map(AsRef::as_ref)) {
         let Some(unit) = pod.gang().filter(|unit| here.contains(unit)) else { continue };
-        if let Some(job) = Job::of(pod) {
+        let Some(job) = Job::of(pod) else { continue };
+        if job.kind != "Job" || pod.says_its_gang() || asked.iter().any(|it| it.unit == unit) {
             found.entry(unit).or_insert(job);
         }
     }

@@ -331,13 +331,14 @@ impl Saga {
             }
         }
         let open = |step: &PlannedStep| {
-            !matches!(
+            use StepState::{Failed, Started, Unknown, Waiting};
+            matches!(
                 self.journal.state(&step.name),
-                StepState::Succeeded { .. } | StepState::Skipped
+                Waiting | Started { .. } | Unknown { .. } | Failed { .. }
             )
         };
         if entries.is_empty() && !self.plan.steps.iter().any(open) {
-            entries.push(Entry::Ended { how: PlanEnd::Succeeded });
+            return self.resume();
         }
         entries
     }
@@ -388,21 +389,25 @@ impl Saga {
     pub fn calls(&mut self, look: &Look, now: Timestamp) -> Vec<Call> {
         let mut calls = vec![];
         let stopping = self.failed() || self.ending.is_some();
+        let still: Vec<String> =
+            self.machines.keys().filter(|step| stopping && self.ahead(step)).cloned().collect();
         let (plan, journal) = (&self.plan, &self.journal);
-        let ahead = |step: &str| {
-            let planned = plan.steps.iter().any(|planned| planned.name == step);
-            planned && matches!(journal.state(step), StepState::Started { .. })
-        };
         // What is to stop asks for nothing more: its answers are waited for, and no other.
         let (cleared, elsewhere) = (self.cleared, self.elsewhere);
         let sees = Sees { plan, journal, look, cleared, elsewhere, now };
-        let machines = self.machines.iter_mut().filter(|(step, _)| !(stopping && ahead(step)));
+        let machines = self.machines.iter_mut().filter(|(step, _)| !still.contains(step));
         for (step, machine) in machines {
             for (tag, work) in machine.poll(&sees) {
                 calls.push(Call { step: step.clone(), tag, work });
             }
         }
         calls
+    }
+
+    /// A step of `then` that has begun.
+    fn ahead(&self, step: &str) -> bool {
+        let planned = self.plan.steps.iter().any(|planned| planned.name == step);
+        planned && matches!(self.journal.state(step), StepState::Started { .. })
     }
 
     pub fn answer(&mut self, call: &Call, answer: Answer, now: Timestamp) {
@@ -414,8 +419,11 @@ impl Saga {
     /// When to look again, if nothing happens before.
     pub fn wake_at(&self, now: Timestamp) -> Option<Timestamp> {
         let until = self.plan.until().filter(|until| *until > now);
+        let stopping = self.failed() || self.ending.is_some();
+        // What is to stop asks for nothing more: only its answers wake it.
+        let awake = self.machines.iter().filter(|(step, _)| !(stopping && self.ahead(step)));
         let wake = |machine: &Machine| machine.wake_at(&self.plan, &self.journal, now);
-        self.machines.values().filter_map(wake).chain(until).min()
+        awake.filter_map(|(_, machine)| wake(machine)).chain(until).min()
     }
 
     /// What whoever watches should know before a step ends.

@@ -317,7 +317,7 @@ impl Machine {
                 let Sees { plan, journal, look, elsewhere, now, .. } = *sees;
                 checkpoint.news(plan, journal, look, elsewhere, now)
             }
-            Machine::Hook(hook) => hook.news(sees.plan),
+            Machine::Hook(hook) => hook.news(sees.plan, sees.now),
             _ => vec![],
         }
     }

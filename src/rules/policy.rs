@@ -6,7 +6,7 @@ use super::people::Secrets;
 use super::rule::Rule;
 use super::yaml::{Kind, Node};
 use super::{Ruleset, Source};
-use crate::model::{Action, Mode, Target};
+use crate::model::{Action, Mode, Target, kind};
 use std::{collections::BTreeSet, sync::Arc};
 
 /// What is asked. Nothing, by default.
@@ -69,6 +69,13 @@ impl Policy {
         };
         let told = |rule| of(rule).into_iter().map(move |it| fault(rule, it));
         rules.rules.iter().flat_map(told).collect()
+    }
+}
+
+impl Rule {
+    /// It only hears of machines that go, whatever it does.
+    pub(super) fn goes_anyway(&self) -> bool {
+        self.when.iter().all(|kind| kind::GOING.contains(&kind.as_str()))
     }
 }
 

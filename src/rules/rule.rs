@@ -58,11 +58,6 @@ pub enum Deadline {
 }
 
 impl Rule {
-    /// It only hears of machines that go, whatever it does.
-    pub(super) fn goes_anyway(&self) -> bool {
-        self.when.iter().all(|kind| kind::GOING.contains(&kind.as_str()))
-    }
-
     /// Whether what it does depends on events before: then late and repeated ones are passed over.
     pub fn looks_back(&self) -> bool {
         let collects = |throttle: &Throttle| throttle.once == Once::After;

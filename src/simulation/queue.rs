@@ -223,7 +223,7 @@ pub(super) fn lifecycle(group: &str, instance: &str, at: Timestamp) -> Value {
         "resources": [format!("arn:aws:autoscaling:eu-west-1:123456789012:autoScalingGroup:1:autoScalingGroupName/{group}")],
         "detail": {
             "LifecycleActionToken": token.as_str(), "AutoScalingGroupName": group,
-            "LifecycleHookName": "drain", "EC2InstanceId": instance,
+            "LifecycleHookName": "medevac-drain", "EC2InstanceId": instance,
             "LifecycleTransition": "autoscaling:EC2_INSTANCE_TERMINATING",
             "Origin": "AutoScalingGroup", "Destination": "EC2",
         },

@@ -10,6 +10,7 @@ use crate::cluster::ClusterView;
 use crate::config::{Leftover, QueueSource};
 use crate::log::{Kv, Log};
 use crate::model::{Envelope, Event, Hook, Target, hook_ends, kind};
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use std::{future::Future, time::Duration};
 
@@ -114,9 +115,8 @@ impl<Q: Queue, L: Log + Kv, C: Clock, V: ClusterView, W: Witness> Desk<Q, L, C, 
     /// What was received, made durable and deleted. It returns in the end, whatever the queue says.
     async fn handle(&self, messages: Vec<Message>) {
         let mut sorted = self.sort(messages, self.intake.clock.now());
-        for event in sorted.events.iter_mut().filter(|event| event.kind == kind::LIFECYCLE) {
-            self.hooked(event).await;
-        }
+        let hooks = sorted.events.iter_mut().filter(|event| event.kind == kind::LIFECYCLE);
+        join_all(hooks.map(|event| self.hooked(event))).await;
         self.witness.passed_over("foreign", sorted.foreign);
         self.witness.passed_over("left", sorted.left.len());
         for (receipt, time) in &sorted.left {

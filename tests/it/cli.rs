@@ -112,7 +112,11 @@ fn the_demonstration_comes_to_its_end() {
         "remediation succeeded",
         "calling level 2",
         "acknowledged by you",
-        "of 53 pods run",
+        "checkpoint of training/Job/mixture durable",
+        "training/mixture is suspended",
+        "training/mixture runs again",
+        "no work was lost",
+        "of 60 pods run",
         " runs on spot-training-",
         "nobody was paged",
     ] {

@@ -23,16 +23,17 @@ pub struct Cloud {
     patience: Arc<Mutex<BTreeMap<(String, String), Patience>>>,
 }
 
-/// What a hook's patience was, and until when that is believed.
+/// What a hook's patience was, and until when that is believed: what nobody said is soon asked for again.
 type Patience = (Timestamp, Option<Duration>);
 
 const KNOWN: Duration = Duration::from_secs(600);
+const UNKNOWN: Duration = Duration::from_secs(20);
 /// Hooks that are remembered; a cluster has a few for each of its groups.
 const MOST_KNOWN: usize = 10_000;
 /// Nobody waits longer for it: the notice comes first.
 const LOOKED_UP: Duration = Duration::from_secs(3);
-/// Objects of a prefix that are looked at, the first by name.
-const LISTED: i32 = 1000;
+/// Pages of a thousand objects that are looked at.
+const PAGES: usize = 20;
 
 impl Cloud {
     /// With what the configuration names; else as every AWS program.
@@ -95,19 +96,22 @@ impl Cloud {
         let config = config.force_path_style(self.endpoint.is_some()).build();
         let client = s3::Client::from_conf(config);
         let newest = if key.ends_with('/') {
-            let list = client.list_objects_v2().bucket(bucket).prefix(key).max_keys(LISTED).send();
-            list.await.map_err(|error| refused(&error, "s3:ListBucket")).map(|list| {
-                let times = list.contents().iter().filter_map(|object| object.last_modified());
-                times.map(|at| at.secs()).max()
-            })
+            newest_below(&client, bucket, key).await
         } else {
             let head = client.head_object().bucket(bucket).key(key).send();
-            head.await
-                .map_err(|error| match error.as_service_error() {
-                    Some(is) if is.is_not_found() => Answer::Refused(Refusal::Gone),
-                    _ => refused(&error, "s3:GetObject"),
-                })
-                .map(|head| head.last_modified().map(|at| at.secs()))
+            head.await.map(|head| head.last_modified().map(|at| at.secs())).or_else(|error| {
+                let status = error.raw_response().map(|response| response.status().as_u16());
+                match status {
+                    Some(404) => Ok(None),
+                    // So it answers for what is not there, too, to whoever may not list the bucket.
+                    Some(403) => {
+                        let need = "s3:GetObject, and s3:ListBucket to tell what is not there";
+                        tracing::warn!(bucket, key, need, "S3 does not let it be looked at");
+                        Ok(None)
+                    }
+                    _ => Err(refused(&error, "s3:GetObject")),
+                }
+            })
         };
         match newest {
             Ok(Some(at)) => Answer::Said(at.to_string()),
@@ -115,6 +119,27 @@ impl Cloud {
             Err(answer) => answer,
         }
     }
+}
+
+/// S3 lists by name: the newest may be the last of many.
+async fn newest_below(
+    client: &s3::Client,
+    bucket: &str,
+    prefix: &str,
+) -> Result<Option<i64>, Answer> {
+    let (mut newest, mut next) = (None, None);
+    for _ in 0..PAGES {
+        let list = client.list_objects_v2().bucket(bucket).prefix(prefix);
+        let list = list.set_continuation_token(next).send().await;
+        let list = list.map_err(|error| refused(&error, "s3:ListBucket"))?;
+        let times = list.contents().iter().filter_map(|object| object.last_modified());
+        newest = newest.max(times.map(|at| at.secs()).max());
+        next = list.next_continuation_token().map(str::to_owned);
+        if next.is_none() {
+            break;
+        }
+    }
+    Ok(newest)
 }
 
 fn token(hook: &Hook) -> Option<String> {
@@ -155,7 +180,8 @@ impl Cloud {
         if known.len() >= MOST_KNOWN {
             known.clear();
         }
-        known.insert(name, (now.checked_add(KNOWN).unwrap_or(now), patience));
+        let believed = if patience.is_some() { KNOWN } else { UNKNOWN };
+        known.insert(name, (now.checked_add(believed).unwrap_or(now), patience));
         patience
     }
 

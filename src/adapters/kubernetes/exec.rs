@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1 as core;
 use kube::{
     Api,
     api::{AttachParams, AttachedProcess},
+    client::UpgradeConnectionError,
 };
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -24,6 +25,13 @@ pub(super) async fn exec(
     params.container = container;
     let process = match pods.exec(name, command, &params).await {
         Ok(process) => process,
+        // The server says no more than the number where it does not let a connection be upgraded.
+        Err(kube::Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(code)))
+            if code.as_u16() == 403 =>
+        {
+            let why = "the right `get` or `create` on `pods/exec` is missing: grant both";
+            return Answer::Refused(Refusal::Forbidden(why.into()));
+        }
         Err(error) => return answer::<()>(Err(error)),
     };
     match tokio::time::timeout(timeout, ended(process)).await {

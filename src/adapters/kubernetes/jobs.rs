@@ -26,6 +26,10 @@ pub(super) async fn suspend(client: &Client, job: Job, suspended: bool, by: &str
     for _ in 0..CONFLICTS {
         let (job, object) = match top(client, job.clone()).await {
             Ok(found) => found,
+            Err(kube::Error::Api(error)) if error.code == 403 && !suspended => {
+                // Whoever may not read it has not suspended it either.
+                return Answer::Said(format!("left as it is: {}", error.message));
+            }
             Err(why) => return answer::<()>(Err(why)),
         };
         if let Some(answer) = settled(&job, &object, suspended, by) {
@@ -131,7 +135,7 @@ async fn own(
 }
 
 /// Kueue's Workload is made inactive, the job is marked. The mark comes first and goes last: it says that there is
-/// something to put back.
+/// something to put back. Where there is nothing, none stays.
 async fn queued(
     client: &Client,
     job: &Job,
@@ -139,30 +143,38 @@ async fn queued(
     suspended: bool,
     by: &str,
 ) -> Answer {
-    let marks = || async {
-        let body = mark(object, suspended, by);
+    let marks = |marked: bool, version: Option<String>| async move {
+        let mut body = mark(object, marked, by);
+        body["metadata"]["resourceVersion"] = json!(version);
         answer(of(client, job).patch_metadata(&job.name, &params(), &Patch::Merge(&body)).await)
     };
+    let version = object.resource_version();
+    let found = workload(client, &job.namespace, &object.uid().unwrap_or_default()).await;
+    let (workloads, name) = match found {
+        Ok(Some(found)) => found,
+        Ok(None) if !suspended => return marks(false, version).await,
+        Ok(None) => {
+            let why = format!("Kueue has no Workload of {} yet", job.full_name());
+            return Answer::Refused(Refusal::Invalid(why));
+        }
+        Err(error) => return answer::<()>(Err(error)),
+    };
     if suspended {
-        let marked = marks().await;
+        let marked = marks(true, version.clone()).await;
         if marked != Answer::Done {
             return marked;
         }
     }
-    let uid = object.uid().unwrap_or_default();
-    let done = match workload(client, &job.namespace, &uid).await {
-        Ok(Some((workloads, name))) => {
-            let body = json!({ "spec": { "active": !suspended } });
-            answer(workloads.patch(&name, &params(), &Patch::Merge(&body)).await)
+    let body = json!({ "spec": { "active": !suspended } });
+    match answer(workloads.patch(&name, &params(), &Patch::Merge(&body)).await) {
+        Answer::Done if !suspended => marks(false, version).await,
+        Answer::Refused(why @ (Refusal::Forbidden(_) | Refusal::Invalid(_))) if suspended => {
+            // It was not stopped: a mark that stayed would say so to everybody.
+            match marks(false, None).await {
+                Answer::Done => Answer::Refused(why),
+                other => other,
+            }
         }
-        Ok(None) => Answer::Refused(Refusal::Invalid(format!(
-            "Kueue has no Workload of {} yet",
-            job.full_name()
-        ))),
-        Err(error) => answer::<()>(Err(error)),
-    };
-    match done {
-        Answer::Done if !suspended => marks().await,
         other => other,
     }
 }

@@ -244,7 +244,7 @@ impl Ask {
             }
             other => return self.refused(other, now),
         };
-        self.next_at = now.checked_add(AGAIN).ok();
+        (self.next_at, self.tries) = (now.checked_add(AGAIN).ok(), 0);
         // These only hear that they shall.
         let is_durable = !matches!(
             unit.means.transport,

@@ -1,7 +1,7 @@
 //! How many checkpoints are written at the same time: by number in one plan, by what the storage takes over all plans.
 
-use super::super::Journal;
-use crate::model::{Action, Handshake, Plan, PlannedCheckpoint};
+use super::super::{Journal, StepState};
+use crate::model::{Action, Handshake, Plan, PlannedCheckpoint, PlannedStep};
 use std::time::Duration;
 
 /// What is left for one more.
@@ -44,8 +44,17 @@ impl Room {
     }
 }
 
-/// Bytes a second that the plan's checkpoints under way need, as far as that is known.
+/// Bytes a second that the plan's checkpoints under way need, as far as that is known. Nobody waits for those of a plan
+/// that does not ask any more.
 pub(in crate::remediation) fn need(plan: &Plan, journal: &Journal) -> u64 {
+    let asks = |step: &&PlannedStep| matches!(step.action, Action::Checkpoint { .. });
+    let asking = plan.steps.iter().find(asks).is_some_and(|step| {
+        use StepState::{Started, Unknown};
+        matches!(journal.state(&step.name), Started { .. } | Unknown { .. })
+    });
+    if !asking || journal.ended.is_some() {
+        return 0;
+    }
     let of = |unit: &PlannedCheckpoint| match journal.checkpoints.get(&unit.unit)? {
         Handshake::Requested { .. } => Some(unit.known_rate()),
         Handshake::Acknowledged { at, ready_at: Some(ready), bytes: Some(bytes) } => {

@@ -80,6 +80,15 @@ impl Saga {
                         StepState::Succeeded { .. } | StepState::Failed { .. }
                     )
             });
+        self.take_back(!passed)
+    }
+
+    /// All that has to be taken back of a plan that did what it was to do.
+    pub(super) fn resume(&self) -> Vec<Entry> {
+        self.take_back(false)
+    }
+
+    fn take_back(&self, all: bool) -> Vec<Entry> {
         let resumed = |step: &PlannedStep| {
             matches!(step.action, Action::Resume)
                 && matches!(self.journal.state(&step.name), StepState::Succeeded { .. })
@@ -88,7 +97,7 @@ impl Saga {
         let owed = |undo: &Undo| match undo {
             Undo::Nothing => false,
             Undo::Resume => !resumed,
-            _ => !passed,
+            _ => all,
         };
         for step in self.plan.steps.iter().rev() {
             match self.journal.state(&step.name) {

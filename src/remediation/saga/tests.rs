@@ -283,3 +283,14 @@ fn a_job_that_stays_suspended_is_a_persons_matter() {
     let told: Vec<&str> = told.collect();
     assert!(told[0].contains("training/Job/llm is still suspended: denied"), "{told:?}");
 }
+
+/// Also where the rule forgot to say so.
+#[test]
+fn a_plan_that_does_what_it_was_to_do_leaves_nothing_suspended() {
+    let mut plan = suspends();
+    plan.steps.remove(2);
+    let mut world = World::default();
+    let lines = carry_out(&plan, &mut world, None);
+    assert_eq!(ended(&lines), PlanEnd::Succeeded);
+    assert!(!world.suspended && world.node.unschedulable, "{:?}", world.calls);
+}

@@ -147,6 +147,11 @@ impl Once {
         Once { idempotent: false, ..self }
     }
 
+    /// Tried for so long, where it is only refused for being inconvenient.
+    pub(super) fn patient(self, patience: Duration, now: Timestamp) -> Once {
+        Once { give_up: now.checked_add(patience).unwrap_or(now), ..self }
+    }
+
     /// It counts only once the caches show the cordon.
     pub(super) fn shown(self) -> Once {
         Once { shows: true, ..self }

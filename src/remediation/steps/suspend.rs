@@ -6,7 +6,10 @@ use super::Status;
 use super::once::{Once, Tried};
 use crate::model::{Answer, ClusterCall, Plan};
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
+
+/// A job that stays suspended is worth more than a step that is late: an API server that is down comes back.
+const OUTAGE: Duration = Duration::from_secs(30 * 60);
 
 #[derive(Debug)]
 pub(in crate::remediation) struct Suspend {
@@ -36,7 +39,8 @@ impl Suspend {
                 let by = plan.incident.clone();
                 let call =
                     ClusterCall::Suspend { job: gang.job.clone(), suspended: self.suspended, by };
-                Once::new(Some(Work::Cluster(call)), "", None, now)
+                let call = Once::new(Some(Work::Cluster(call)), "", None, now);
+                if self.suspended { call } else { call.patient(OUTAGE, now) }
             });
             work.extend(call.poll(now).map(|work| (at.to_string(), work)));
         }

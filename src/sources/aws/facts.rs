@@ -1,6 +1,6 @@
 //! The same words for the same things, whether they came by EventBridge, Auto Scaling or instance metadata.
 
-use super::{moment, quote, text};
+use super::{moment, text};
 use crate::model::kind;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ pub(in crate::sources) fn facts(kind: &str, payload: &Value) -> BTreeMap<String,
     let mut facts = BTreeMap::new();
     let mut note = |name: &str, value: Option<&str>| {
         if let Some(value) = value {
-            facts.insert(name.to_owned(), quote(value));
+            facts.insert(name.to_owned(), whole(value));
         }
     };
     let either = |one: &str, other: &str| text(detail, one).or_else(|| text(detail, other));
@@ -43,6 +43,14 @@ pub(in crate::sources) fn facts(kind: &str, payload: &Value) -> BTreeMap<String,
         _ => {}
     }
     facts
+}
+
+/// Characters of a fact: names of groups and hooks have 255 at most.
+const LONGEST: usize = 255;
+
+/// As AWS has to hear it again: a name that was cut is that of nobody.
+fn whole(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(LONGEST).collect()
 }
 
 /// The road that it came by.
