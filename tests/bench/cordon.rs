@@ -100,10 +100,11 @@ async fn storm(plane: &Plane, names: &[String], count: usize) -> Vec<f64> {
     let bodies: Vec<String> = names.iter().map(|name| notice(name).to_string()).collect();
     let nodes: Api<Node> = Api::all(plane.client.clone());
     let url = format!("{}/api/v1/events", daemon.url);
+    let poster = client();
     let begun = Instant::now();
     let posts = futures_util::stream::iter(bodies)
         .map(|body| {
-            let post = client().post(&url).header("content-type", "application/cloudevents+json");
+            let post = poster.post(&url).header("content-type", "application/cloudevents+json");
             async move { assert!(post.body(body).send().await.unwrap().status().is_success()) }
         })
         .buffer_unordered(ABREAST)
