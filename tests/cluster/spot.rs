@@ -42,7 +42,10 @@ fn trains(plane: &Plane, app: &str, takes: Duration) -> Arc<Mutex<BTreeSet<Strin
         let mut asked: Option<(std::time::Instant, Value, String)> = None;
         let mut durable = false;
         loop {
-            let Ok(all) = pods.list(&params).await else { continue };
+            let Ok(all) = pods.list(&params).await else {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            };
             for pod in &all.items {
                 let name = pod.metadata.name.clone().unwrap();
                 let annotations = pod.metadata.annotations.clone().unwrap_or_default();
@@ -230,6 +233,7 @@ fn watch_budget(plane: &Plane) -> Arc<Mutex<usize>> {
     tokio::spawn(async move {
         loop {
             let Ok(all) = pods.list(&ListParams::default().labels("app=triton")).await else {
+                tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             };
             let ready = |pod: &&core::Pod| {
