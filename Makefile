@@ -15,7 +15,7 @@ test:
 	cargo test --locked
 	$(MAKE) test-simulations
 
-# The simulator: every scenario, crashes at every call, random worlds, bugs on purpose. Two minutes on two cores.
+# The simulator: every scenario, crashes at every call, random worlds, bugs on purpose. Three minutes on two cores.
 test-simulations:
 	cargo test --locked --profile simulation --features planted --test simulations
 

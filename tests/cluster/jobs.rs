@@ -122,6 +122,13 @@ pub(crate) async fn a_job_is_suspended_and_only_who_has_lets_it_run_again(plane:
     assert_eq!(hand.job(false, "inc-3", "ranks").await, not_ours);
     assert_eq!(jobs.get("ranks").await.unwrap().spec.unwrap().suspend, Some(true));
     assert_eq!(hand.job(true, "inc-1", "nobody").await, Answer::Refused(Refusal::Gone));
+    // Whoever may not read it has not suspended it either: that is named once, and fails nobody's plan.
+    let client = medevac::adapters::kubernetes::connect(Some(&plane.powerless)).await.unwrap();
+    let powerless = Hand(KubernetesControl::new(client));
+    let denied = powerless.job(true, "inc-4", "ranks").await;
+    assert!(matches!(&denied, Answer::Refused(Refusal::Forbidden(_))), "{denied:?}");
+    let left = powerless.job(false, "inc-4", "ranks").await;
+    assert!(matches!(&left, Answer::Said(why) if why.starts_with("left as it is")), "{left:?}");
 }
 
 pub(crate) async fn the_jobs_of_other_operators_are_stopped_by_their_own_field(plane: Arc<Plane>) {

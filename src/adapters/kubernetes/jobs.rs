@@ -111,11 +111,9 @@ fn params() -> PatchParams {
     }
 }
 
-fn mark(object: &DynamicObject, suspended: bool, by: &str) -> Value {
-    let by = suspended.then_some(by);
-    json!({ "metadata": {
-        "resourceVersion": object.metadata.resource_version, "annotations": { SUSPENDED_BY: by },
-    }})
+/// `by`: `None` takes the mark away. `version`: `None` does so whatever the job has become.
+fn mark(version: Option<&str>, by: Option<&str>) -> Value {
+    json!({ "metadata": { "resourceVersion": version, "annotations": { SUSPENDED_BY: by } } })
 }
 
 async fn own(
@@ -125,7 +123,7 @@ async fn own(
     suspended: bool,
     by: &str,
 ) -> Answer {
-    let mut body = mark(object, suspended, by);
+    let mut body = mark(object.metadata.resource_version.as_deref(), suspended.then_some(by));
     let field =
         job.field().iter().rev().fold(json!(suspended), |value, key| json!({ *key: value }));
     if let (Some(body), Value::Object(field)) = (body.as_object_mut(), field) {
@@ -143,16 +141,15 @@ async fn queued(
     suspended: bool,
     by: &str,
 ) -> Answer {
-    let marks = |marked: bool, version: Option<String>| async move {
-        let mut body = mark(object, marked, by);
-        body["metadata"]["resourceVersion"] = json!(version);
-        answer(of(client, job).patch_metadata(&job.name, &params(), &Patch::Merge(&body)).await)
+    let marks = |version: Option<&str>, by: Option<&str>| {
+        let (jobs, patch) = (of(client, job), Patch::Merge(mark(version, by)));
+        async move { answer(jobs.patch_metadata(&job.name, &params(), &patch).await) }
     };
-    let version = object.resource_version();
+    let version = object.metadata.resource_version.as_deref();
     let found = workload(client, &job.namespace, &object.uid().unwrap_or_default()).await;
     let (workloads, name) = match found {
         Ok(Some(found)) => found,
-        Ok(None) if !suspended => return marks(false, version).await,
+        Ok(None) if !suspended => return marks(version, None).await,
         Ok(None) => {
             let why = format!("Kueue has no Workload of {} yet", job.full_name());
             return Answer::Refused(Refusal::Invalid(why));
@@ -160,17 +157,17 @@ async fn queued(
         Err(error) => return answer::<()>(Err(error)),
     };
     if suspended {
-        let marked = marks(true, version.clone()).await;
+        let marked = marks(version, Some(by)).await;
         if marked != Answer::Done {
             return marked;
         }
     }
     let body = json!({ "spec": { "active": !suspended } });
     match answer(workloads.patch(&name, &params(), &Patch::Merge(&body)).await) {
-        Answer::Done if !suspended => marks(false, version).await,
+        Answer::Done if !suspended => marks(version, None).await,
         Answer::Refused(why @ (Refusal::Forbidden(_) | Refusal::Invalid(_))) if suspended => {
             // It was not stopped: a mark that stayed would say so to everybody.
-            match marks(false, None).await {
+            match marks(None, None).await {
                 Answer::Done => Answer::Refused(why),
                 other => other,
             }

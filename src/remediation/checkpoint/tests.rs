@@ -283,6 +283,10 @@ fn what_the_storage_cannot_take_waits() {
     table.elsewhere = 0;
     assert_eq!(table.news(at(20)), ["c requested"]);
     assert!(!table.machine.crowded());
+    assert_eq!(need(&table.plan, &table.journal), 60);
+    let how = crate::model::PlanEnd::Superseded { by: Id::of(&["next"]) };
+    table.journal.take(&Entry::Ended { how }).unwrap();
+    assert_eq!(need(&table.plan, &table.journal), 0, "nobody waits for a plan that has ended");
 }
 
 #[test]

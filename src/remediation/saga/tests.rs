@@ -199,18 +199,14 @@ fn wherever_it_dies_it_ends_and_no_call_that_may_not_repeat_is_repeated() {
     }
 }
 
-/// While a step waits, a person closes the incident: what was done is undone, and nobody is called.
-#[test]
-fn a_resolution_by_a_person_ends_it_cleanly() {
-    let mut world = World::default();
-    let mut plan = plan();
-    plan.steps[2] = step("wait", Action::Wait { time: Span::seconds(3600) }, &["label"]);
-    let mut saga = Saga::new(plan.clone(), Journal::new(&plan));
+/// Fifty turns; before the twentieth, while a step waits, something happens.
+fn interrupted(plan: &Plan, world: &mut World, happens: impl Fn(&mut Saga, &World)) -> Vec<Entry> {
+    let mut saga = Saga::new(plan.clone(), Journal::new(plan));
     let mut lines = vec![];
     for turn in 0..50 {
         let now = T0 + std::time::Duration::from_secs(turn);
         if turn == 20 {
-            saga.resolved("ana");
+            happens(&mut saga, world);
         }
         let look = world.look();
         for entry in saga.advance(&look, now) {
@@ -222,6 +218,20 @@ fn a_resolution_by_a_person_ends_it_cleanly() {
             saga.answer(&call, answer, now);
         }
     }
+    lines
+}
+
+fn an_hour() -> Action {
+    Action::Wait { time: Span::seconds(3600) }
+}
+
+/// A person closes the incident: what was done is undone, and nobody is called.
+#[test]
+fn a_resolution_by_a_person_ends_it_cleanly() {
+    let mut world = World::default();
+    let mut plan = plan();
+    plan.steps[2] = step("wait", an_hour(), &["label"]);
+    let lines = interrupted(&plan, &mut world, |saga, _| saga.resolved("ana"));
     assert_eq!(ended(&lines), PlanEnd::Moot { why: "ana resolved the incident".into() });
     assert!(!world.node.unschedulable && world.node.labels.is_empty());
     assert!(!lines.iter().any(|line| matches!(line, Entry::Escalate { .. })));
@@ -246,26 +256,13 @@ fn what_was_suspended_never_stays_so() {
 #[test]
 fn a_newer_plan_finds_nothing_suspended() {
     let mut plan = Plan { doomed: true, ..suspends() };
-    plan.steps[2] = step("wait", Action::Wait { time: Span::seconds(3600) }, &["suspend"]);
+    plan.steps[2] = step("wait", an_hour(), &["suspend"]);
     plan.steps[3].needs = vec!["wait".into()];
-    let (mut world, mut lines) = (World::default(), vec![]);
-    let mut saga = Saga::new(plan.clone(), Journal::new(&plan));
-    for turn in 0..40 {
-        let now = T0 + std::time::Duration::from_secs(turn);
-        if turn == 20 {
-            assert!(world.suspended);
-            saga.superseded(Id::of(&["next"]));
-        }
-        let look = world.look();
-        for entry in saga.advance(&look, now) {
-            saga.recorded(&entry, &look, now).unwrap();
-            lines.push(entry);
-        }
-        for call in saga.calls(&look, now) {
-            let answer = world.call(&call.work);
-            saga.answer(&call, answer, now);
-        }
-    }
+    let mut world = World::default();
+    let lines = interrupted(&plan, &mut world, |saga, world| {
+        assert!(world.suspended);
+        saga.superseded(Id::of(&["next"]));
+    });
     assert!(matches!(ended(&lines), PlanEnd::Superseded { .. }), "{lines:#?}");
     assert!(!world.suspended && world.node.unschedulable, "{:?}", world.calls);
 }

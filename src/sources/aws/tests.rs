@@ -35,6 +35,17 @@ fn told(text: &str) -> Vec<String> {
     }
 }
 
+/// Auto Scaling takes a name of 255 characters, and knows nobody by a part of it.
+#[test]
+fn the_names_of_a_group_and_its_hook_are_kept_whole() {
+    let (group, hook) = ("g".repeat(255), "h".repeat(255));
+    let facts = facts::facts(
+        kind::LIFECYCLE,
+        &json!({ "AutoScalingGroupName": group, "LifecycleHookName": hook }),
+    );
+    assert_eq!((&facts["group"], &facts["hook"]), (&group, &hook));
+}
+
 #[test]
 fn every_kind_of_body_is_understood() {
     let all: Vec<String> = corpus()
