@@ -18,6 +18,7 @@ mod progress;
 mod replay;
 mod rulesets;
 mod run;
+mod schedules;
 mod send;
 mod simulate;
 mod status;
@@ -76,6 +77,8 @@ enum Command {
     Status(status::Args),
     /// Who holds leave from which guard, what has tripped, what is paused.
     Guards(operate::Args),
+    /// What recurs: when each schedule ran, and runs next.
+    Schedules(schedules::Args),
     /// Keep the robot still for a while: everything, a tenant, a pool or a rule.
     Pause(operate::Pause),
     /// End a pause.
@@ -208,6 +211,7 @@ impl Cli {
             Command::Resolve(answer) => incidents::answer("resolve", answer).await,
             Command::Status(args) => status::run(args).await,
             Command::Guards(args) => operate::guards(args).await,
+            Command::Schedules(args) => schedules::run(args).await,
             Command::Pause(args) => operate::pause(args).await,
             Command::Resume(args) => operate::resume(args).await,
             Command::DeadLetters(args) => letters::run(args).await,

@@ -19,9 +19,9 @@ use crate::clock::Clock;
 use crate::cluster::{ClusterControl, ClusterView};
 use crate::escalation::{self, Dispatch};
 use crate::log::{Kv, Log, LogError};
-use crate::model::Directory;
 use crate::remediation::{self, Beyond, run::Hands};
 use crate::rules::Ruleset;
+use crate::sources::schedule;
 use crate::{engine, plan};
 use fenced::Fenced;
 use lease::Election;
@@ -165,13 +165,16 @@ fn start<L, C, V, K, W, D, S>(
     let (one, time) = (log.clone(), ports.clock.clone());
     let (all, seen) = (rules.clone(), witness.clone());
     rooms.spawn(async move { ("engine", engine::run::run(one, time, all, seen).await) });
+    let (one, time, sight) = (log.clone(), ports.clock.clone(), view.clone());
+    let schedules = part(rules.clone(), |rules| Arc::clone(&rules.schedules));
+    rooms.spawn(async move { ("schedule", schedule::run(one, time, sight, schedules).await) });
     let (one, time) = (log.clone(), ports.clock.clone());
     rooms.spawn(async move { ("plan", plan::run::run(one, time, view).await) });
     let (one, time, seen) = (log.clone(), ports.clock.clone(), witness.clone());
     rooms
         .spawn(async move { ("remediation", remediation::run::run(one, time, hands, seen).await) });
     let (one, time, seen) = (log.clone(), ports.clock.clone(), witness.clone());
-    let people = directory(rules.clone());
+    let people = part(rules.clone(), |rules| Arc::new(rules.directory.clone()));
     rooms.spawn(async move {
         ("escalation", escalation::run::run(one, time, people, dispatch, seen).await)
     });
@@ -179,13 +182,16 @@ fn start<L, C, V, K, W, D, S>(
     rooms.spawn(async move { ("keeper", keeper::run(log, time).await) });
 }
 
-/// The directory of the rules in force.
-fn directory(mut rules: watch::Receiver<Arc<Ruleset>>) -> watch::Receiver<Arc<Directory>> {
-    let now = Arc::new(rules.borrow_and_update().directory.clone());
+/// A part of the rules in force, for a room that knows no rules.
+fn part<T: Send + Sync + 'static>(
+    mut rules: watch::Receiver<Arc<Ruleset>>,
+    of: fn(&Ruleset) -> Arc<T>,
+) -> watch::Receiver<Arc<T>> {
+    let now = of(&rules.borrow_and_update());
     let (sender, receiver) = watch::channel(now);
     tokio::spawn(async move {
         while rules.changed().await.is_ok() {
-            let next = Arc::new(rules.borrow_and_update().directory.clone());
+            let next = of(&rules.borrow_and_update());
             if sender.send(next).is_err() {
                 return;
             }

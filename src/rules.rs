@@ -1,10 +1,10 @@
 //! Rules: from files to a checked, indexed [`Ruleset`]. All faults at once, each with its place and a hint.
 //!
 //! `yaml` reads text into a tree with places, `walk` reads mappings against the tables of `shape`,
-//! `file`, `rule`, `words`, `hours`, `guard`, `steps`, `people`, `profiles` turn them into values, `condition` checks and
+//! `file`, `rule`, `words`, `hours`, `guard`, `steps`, `people`, `profiles`, `schedules` turn them into values, `condition` checks and
 //! compiles CEL, `lint` and `policy` look at rules as a whole, `index` finds those that an event may match. `fmt`
 //! gives files their form, `import` reads other tools' rules. The tests of rule files are the simulator's.
-//! Pure: files are read by the caller. May import: `model`.
+//! Pure: files are read by the caller. May import: `model`, `calendar`.
 
 mod condition;
 mod diagnostic;
@@ -19,6 +19,7 @@ mod people;
 mod policy;
 mod profiles;
 mod rule;
+mod schedules;
 mod shape;
 mod steps;
 mod walk;
@@ -60,9 +61,10 @@ pub fn as_json(source: &std::sync::Arc<Source>) -> Result<serde_json::Value, Vec
     }
 }
 
+use crate::calendar::Schedule;
 use crate::model::{Directory, Id};
 use index::Index;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Everything that the rule files say, checked and ready to use. Immutable: a reload makes a new one.
 #[derive(Debug, Clone, Default)]
@@ -70,6 +72,8 @@ pub struct Ruleset {
     pub rules: Vec<Rule>,
     pub guards: BTreeMap<String, Guard>,
     pub directory: Directory,
+    /// In the order of the files.
+    pub schedules: Arc<Vec<Schedule>>,
     index: Index,
     names: BTreeMap<String, usize>,
     lateness: crate::model::Span,
@@ -91,6 +95,7 @@ impl Ruleset {
             rules,
             guards,
             directory,
+            schedules: Arc::default(),
             index,
             names,
             lateness,
@@ -114,7 +119,7 @@ impl Ruleset {
         change(&mut rules);
         let version = self.version.clone();
         let fresh = Ruleset::new(rules, self.guards.clone(), self.directory.clone());
-        Ruleset { version, ..fresh }
+        Ruleset { version, schedules: Arc::clone(&self.schedules), ..fresh }
     }
 
     pub fn named(&self, name: &str) -> Option<&Rule> {

@@ -2,8 +2,8 @@
 //!
 //! `alertmanager`, `aws` and `cloudevents` translate; `enrich` finds what an event is about; `intake` makes it
 //! durable before anybody is told so; `reconcile` asks Alertmanager about what a truncated body hid; `subjects` reads
-//! other people's events on NATS, `sqs` AWS's in a queue; `awaited` remembers notices about machines that are no nodes yet.
-//! May import: `model`, `log`, `clock`, `cluster`, `config`.
+//! other people's events on NATS, `sqs` AWS's in a queue; `schedule` says when something is due; `awaited` remembers notices about machines that are no nodes yet.
+//! May import: `model`, `log`, `clock`, `calendar`, `cluster`, `config`.
 
 pub mod alertmanager;
 pub mod awaited;
@@ -13,6 +13,7 @@ mod enrich;
 mod intake;
 mod preview;
 pub mod reconcile;
+pub mod schedule;
 pub mod sqs;
 pub mod subjects;
 

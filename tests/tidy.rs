@@ -11,7 +11,8 @@ const LAW: &[(&str, &[&str])] = &[
     ("planted", &[]),
     ("agent", &["model"]),
     ("log", &["model"]),
-    ("rules", &["model"]),
+    ("calendar", &["model"]),
+    ("rules", &["model", "calendar"]),
     ("cluster", &["model"]),
     ("config", &["model", "rules"]),
     ("telemetry", &["model"]),
@@ -20,7 +21,7 @@ const LAW: &[(&str, &[&str])] = &[
     ("remediation", &["model"]),
     ("escalation", &["model"]),
     ("replay", &["model", "log", "rules", "engine", "escalation"]),
-    ("sources", &["model", "log", "clock", "cluster", "config"]),
+    ("sources", &["model", "log", "clock", "calendar", "cluster", "config"]),
     (
         "simulation",
         &[
@@ -45,6 +46,7 @@ const LAW: &[(&str, &[&str])] = &[
             "model",
             "log",
             "clock",
+            "calendar",
             "cluster",
             "config",
             "sources",
@@ -98,7 +100,7 @@ const OUTSIDE: &[&str] =
 
 /// Rooms whose files are pure, but for `run.rs`.
 const PURE: &[&str] =
-    &["model", "rules", "engine", "plan", "remediation", "escalation", "replay", "agent"];
+    &["model", "calendar", "rules", "engine", "plan", "remediation", "escalation", "replay", "agent"];
 
 /// Files in which asynchronous code stands although they are no shell: ports, declared and not used.
 const PORTS: &[&str] = &[

@@ -1,15 +1,17 @@
-//! The paths that operating needs: guards and pauses, and how everything stands.
+//! The paths that operating needs: guards and pauses, schedules, and how everything stands.
 //!
 //! Every replica answers them: what is shown stands in the log's keys.
 
 use super::letters;
 use super::routes::{Here, Readiness, Shared, problem, unavailable};
+use crate::calendar::{Known, MOST_SHOWN, Schedule, shown};
 use crate::clock::Clock;
 use crate::cluster::ClusterView;
 use crate::engine::{Shown as Guard, shelf::run::PAUSES};
 use crate::log::{Kv, Log, LogError, Stream, bucket};
 use crate::model::{Envelope, Event, Id, Pause, Scope, Span, Target, kind};
 use crate::remediation::Shown;
+use crate::sources::schedule;
 use axum::{
     Json,
     extract::{Path, Query, State},
@@ -19,7 +21,7 @@ use axum::{
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// A pause is no way to switch a rule off: longer than this belongs into the rule files.
 const LONGEST_PAUSE: Duration = Duration::from_secs(14 * 86_400);
@@ -111,6 +113,31 @@ pub(super) async fn pause<L: Log + Kv, C: Clock, V: ClusterView, R: Readiness>(
     tracing::info!(pause = pause.id, by = pause.by, scope = %pause.scope, "a person pauses");
     let payload = serde_json::to_value(&pause).unwrap_or_default();
     request(&shared, kind::PAUSE, "pause", &pause.id, payload, json!({ "pause": pause })).await
+}
+
+#[derive(Deserialize)]
+pub(super) struct Runs {
+    next: Option<usize>,
+    from: Option<Timestamp>,
+}
+
+/// `GET /api/v1/schedules?next=&from=`
+pub(super) async fn schedules<L: Log + Kv, C: Clock, V: ClusterView, R: Readiness>(
+    State(shared): Here<L, C, V, R>,
+    Query(asked): Query<Runs>,
+) -> Response {
+    let from = asked.from.unwrap_or_else(|| shared.site.intake.clock.now());
+    let count = asked.next.unwrap_or(3).min(MOST_SHOWN);
+    let schedules = Arc::clone(&shared.site.rules.borrow().schedules);
+    match schedule::stand(&shared.site.intake.log, &schedules).await {
+        Ok(all) => {
+            let one = |(schedule, known): &(&Schedule, Option<Known>)| {
+                shown(schedule, known.as_ref(), from, count)
+            };
+            Json(json!({ "schedules": all.iter().map(one).collect::<Vec<_>>() })).into_response()
+        }
+        Err(error) => unavailable(&error),
+    }
 }
 
 #[derive(Deserialize)]

@@ -80,6 +80,7 @@ where
         .route("/api/v1/guards", get(operate::guards::<L, C, V, R>))
         .route("/api/v1/pauses", post(operate::pause::<L, C, V, R>))
         .route("/api/v1/pauses/{id}", delete(operate::resume::<L, C, V, R>))
+        .route("/api/v1/schedules", get(operate::schedules::<L, C, V, R>))
         .route("/api/v1/status", get(operate::status::<L, C, V, R>))
         .route("/api/v1/dead-letters", get(letters::dead_letters::<L, C, V, R>))
         .route("/api/v1/dead-letters/{seq}", get(letters::dead_letter::<L, C, V, R>))

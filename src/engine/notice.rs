@@ -33,6 +33,9 @@ pub struct Notices {
     /// By kind and machine.
     known: BTreeMap<String, Known>,
     by_time: BTreeSet<(Timestamp, String)>,
+    /// The last run of each schedule: what a replica that was asleep tells again is not news.
+    #[serde(default)]
+    runs: BTreeMap<String, Timestamp>,
     /// How many were told again.
     pub confirmed: u64,
 }
@@ -44,6 +47,9 @@ fn key(kind: &str, instance: &str) -> String {
 impl Notices {
     /// Takes in one that the log recorded at `now`: whether it only says what is known.
     pub(super) fn confirms(&mut self, event: &Envelope<Event>, now: Timestamp) -> bool {
+        if event.kind == kind::SCHEDULE_DUE {
+            return self.ran(event);
+        }
         let cloud = &event.data.context.cloud;
         let fact = |name: &str| cloud.get(name).map(String::as_str).unwrap_or_default();
         let instance = fact("instance");
@@ -86,6 +92,15 @@ impl Notices {
         self.by_time.insert((now, key.clone()));
         self.known.insert(key, Known { what, moment, heard: now, feed: fact("feed").to_owned() });
         false
+    }
+
+    fn ran(&mut self, event: &Envelope<Event>) -> bool {
+        let name = event.data.payload["schedule"].as_str().unwrap_or_default();
+        let again = self.runs.get(name).is_some_and(|last| event.time <= *last);
+        if !again && (self.runs.len() < MOST || self.runs.contains_key(name)) {
+            self.runs.insert(name.to_owned(), event.time);
+        }
+        again
     }
 
     fn drop(&mut self, key: &str) {
@@ -171,6 +186,23 @@ mod tests {
         assert!(!hears(by_metadata()));
         assert!(!hears(by_queue()), "now it can be completed");
         assert!(hears(by_metadata()) && hears(by_queue()));
+    }
+
+    #[test]
+    fn a_run_of_a_schedule_is_one_whoever_tells_of_it() {
+        let mut notices = Notices::default();
+        let mut hears = |name: &str, at: i64| {
+            let at = Timestamp::from_second(at).unwrap();
+            let mut data = Event::default();
+            data.payload["schedule"] = name.into();
+            let id = Id::of(&[name, &at.to_string()]);
+            let about = Target::Other { kind: "schedule".into(), name: name.into() };
+            let event = Envelope::new(kind::SCHEDULE_DUE, id, "t", about, at, data);
+            notices.confirms(&event, at)
+        };
+        assert!(!hears("nightly", 1000) && hears("nightly", 1000));
+        assert!(!hears("weekly", 1000), "another schedule's");
+        assert!(!hears("nightly", 2000) && hears("nightly", 1000), "long after");
     }
 
     #[test]

@@ -29,7 +29,10 @@ pub mod bucket {
     /// Where consumers stand, in a log that does not keep that itself.
     pub const PLACES: &str = "places";
 
-    pub const ALL: [&str; 11] = [
+    /// Up to when each schedule has run.
+    pub const SCHEDULES: &str = "schedules";
+
+    pub const ALL: [&str; 12] = [
         SNAPSHOTS,
         INCIDENTS,
         INCIDENT_IDS,
@@ -41,6 +44,7 @@ pub mod bucket {
         AWAITED,
         LEARNED,
         PLACES,
+        SCHEDULES,
     ];
 }
 

@@ -18,6 +18,8 @@ pub mod kind {
     /// An Auto Scaling group begins or ends with an instance.
     pub const LIFECYCLE: &str = "aws.autoscaling.lifecycle";
     pub const BACKUP_JOB: &str = "aws.backup.job";
+    /// A schedule says that it is time.
+    pub const SCHEDULE_DUE: &str = "schedule.due";
     pub const INCIDENT_ACK: &str = "medevac.request.acknowledge";
     pub const INCIDENT_RESOLVE: &str = "medevac.request.resolve";
     pub const PAUSE: &str = "medevac.request.pause";
@@ -57,7 +59,7 @@ pub mod kind {
         "kubernetes.node.condition",
         "kubernetes.pod.phase",
         "kubernetes.object",
-        "schedule.due",
+        SCHEDULE_DUE,
         "heartbeat.missed",
         "heartbeat.recovered",
         RULES_REJECTED,

@@ -49,6 +49,8 @@ pub enum Code {
     UnguardedKey,
     UnboundedKey,
     NeverFires,
+    Clocks,
+    Unscheduled,
     TooShort,
     Conflict,
     Secret,
@@ -59,7 +61,7 @@ pub enum Code {
 
 impl Code {
     /// Every code: each has a section of its own in `rules/README.md`.
-    pub const ALL: [Code; 24] = [
+    pub const ALL: [Code; 26] = [
         Code::Yaml,
         Code::UnknownKey,
         Code::MissingKey,
@@ -78,6 +80,8 @@ impl Code {
         Code::UnguardedKey,
         Code::UnboundedKey,
         Code::NeverFires,
+        Code::Clocks,
+        Code::Unscheduled,
         Code::TooShort,
         Code::Conflict,
         Code::Secret,
@@ -106,6 +110,8 @@ impl Code {
             Code::UnguardedKey => "unguarded-key",
             Code::UnboundedKey => "unbounded-key",
             Code::NeverFires => "never-fires",
+            Code::Clocks => "clocks",
+            Code::Unscheduled => "unscheduled",
             Code::TooShort => "too-short",
             Code::Conflict => "conflict",
             Code::Secret => "secret",

@@ -6,6 +6,7 @@ use super::guard::{Guard, guard};
 use super::hours::hours;
 use super::people::{Secrets, contact, policy};
 use super::profiles::profiles;
+use super::schedules::schedules;
 use super::rule::{Names, Rule, rule};
 use super::walk::{Entries, Faults, json, pairs, text};
 use super::yaml::{self, Key, Kind, Node};
@@ -100,8 +101,10 @@ fn read(files: &[Entries<'_>], secrets: Secrets<'_>, faults: &mut Faults) -> Rul
     let rules: Vec<Rule> =
         rule_nodes.iter().filter_map(|node| rule(node, &names, faults)).collect();
     super::lint::shadowed(&rules, faults);
+    let schedules = Arc::new(schedules(&nodes("schedules", faults), faults));
+    super::lint::unscheduled(&rules, &schedules, faults);
     let tests = nodes("tests", faults).into_iter().cloned().collect();
-    Ruleset { tests, ..Ruleset::new(rules, guards, Directory { policies, contacts }) }
+    Ruleset { tests, schedules, ..Ruleset::new(rules, guards, Directory { policies, contacts }) }
 }
 
 /// Definitions and windows as they are written, by name.

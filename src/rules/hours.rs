@@ -2,16 +2,14 @@
 
 use super::diagnostic::Code;
 use super::rule::Names;
+use super::schedules::recurrence;
 use super::shape;
 use super::walk::{Entries, Faults, text};
 use super::yaml::{Kind, Node};
 use crate::model::Span;
-use croner::{
-    Cron, Direction,
-    parser::{CronParser, Seconds, Year},
-};
+use crate::calendar::{Back, Clocks, Forward, Recurrence};
 use jiff::{
-    SignedDuration, Timestamp, Zoned,
+    Timestamp,
     civil::{Date, Time, Weekday},
     tz::TimeZone,
 };
@@ -31,11 +29,8 @@ enum How {
     /// From a time of the day to another, perhaps of the next day.
     Daily { days: Vec<Weekday>, from: Time, to: Time },
     /// Opens when the pattern says so, for a time.
-    Cron { pattern: Box<Cron>, stays: Span },
+    Cron { opens: Box<Recurrence>, stays: Span },
 }
-
-/// Nobody waits for a window for longer.
-const HORIZON_DAYS: i64 = 366 * 5;
 
 impl Hours {
     /// Until when it is open, if it is.
@@ -49,10 +44,8 @@ impl Hours {
                     .filter_map(|day| self.on(day))
                     .find_map(|(start, end)| (start <= now && now < end).then_some(end))
             }
-            How::Cron { pattern, stays } => {
-                let local = now.to_zoned(self.zone.clone());
-                let start = next(pattern, &local, Direction::Backward, true)?;
-                let end = start.timestamp().checked_add(stays.0).ok()?;
+            How::Cron { opens, stays } => {
+                let end = opens.last(now)?.checked_add(stays.0).ok()?;
                 (now < end).then_some(end)
             }
         }
@@ -60,10 +53,9 @@ impl Hours {
 
     /// When it opens next after `now`.
     pub fn opens_after(&self, now: Timestamp) -> Option<Timestamp> {
-        let local = now.to_zoned(self.zone.clone());
         match &self.how {
             How::Daily { .. } => {
-                let mut day = local.date();
+                let mut day = now.to_zoned(self.zone.clone()).date();
                 for _ in 0..9 {
                     if let Some((start, _)) = self.on(day).filter(|(start, _)| *start > now) {
                         return Some(start);
@@ -72,9 +64,7 @@ impl Hours {
                 }
                 None
             }
-            How::Cron { pattern, .. } => {
-                next(pattern, &local, Direction::Forward, false).map(|at| at.timestamp())
-            }
+            How::Cron { opens, .. } => opens.after(now),
         }
     }
 
@@ -89,15 +79,6 @@ impl Hours {
         let at = |day: Date, time: Time| day.to_datetime(time).to_zoned(self.zone.clone()).ok();
         Some((at(day, *from)?.timestamp(), at(last, *to)?.timestamp()))
     }
-}
-
-fn next(pattern: &Cron, from: &Zoned, direction: Direction, inclusive: bool) -> Option<Zoned> {
-    let found = match direction {
-        Direction::Forward => pattern.find_next_occurrence(from, inclusive),
-        Direction::Backward => pattern.find_previous_occurrence(from, inclusive),
-    };
-    let horizon = SignedDuration::from_hours(HORIZON_DAYS * 24);
-    found.ok().filter(|at| at.duration_since(from).abs() <= horizon)
 }
 
 /// Until when the rule may act, or when it may again: `during` any of those, and in none of `except`.
@@ -180,8 +161,8 @@ pub(super) fn hours(
                     "a window by cron needs `for`: how long it stays open",
                 );
             }
-            let pattern = pattern(node, faults);
-            How::Cron { pattern: Box::new(pattern?), stays: stays? }
+            let opens = opens(node, zone.clone()?, faults);
+            How::Cron { opens: Box::new(opens?), stays: stays? }
         }
         (None, Some(from)) => {
             let (from, to) = (time(from, faults), entries.get("to").map(|node| time(node, faults)));
@@ -202,16 +183,10 @@ pub(super) fn hours(
             return None;
         }
     };
-    let hours = Hours { name: entries.text("name", faults).unwrap_or_default(), zone: zone?, how };
-    if hours.opens_after(Timestamp::UNIX_EPOCH).is_none() {
-        let place = entries.get("cron").map_or(entries.place(), |node| &node.place);
-        faults.add(Code::NeverFires, place, "this never opens").hint =
-            Some("no month has that day; look at the day of month and the month".into());
-    }
-    Some(hours)
+    Some(Hours { name: entries.text("name", faults).unwrap_or_default(), zone: zone?, how })
 }
 
-fn zone(node: &Node, faults: &mut Faults) -> Option<TimeZone> {
+pub(super) fn zone(node: &Node, faults: &mut Faults) -> Option<TimeZone> {
     let name = text(node, faults)?;
     let zone = TimeZone::get(name).ok();
     if zone.is_none() {
@@ -273,24 +248,10 @@ fn days(entries: &Entries<'_>, faults: &mut Faults) -> Vec<Weekday> {
     all
 }
 
-/// Five fields, as crontab has them.
-fn pattern(node: &Node, faults: &mut Faults) -> Option<Cron> {
-    let written = text(node, faults)?;
-    let fields = written.split_whitespace().count();
-    let named = written.starts_with('@');
-    if fields != 5 && !named {
-        let message = format!("a window's cron has five fields, and this has {fields}");
-        faults.add(Code::BadValue, &node.place, message).hint =
-            Some("minute hour day-of-month month day-of-week, for example 0 2 * * sun".into());
-        return None;
-    }
-    let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-    parser
-        .parse(written)
-        .map_err(|error| {
-            faults.add(Code::BadValue, &node.place, format!("not a cron pattern: {error}"));
-        })
-        .ok()
+/// A window that opens at a time which a day does not have opens when the clocks have changed.
+fn opens(node: &Node, zone: TimeZone, faults: &mut Faults) -> Option<Recurrence> {
+    let clocks = Clocks { forward: Forward::RunAfter, back: Back::Once };
+    recurrence(node, zone, |_| clocks, faults)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::diagnostic::{Code, Place};
 use super::rule::{Deadline, Rule};
 use super::walk::Faults;
+use crate::calendar::Schedule;
 use crate::model::{Action, Mode, StepSpec, fnv1a, kind};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -90,6 +91,17 @@ pub(super) fn shadowed(rules: &[Rule], faults: &mut Faults) {
         if plain {
             before.entry(set.first().copied()).or_default().push(at);
         }
+    }
+}
+
+/// Runs that no rule hears of, and rules that wait for runs where nothing is scheduled.
+pub(super) fn unscheduled(rules: &[Rule], schedules: &[Schedule], faults: &mut Faults) {
+    let hears = |rule: &&Rule| rule.when.iter().any(|it| it == kind::SCHEDULE_DUE);
+    for rule in rules.iter().filter(hears).filter(|_| schedules.is_empty()) {
+        let message = format!("`{}` waits for a schedule, and there is none", rule.name);
+        let fault = faults.add(Code::Unscheduled, &rule.place, message);
+        fault.warning = true;
+        fault.hint = Some("write it under `schedules`".into());
     }
 }
 

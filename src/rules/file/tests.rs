@@ -171,7 +171,7 @@ fn what_is_wrong_as_a_whole_is_told() {
     ]))
     .unwrap_err();
     for wanted in [
-        "2:31: error[never-fires]: this never opens",
+        "2:31: error[never-fires]: `0 0 31 2 *` never fires",
         "error[too-short]: the steps wait for 50s and the deadline leaves 48s",
         "error[unbounded-key]: `event.id` is another for each event: no window ever fills",
         "error[bad-value]: `at_least` is from 2 to 10000",
@@ -180,7 +180,7 @@ fn what_is_wrong_as_a_whole_is_told() {
         "error[unknown-name]: there is no window `noon` (there are: never, night",
         "error[bad-value]: `25:00` is not a time of the day",
         "error[bad-value]: an event is late by an hour at most",
-        "error[bad-value]: a window's cron has five fields, and this has 4",
+        "error[bad-value]: a cron pattern has five fields, and this has 4",
     ] {
         assert!(faults.contains(wanted), "missing {wanted}\nin\n{faults}");
     }
@@ -273,4 +273,28 @@ fn what_grows_is_bounded_and_what_differs_by_a_space_differs() {
         try_load("rules:\n  - {name: a, when: x, throttle: {once_within: 1h, by: node}}\n")
             .unwrap_err();
     assert!(faults.contains("error[operand-type]: a node tells nothing apart"), "{faults}");
+}
+
+#[test]
+fn schedules_say_their_dialect_and_what_the_clocks_do() {
+    let told = |schedule: &str| {
+        let text = format!("schedules:\n  - {{name: a, {schedule}}}\nrules:\n  - {{name: r, when: schedule.due, if: 'event.schedule == \"a\"', then: [{{wait: {{time: 1s}}}}]}}\n");
+        try_load(&text).map_or_else(
+            |faults| faults,
+            |rules| rules.warnings.iter().map(Diagnostic::line).collect::<Vec<_>>().join("\n"),
+        )
+    };
+    assert_eq!(told("schedule: cron(0 2 * * ? *)"), "");
+    assert_eq!(told("schedule: 0 12 * * mon, zone: America/New_York"), "");
+    assert!(told("schedule: 0 2 * * ? *").contains("nobody can tell"));
+    assert!(told("schedule: cron(0 2 30 2 ? *)").contains("never-fires"));
+    let clocks = told("schedule: 30 2 * * *, zone: America/New_York");
+    assert!(clocks.contains("warning[clocks]: the clocks change at that time on 2026-03-08"), "{clocks}");
+    let both = "schedule: 30 2 * * *, zone: America/New_York, clock_forward: skip, clock_back: once";
+    assert_eq!(told(both), "");
+    let odd = told("schedule: every 6h, missed: skip, missed_within: 1h, subject: nowhere");
+    assert!(odd.contains("makes up for nothing") && odd.contains("is not a target"), "{odd}");
+    assert!(told("schedule: every 6h, zone: Nowhere/Land").contains("no time zone"));
+    let lone = try_load("rules:\n  - {name: r, when: schedule.due, then: [{wait: {time: 1s}}]}\n");
+    assert_eq!(lone.unwrap().warnings[0].code, Code::Unscheduled);
 }

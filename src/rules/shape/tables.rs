@@ -1,6 +1,6 @@
 //! The mappings of a rule file, key by key.
 
-use super::words::{ABSENT, BURST, COUNT, SEQUENCE, WINDOW};
+use super::words::{ABSENT, BURST, COUNT, SCHEDULE, SEQUENCE, WINDOW};
 use super::{Of, Shape, key, must};
 
 pub(in crate::rules) const SEVERITIES: &[&str] = &["info", "warning", "error", "critical"];
@@ -23,6 +23,11 @@ pub(in crate::rules) static FILE: Shape = Shape {
             "windows",
             Of::List(&WINDOW),
             "Quiet hours and maintenance windows, for `during` and `except`.",
+        ),
+        key(
+            "schedules",
+            Of::List(&SCHEDULE),
+            "What recurs: each run is an event of the type schedule.due, with event.schedule as its name.",
         ),
         key(
             "checkpoint_profiles",

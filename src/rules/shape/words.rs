@@ -78,7 +78,11 @@ const FROM: Field = key("from", Of::Text, "Time of the day, for example \"22:00\
 const TO: Field = key("to", Of::Text, "Time of the day, perhaps of the next day.");
 const DAYS: Field =
     key("days", Of::Texts, "mon to sun, or ranges like mon-fri: on which it begins. Default: all.");
-const CRON: Field = key("cron", Of::Text, "Five fields: when it opens.");
+const CRON: Field = key(
+    "cron",
+    Of::Text,
+    "When it opens: five fields as in crontab, or AWS's six as cron(0 2 * * ? *).",
+);
 const STAYS: Field = key("for", Of::Duration, "With `cron`: how long it stays open.");
 const ZONE: Field = key("zone", Of::Text, "IANA time zone. Default UTC.");
 
@@ -88,4 +92,38 @@ pub(in crate::rules) static HOURS: Shape =
 pub(in crate::rules) static WINDOW: Shape = Shape {
     name: "a window",
     fields: &[must("name", Of::Text, "Unique among all files."), DAYS, FROM, TO, CRON, STAYS, ZONE],
+};
+
+pub(in crate::rules) static SCHEDULE: Shape = Shape {
+    name: "a schedule",
+    fields: &[
+        must("name", Of::Text, "Unique among all files."),
+        must(
+            "schedule",
+            Of::Text,
+            "AWS's six fields as cron(0 2 * * ? *), five fields as in crontab, or an interval as every 6h.",
+        ),
+        ZONE,
+        key(
+            "clock_forward",
+            Of::Words(&["skip", "run_after"]),
+            "A time that is missing because the clocks go forward. Default: as the dialect's own scheduler, skip for AWS and run_after for crontab.",
+        ),
+        key(
+            "clock_back",
+            Of::Words(&["once", "twice"]),
+            "A time that comes twice because the clocks go back. Default once.",
+        ),
+        key(
+            "missed",
+            Of::Words(&["once", "skip"]),
+            "Runs while the daemon was away: the last of them is made up for, or none. Default once.",
+        ),
+        key("missed_within", Of::Duration, "It is made up for only so long after. Default: always."),
+        key(
+            "subject",
+            Of::Text,
+            "What its events are about: node/NAME, KIND/NAMESPACE/NAME. Default: schedule/NAME.",
+        ),
+    ],
 };

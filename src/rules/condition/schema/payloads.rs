@@ -131,6 +131,8 @@ const CLUSTER_EVENT: &[(&str, Kind)] = &[
     ("reportingInstance", Kind::Text),
 ];
 const GUARD: &[(&str, Kind)] = &[("guard", Kind::Text), ("key", Kind::Text), ("why", Kind::Text)];
+const SCHEDULE: &[(&str, Kind)] =
+    &[("schedule", Kind::Text), ("due", Kind::Text), ("missed", Kind::Int)];
 const LETTER: &[(&str, Kind)] = &[("seq", Kind::Int), ("by", Kind::Text)];
 
 pub(in crate::rules) static PAYLOADS: &[Payload] = &[
@@ -145,6 +147,7 @@ pub(in crate::rules) static PAYLOADS: &[Payload] = &[
     bridge!(kind::LIFECYCLE, LIFECYCLE),
     bridge!(kind::BACKUP_JOB, BACKUP),
     open("kubernetes.event", CLUSTER_EVENT),
+    closed(kind::SCHEDULE_DUE, SCHEDULE),
     closed(kind::GUARD_TRIPPED, GUARD),
     closed(kind::GUARD_RESET, GUARD),
     closed(kind::RULES_LOADED, &[("rules", Kind::Int), ("version", Kind::Text)]),
