@@ -9,7 +9,7 @@ mod news;
 
 pub use news::News;
 
-use crate::model::{Answer, ClusterCall, Context, Look, Target};
+use crate::model::{Answer, ClusterCall, Context, Look, Question, Target};
 use jiff::Timestamp;
 use std::{future::Future, time::Duration};
 
@@ -45,9 +45,8 @@ pub trait ClusterView: Clone + Send + Sync + 'static {
     /// The node with that cloud instance, or with that internal address.
     fn node_named(&self, instance_or_address: &str) -> Option<String>;
 
-    /// Asks the server itself, once, whether anything that has to go is left on the node: the caches may be
-    /// a moment behind. [`Answer::Done`]: nothing is.
-    fn confirm_empty(&self, node: &str) -> impl Future<Output = Answer> + Send;
+    /// Asks the server itself, once: the caches may be a moment behind, and they do not have everything.
+    fn ask(&self, question: Question) -> impl Future<Output = Answer> + Send;
 
     /// By how much the server's clock and ours differ: what has to be done by a moment is done so much earlier.
     fn skew(&self) -> Duration {

@@ -6,7 +6,7 @@ mod file;
 
 pub use file::load;
 
-use crate::model::{Mapping, Mode, Secret};
+use crate::model::{Mapping, Mode, Secret, Vault};
 use crate::rules::Policy;
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -101,6 +101,8 @@ pub struct Aws {
     /// Instead of AWS's own: for private endpoints, and for tests.
     pub endpoint: Option<String>,
     pub queues: Vec<QueueSource>,
+    /// AWS Backup, where a step does not say it.
+    pub backup: Vault,
 }
 
 /// An SQS queue with what AWS says.

@@ -4,6 +4,7 @@
 //! Pure: values and their laws. May import: nothing of ours.
 
 mod alert;
+mod backup;
 mod call;
 mod checkpoint;
 mod cluster;
@@ -22,6 +23,7 @@ mod means;
 mod outcome;
 mod pause;
 mod plan;
+mod resource;
 mod secret;
 mod span;
 mod step;
@@ -30,6 +32,10 @@ mod token;
 mod told;
 
 pub use alert::{Alert, AlertStatus};
+pub use backup::{
+    AwsBackup, Protected, RequireBackup, Snapshot, Sought, Standing, Tool, Vault, VeleroBackup,
+    Volumes,
+};
 pub use call::{Answer, Claim, CloudCall, ClusterCall, NodePatch, Refusal};
 pub use checkpoint::{Handshake, Learned, REQUEST, STATE, Said, learned_key, work_since};
 pub use cluster::{Look, Node, Owner, Pod, PodPhase, Stay, Taint, Waiting, Workload, WorkloadKind};
@@ -49,6 +55,7 @@ pub use outcome::{
 };
 pub use pause::{Pause, Scope};
 pub use plan::{Member, Plan, PlannedCheckpoint, PlannedGang, PlannedPod, PlannedStep, Reach};
+pub use resource::{Made, Question, Resource};
 pub use secret::Secret;
 pub use span::{BadSpan, Span};
 pub use step::{Action, Expect, Mode, StepSpec};

@@ -3,6 +3,7 @@
 //! Credentials are found as every AWS program finds them: environment, web identity of the pod, the machine's role.
 //! One TLS stack, the rest of the program's own.
 
+mod backup;
 mod cloud;
 mod sqs;
 

@@ -1,7 +1,8 @@
 //! Kubernetes: watch caches to read from, and calls to change things with.
 //!
 //! `watch` keeps `cache` up to date and resumes where a watch broke off; `control` changes things;
-//! `jobs` suspends those of any operator, `claims` gives Karpenter's machines back;
+//! `jobs` suspends those of any operator, `claims` gives Karpenter's machines back, `objects` reads and makes what is
+//! not watched;
 //! `answer` reads what the API server said; `convert` takes from its objects what we need.
 
 mod answer;
@@ -14,6 +15,7 @@ mod events;
 mod exec;
 mod jobs;
 mod lease;
+mod objects;
 mod turns;
 mod watch;
 

@@ -105,7 +105,8 @@ async fn work<L: Log + Kv, S: LeaseStore>(
     let on_nats = nats.as_ref().map(Nats::client);
     let web = WebClient::new(client.clone(), config.http_hosts.clone()).with_nats(on_nats);
     let reach = &config.settings.aws;
-    let cloud = aws::Cloud::new(reach.region.clone(), reach.endpoint.clone());
+    let cloud = aws::Cloud::new(reach.region.clone(), reach.endpoint.clone())
+        .with_backup(reach.backup.clone());
     let beyond = Beyond { web, cloud: cloud.clone() };
     let hands = Hands { view: view.clone(), control, beyond };
     greet(&config, &server, ruleset.rules.len());

@@ -1,6 +1,6 @@
 //! What may be asked of the cluster, and what comes back.
 
-use super::{Hook, HookResult, Job, Taint, WorkloadKind};
+use super::{Hook, HookResult, Job, Made, Protected, Span, Taint, Vault, WorkloadKind};
 use jiff::Timestamp;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -88,6 +88,9 @@ pub enum ClusterCall {
         claim: String,
         by: Option<Timestamp>,
     },
+    /// Makes an object. [`Refusal::Changed`]: there is one of that name; whoever made it under a name of its own did so
+    /// in another life.
+    Make(Made),
 }
 
 /// A request to the cloud.
@@ -100,6 +103,30 @@ pub enum CloudCall {
     /// When an object, or the newest one below a prefix that ends with `/`, was written: [`Answer::Said`], in seconds
     /// since 1970. [`Refusal::Gone`]: there is none.
     ObjectChanged { bucket: String, key: String },
+    /// Begins a backup job of AWS Backup; the same token is the same job. [`Answer::Said`]: a [`super::Standing`].
+    /// [`Refusal::Changed`]: another job works on the resource.
+    StartBackup {
+        vault: Vault,
+        resource: Protected,
+        token: String,
+        start_within: Span,
+        complete_within: Span,
+        delete_after_days: Option<u32>,
+        tags: Vec<(String, String)>,
+    },
+    /// The job that works on the resource now, as a [`super::Standing`].
+    RunningBackup { vault: Vault, resource: Protected },
+    BackupJob { id: String },
+    RecoveryPoint { vault: Vault, arn: String },
+    /// The newest of the resource that is good, as a [`super::Standing`].
+    NewestRecoveryPoint { vault: Vault, resource: Protected },
+    /// ARNs of everything that has all of these tags, as a JSON list.
+    Tagged { tags: BTreeMap<String, String> },
+    /// A snapshot of a volume, tagged with the key: the one that has it already, or a new one. As a [`super::Standing`].
+    TakeSnapshot { volume: String, key: String, tags: Vec<(String, String)> },
+    SnapshotState { id: String },
+    /// The newest of the volume that is complete.
+    NewestSnapshot { volume: String },
 }
 
 /// Refused, as [`Refusal::Changed`], where the pod carries a checkpoint request of another id that was made since.

@@ -1,6 +1,8 @@
 //! What a rule may ask for: one action with its arguments, and what each action is like.
 
-use super::{HookResult, Profile, Span, Taint};
+use super::{
+    AwsBackup, HookResult, Profile, RequireBackup, Snapshot, Span, Taint, VeleroBackup,
+};
 use serde::{Deserialize, Serialize};
 
 /// Whether a rule may act. The most cautious of rule and daemon wins.
@@ -99,6 +101,11 @@ pub enum Action {
         workload: Option<String>,
         replicas: u32,
     },
+    VeleroBackup(Box<VeleroBackup>),
+    AwsBackup(Box<AwsBackup>),
+    Snapshot(Box<Snapshot>),
+    /// A backup has to be there that is not too old.
+    RequireBackup(Box<RequireBackup>),
     Wait {
         time: Span,
     },
@@ -142,6 +149,10 @@ impl Action {
             Action::CompleteLifecycleAction { .. } => "complete_lifecycle_action",
             Action::Restart { .. } => "restart",
             Action::Scale { .. } => "scale",
+            Action::VeleroBackup(_) => "velero_backup",
+            Action::AwsBackup(_) => "aws_backup",
+            Action::Snapshot(_) => "snapshot",
+            Action::RequireBackup(_) => "require_backup",
             Action::Wait { .. } => "wait",
             Action::Verify { .. } => "verify",
             Action::Http { .. } => "http",
@@ -161,6 +172,7 @@ impl Action {
             self,
             Action::Wait { .. }
                 | Action::Verify { .. }
+                | Action::RequireBackup(_)
                 | Action::Notify { .. }
                 | Action::Escalate { .. }
         )
@@ -180,6 +192,10 @@ impl Action {
                 | Action::Label { .. }
                 | Action::Annotate { .. }
                 | Action::Checkpoint { .. }
+                | Action::VeleroBackup(_)
+                | Action::AwsBackup(_)
+                | Action::Snapshot(_)
+                | Action::RequireBackup(_)
                 | Action::Notify { .. }
                 | Action::Escalate { .. }
         )

@@ -209,7 +209,11 @@ fn reach(action: &Action, decision: &Envelope<Decision>, look: &Look) -> Result<
             Ok(node()
                 .unwrap_or_else(|_| workload_reach(None, target, look).unwrap_or(Reach::World)))
         }
-        Action::Wait { .. }
+        Action::VeleroBackup(_)
+        | Action::AwsBackup(_)
+        | Action::Snapshot(_)
+        | Action::RequireBackup(_)
+        | Action::Wait { .. }
         | Action::Http { .. }
         | Action::Notify { .. }
         | Action::Escalate { .. } => Ok(Reach::World),

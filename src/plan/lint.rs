@@ -23,6 +23,7 @@ pub fn lint(plan: &Plan) -> Vec<String> {
                 faults.push(format!("two steps are called `{}`", step.name));
             }
             faults.extend(reaches(step));
+            faults.extend(too_slow(plan, step));
             if let Action::CompleteLifecycleAction { after, .. } = &step.action {
                 for need in after.iter().filter(|need| !before.contains(need.as_str())) {
                     faults.push(format!(
@@ -43,6 +44,19 @@ pub fn lint(plan: &Plan) -> Vec<String> {
     faults
 }
 
+/// A job of AWS Backup may wait for an hour before it begins: nothing with a near deadline has that time.
+fn too_slow(plan: &Plan, step: &PlannedStep) -> Option<String> {
+    let Action::AwsBackup(of) = &step.action else { return None };
+    let left = plan.until()?.duration_since(plan.made_at);
+    let enough = left >= of.start_within.0.try_into().unwrap_or_default();
+    (!enough).then(|| {
+        format!(
+            "`{}` may begin within {}, and the deadline is nearer: take `snapshot`",
+            step.name, of.start_within
+        )
+    })
+}
+
 /// A step acts on the kind of thing that it was made for.
 fn reaches(step: &PlannedStep) -> Option<String> {
     let right = match (&step.action, &step.reach) {
@@ -50,7 +64,11 @@ fn reaches(step: &PlannedStep) -> Option<String> {
         (Action::Verify { .. }, _) => true,
         (Action::CompleteLifecycleAction { .. }, Reach::Hook { .. } | Reach::World) => true,
         (
-            Action::Wait { .. }
+            Action::VeleroBackup(_)
+            | Action::AwsBackup(_)
+            | Action::Snapshot(_)
+            | Action::RequireBackup(_)
+            | Action::Wait { .. }
             | Action::Http { .. }
             | Action::Notify { .. }
             | Action::Escalate { .. },
@@ -60,7 +78,12 @@ fn reaches(step: &PlannedStep) -> Option<String> {
             action.writes()
                 && !matches!(
                     action,
-                    Action::Restart { .. } | Action::Scale { .. } | Action::Http { .. }
+                    Action::Restart { .. }
+                        | Action::Scale { .. }
+                        | Action::Http { .. }
+                        | Action::VeleroBackup(_)
+                        | Action::AwsBackup(_)
+                        | Action::Snapshot(_)
                 )
         }
         _ => false,

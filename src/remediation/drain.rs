@@ -5,7 +5,7 @@
 //! `min(spec, deadline - now)`, never lengthened, never zero (invariant I7).
 
 use super::saga::Work;
-use crate::model::{Answer, ClusterCall, Look, Pod, PodRecord, Refusal, Span};
+use crate::model::{Answer, ClusterCall, Look, Pod, PodRecord, Question, Refusal, Span};
 use crate::planted::{Bug, planted};
 use jiff::Timestamp;
 use std::{collections::BTreeMap, time::Duration};
@@ -204,7 +204,8 @@ impl Drain {
             self.confirmation.in_flight || self.confirmation.next_at.is_some_and(|at| at > now);
         if self.over(look, now) && !self.confirmation.given && !asked {
             self.confirmation.in_flight = true;
-            work.push((String::new(), Work::Confirm(self.node.clone())));
+            let question = Question::Empty { node: self.node.clone() };
+            work.push((String::new(), Work::Ask(question)));
         }
         work
     }

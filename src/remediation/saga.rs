@@ -25,8 +25,8 @@ pub enum Work {
     Cluster(crate::model::ClusterCall),
     Web(super::WebCall),
     Cloud(crate::model::CloudCall),
-    /// Whether nothing is left on that node that has to go, asked of the server itself.
-    Confirm(String),
+    /// Asked of the API server itself: nothing is changed by it.
+    Ask(crate::model::Question),
 }
 
 /// So long after a cordon the caches may not show it; what they show later is a person's doing.

@@ -1,5 +1,6 @@
 //! One small machine per kind of step: what it asks, what it makes of the answer, how it is probed and undone.
 
+mod backup;
 mod hook;
 mod node;
 mod once;
@@ -16,6 +17,7 @@ use crate::model::{
     PlannedStep, Pod, Reach, Undo,
 };
 use crate::planted::{Bug, planted};
+use backup::Asking;
 use hook::HookMachine;
 use jiff::Timestamp;
 use node::{CORDONED_BY, is_cordoned, node_change};
@@ -55,6 +57,8 @@ pub(super) enum Machine {
     Hook(HookMachine),
     Until(Timestamp),
     Verify(Verify),
+    /// A tool outside is asked, and asked again.
+    Asking(Box<dyn Asking>),
     /// Nothing to do but to be recorded: `notify`, `escalate`.
     Nothing,
 }
@@ -114,6 +118,12 @@ pub(super) fn start(plan: &Plan, step: &PlannedStep, look: &Look, now: Timestamp
                 road: Road::Listed,
             });
             once(Some(call), "").map_call(|call| if *idempotent { call } else { call.once_only() })
+        }
+        Action::VeleroBackup(_)
+        | Action::AwsBackup(_)
+        | Action::Snapshot(_)
+        | Action::RequireBackup(_) => {
+            backup::start(plan, step, now).map_or(Machine::Nothing, Machine::Asking)
         }
         Action::Notify { .. } | Action::Escalate { .. } => Machine::Nothing,
     }
@@ -232,6 +242,10 @@ pub(super) fn probe(plan: &Plan, step: &PlannedStep, look: &Look) -> Probe {
         | Action::TerminateInstance
         | Action::CompleteLifecycleAction { .. }
         | Action::Scale { .. }
+        | Action::VeleroBackup(_)
+        | Action::AwsBackup(_)
+        | Action::Snapshot(_)
+        | Action::RequireBackup(_)
         | Action::Wait { .. }
         | Action::Verify { .. }
         | Action::Http { .. }
@@ -269,6 +283,7 @@ impl Machine {
             Machine::Checkpoint(checkpoint) => checkpoint.busy(),
             Machine::Suspend(suspend) => suspend.busy(),
             Machine::Hook(hook) => hook.busy(),
+            Machine::Asking(asking) => asking.busy(),
             Machine::Call(_) | Machine::Until(_) | Machine::Verify(_) | Machine::Nothing => {
                 self.changing()
             }
@@ -295,6 +310,7 @@ impl Machine {
                 suspend.poll(plan, &|unit| is_open(plan, journal, unit), now)
             }
             Machine::Hook(hook) => hook.poll(journal, look, now),
+            Machine::Asking(asking) => asking.poll(now),
             Machine::Until(_) | Machine::Verify(_) | Machine::Nothing => vec![],
         }
     }
@@ -306,6 +322,7 @@ impl Machine {
             Machine::Checkpoint(checkpoint) => checkpoint.answer(plan, tag, answer, now),
             Machine::Suspend(suspend) => suspend.answer(tag, answer, now),
             Machine::Hook(hook) => hook.answer(tag, answer, now),
+            Machine::Asking(asking) => asking.answer(tag, answer, now),
             Machine::Until(_) | Machine::Verify(_) | Machine::Nothing => {}
         }
     }
@@ -338,6 +355,7 @@ impl Machine {
             }
             Machine::Suspend(suspend) => suspend.status(plan),
             Machine::Hook(hook) => hook.status(),
+            Machine::Asking(asking) => asking.status(now),
             Machine::Until(at) if now >= *at => done(String::new()),
             Machine::Until(_) => Status::Working,
             Machine::Verify(verify) => verify.status(look, cleared, now),
@@ -365,6 +383,7 @@ impl Machine {
             Machine::Checkpoint(checkpoint) => checkpoint.wake_at(plan, journal),
             Machine::Suspend(suspend) => suspend.wake_at(),
             Machine::Hook(hook) => hook.wake_at(journal),
+            Machine::Asking(asking) => asking.wake_at(),
             Machine::Until(at) => Some(*at),
             Machine::Verify(verify) => Some(verify.wake_at()),
             Machine::Nothing => Some(now),

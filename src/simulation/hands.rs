@@ -7,8 +7,8 @@ use crate::clock::Clock;
 use crate::cluster::{ClusterControl, ClusterView, Sight};
 use crate::escalation::Dispatch;
 use crate::model::{
-    Answer, CloudCall, ClusterCall, Contact, Context, Delivery, Look, PageKey, Refusal, Report,
-    Target,
+    Answer, CloudCall, ClusterCall, Contact, Context, Delivery, Look, PageKey, Question, Refusal,
+    Report, Target,
 };
 use crate::remediation::{Beyond, Road, WebCall};
 use jiff::Timestamp;
@@ -53,10 +53,15 @@ impl ClusterView for Ports {
         self.seen(|world| world.node_named(alias))
     }
 
-    async fn confirm_empty(&self, node: &str) -> Answer {
-        let about = format!("list pods of {node}");
-        let asked =
-            self.life.call(Outside::ApiServer, &about, || self.life.stage.world().is_empty(node));
+    async fn ask(&self, question: Question) -> Answer {
+        let about = match &question {
+            Question::Empty { node } => format!("list pods of {node}"),
+            Question::One { what, name, .. } => format!("get {} {name}", what.kind),
+            Question::Many { what, .. } => format!("list {}", what.plural),
+        };
+        let asked = self
+            .life
+            .call(Outside::ApiServer, &about, || self.life.stage.world().asked(&question));
         asked.await.unwrap_or_else(silent)
     }
 
@@ -121,6 +126,7 @@ fn about(call: &ClusterCall) -> String {
         ClusterCall::Suspend { job, suspended: true, .. } => format!("suspend {}", job.full_name()),
         ClusterCall::Suspend { job, .. } => format!("resume {}", job.full_name()),
         ClusterCall::Release { claim, .. } => format!("release {claim}"),
+        ClusterCall::Make(made) => format!("make {} {}", made.what.kind, made.name),
     }
 }
 
@@ -210,6 +216,17 @@ impl Beyond for Ports {
             CloudCall::CompleteHook { hook, .. } => format!("complete the hook of {}", hook.group),
             CloudCall::Heartbeat { hook } => format!("heartbeat of {}", hook.group),
             CloudCall::ObjectChanged { bucket, key } => format!("look at s3://{bucket}/{key}"),
+            CloudCall::StartBackup { resource, .. } => format!("begin a backup of {resource}"),
+            CloudCall::RunningBackup { resource, .. } => format!("look for a backup of {resource}"),
+            CloudCall::BackupJob { id } => format!("look at the backup job {id}"),
+            CloudCall::RecoveryPoint { arn, .. } => format!("look at the recovery point {arn}"),
+            CloudCall::NewestRecoveryPoint { resource, .. } => {
+                format!("look for recovery points of {resource}")
+            }
+            CloudCall::Tagged { .. } => "look for what has tags".into(),
+            CloudCall::TakeSnapshot { volume, .. } => format!("take a snapshot of {volume}"),
+            CloudCall::SnapshotState { id } => format!("look at {id}"),
+            CloudCall::NewestSnapshot { volume } => format!("look for snapshots of {volume}"),
         };
         let deed = || {
             let answer = stage.act(|world| world.cloud_call(&call));

@@ -96,6 +96,7 @@ fn world_of(scenario: &Scenario) -> World {
     for offer in &scenario.offers {
         world.offer(offer.clone());
     }
+    world.keeps_backups(scenario.backups.clone());
     if let Some(writers) = scenario.writers {
         world.storage(writers);
     }

@@ -3,7 +3,7 @@
 use super::World;
 use crate::clock::Clock;
 use crate::cluster::{ClusterControl, ClusterView, Sight};
-use crate::model::{Answer, ClusterCall, Context, Look, Target};
+use crate::model::{Answer, ClusterCall, Context, Look, Question, Target};
 use jiff::Timestamp;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -57,8 +57,8 @@ impl<C: Clock> ClusterView for Practice<C> {
         self.world().node_named(alias)
     }
 
-    async fn confirm_empty(&self, node: &str) -> Answer {
-        self.world().is_empty(node)
+    async fn ask(&self, question: Question) -> Answer {
+        self.world().asked(&question)
     }
 
     fn version(&self, sight: &Sight) -> u64 {

@@ -22,7 +22,7 @@ pub use script::{Deed, Pick, Step, Tool};
 use super::alertmanager::Route;
 use super::faults::Rates;
 use super::queue::Manners;
-use super::world::{App, Offer, Pool};
+use super::world::{App, Backups, Offer, Pool};
 use crate::model::Mode;
 use crate::rules::{Code, Diagnostic, Ruleset};
 use jiff::Timestamp;
@@ -43,6 +43,7 @@ pub struct Scenario {
     pub offers: Vec<Offer>,
     /// Checkpoints that the storage writes at full speed at the same time.
     pub writers: Option<usize>,
+    pub backups: Backups,
     pub route: Route,
     pub manners: Manners,
     pub people: Vec<Person>,
@@ -129,6 +130,7 @@ impl Default for Scenario {
             apps: vec![],
             offers: vec![],
             writers: None,
+            backups: Backups::default(),
             route: Route::default(),
             manners: Manners::default(),
             people: vec![],

@@ -5,6 +5,7 @@
 
 mod answers;
 mod apps;
+mod backups;
 mod births;
 mod cloud;
 mod groups;
@@ -15,6 +16,7 @@ mod schedule;
 mod view;
 
 pub use apps::{App, Budget, Checkpoint, Kind};
+pub use backups::{Backups, Ends};
 pub use cloud::{Growth, Market, Offer};
 pub use nodes::Pool;
 pub use saving::{Asked, Saving};
@@ -124,6 +126,8 @@ enum Due {
     Grow(String),
     /// A group may have waited for its hook for long enough.
     Lapse(String),
+    /// Somebody outside is done with something.
+    Said(String),
 }
 
 /// The whole world. [`World::pass`] moves it on.
@@ -158,6 +162,7 @@ pub struct World {
     /// Machines that got a notice, and when.
     noticed: BTreeMap<String, Timestamp>,
     cloud: cloud::Cloud,
+    shelf: backups::Shelf,
     /// Namespaces that are being deleted.
     pub ending: BTreeSet<String>,
     pub(super) news: News,
@@ -210,6 +215,7 @@ impl World {
                 Due::Join(node) => self.joins(&node),
                 Due::Grow(pool) => self.grow(&pool),
                 Due::Lapse(instance) => self.lapses(&instance),
+                Due::Said(text) => self.note(None, Mark::Note, text),
             }
             self.settle();
         }

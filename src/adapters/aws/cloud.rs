@@ -2,7 +2,7 @@
 
 use super::configure;
 use crate::clock::{Clock, System};
-use crate::model::{Answer, CloudCall, Hook, HookResult, Refusal, chain};
+use crate::model::{Answer, CloudCall, Hook, HookResult, Refusal, Vault, chain};
 use aws_config::SdkConfig;
 use aws_sdk_autoscaling as autoscaling;
 use aws_sdk_s3 as s3;
@@ -18,7 +18,9 @@ use tokio::sync::OnceCell;
 #[derive(Clone, Default)]
 pub struct Cloud {
     region: Option<String>,
-    endpoint: Option<String>,
+    pub(super) endpoint: Option<String>,
+    /// Where a step does not say it.
+    pub(super) backup: Vault,
     config: Arc<OnceCell<SdkConfig>>,
     patience: Arc<Mutex<BTreeMap<(String, String), Patience>>>,
 }
@@ -41,6 +43,11 @@ impl Cloud {
         Cloud { region, endpoint, ..Cloud::default() }
     }
 
+    /// With the vault and the role of AWS Backup that hold where a step does not say it.
+    pub fn with_backup(self, backup: Vault) -> Cloud {
+        Cloud { backup, ..self }
+    }
+
     /// With a configuration that was made elsewhere.
     pub fn with(config: SdkConfig, endpoint: Option<String>) -> Cloud {
         let config = Arc::new(OnceCell::new_with(Some(config)));
@@ -57,6 +64,7 @@ impl Cloud {
             CloudCall::CompleteHook { hook, result } => self.complete(&hook, result).await,
             CloudCall::Heartbeat { hook } => self.heartbeat(&hook).await,
             CloudCall::ObjectChanged { bucket, key } => self.changed(&bucket, &key).await,
+            other => self.backup(other).await,
         }
     }
 
@@ -193,11 +201,16 @@ impl Cloud {
 /// Auto Scaling says by `ValidationError` that nothing waits, and much else besides: only its words tell which.
 const NOTHING_WAITS: &str = "No active Lifecycle Action found";
 
-fn refused(error: &(dyn std::error::Error + 'static), need: &str) -> Answer {
+/// What AWS Backup says of a resource that another job works on.
+const ANOTHER_JOB: &str = "running job for the same resource";
+
+pub(super) fn refused(error: &(dyn std::error::Error + 'static), need: &str) -> Answer {
     let why = chain(error);
     let has = |words: &[&str]| words.iter().any(|word| why.contains(word));
-    if why.contains(NOTHING_WAITS) {
+    if has(&[NOTHING_WAITS, "ResourceNotFoundException", ".NotFound"]) {
         Answer::Refused(Refusal::Gone)
+    } else if has(&[ANOTHER_JOB]) {
+        Answer::Refused(Refusal::Changed(why))
     } else if has(&[
         "AccessDenied",
         "UnauthorizedOperation",
@@ -211,9 +224,19 @@ fn refused(error: &(dyn std::error::Error + 'static), need: &str) -> Answer {
         "ServiceUnavailable",
         "InternalFailure",
         "SlowDown",
+        "RequestLimitExceeded",
+        "RateExceeded",
     ]) {
         Answer::Refused(Refusal::Busy { retry_after: None, message: why })
-    } else if has(&["ValidationError", "NoSuchBucket"]) {
+    } else if has(&[
+        "ValidationError",
+        "NoSuchBucket",
+        "InvalidParameter",
+        "MissingParameter",
+        "InvalidRequest",
+        "LimitExceeded",
+        "Malformed",
+    ]) {
         Answer::Refused(Refusal::Invalid(why))
     } else {
         Answer::Unknown(why)

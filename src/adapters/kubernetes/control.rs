@@ -1,6 +1,6 @@
 //! Changing things: bounded, with time-outs, cordons first.
 
-use super::{answer::answer, claims, convert, events, exec, jobs, turns::Turns};
+use super::{answer::answer, claims, convert, events, exec, jobs, objects, turns::Turns};
 use crate::cluster::ClusterControl;
 use crate::model::{Answer, Claim, ClusterCall, NodePatch, Refusal, WorkloadKind};
 use jiff::Timestamp;
@@ -70,6 +70,7 @@ impl KubernetesControl {
                 jobs::suspend(&self.client, job, suspended, &by).await
             }
             ClusterCall::Release { claim, by } => claims::release(&self.client, &claim, by).await,
+            ClusterCall::Make(made) => objects::make(&self.client, &made).await,
             call @ ClusterCall::Announce { .. } => events::announce(&self.client, &call).await,
             ClusterCall::Restart { kind, namespace, name, key } => {
                 let mark = json!({ "medevac.dev/restart-key": key });

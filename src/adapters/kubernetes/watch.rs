@@ -1,8 +1,8 @@
 //! The watch caches: listed once, then kept up to date; a watch that breaks resumes where it was.
 
-use super::{answer, cache::Cache, clocks, convert};
+use super::{answer, cache::Cache, clocks, convert, objects};
 use crate::cluster::{ClusterView, Sight};
-use crate::model::{Answer, Context, Look, Refusal, Target, WorkloadKind};
+use crate::model::{Answer, Context, Look, Question, Refusal, Target, WorkloadKind};
 use futures_util::StreamExt;
 use k8s_openapi::api::{apps::v1 as apps, batch::v1 as batch, core::v1 as core};
 use kube::{
@@ -25,8 +25,8 @@ use tokio::{sync::watch, task::JoinSet};
 /// Changes within this time are told together.
 const BURST: Duration = Duration::from_millis(50);
 
-/// A list of one node's pods takes milliseconds.
-const CONFIRM: Duration = Duration::from_secs(10);
+/// A list of one node's pods takes milliseconds, one of two thousand objects a second.
+const ASKED: Duration = Duration::from_secs(10);
 
 /// The view. Clones share it; the watches end with the last one.
 #[derive(Clone)]
@@ -116,6 +116,27 @@ impl KubernetesView {
     fn read<T>(&self, ask: impl FnOnce(&Cache) -> T) -> T {
         ask(&self.inner.cache.read().unwrap_or_else(PoisonError::into_inner))
     }
+
+    /// Whether anything that has to go is left on the node: the caches may be a moment behind.
+    async fn is_empty(&self, node: &str) -> Answer {
+        let pods: Api<core::Pod> = Api::all(self.inner.client.clone());
+        // Resource version 0: from the server's own cache, which costs etcd nothing.
+        let params = ListParams::default().fields(&format!("spec.nodeName={node}")).match_any();
+        let listed = match pods.list(&params).await {
+            Ok(listed) => listed,
+            Err(error) => return answer::answer::<()>(Err(error)),
+        };
+        let stays = |pod: &&core::Pod| {
+            pod.metadata.deletion_timestamp.is_none() && convert::pod(pod).stays().is_none()
+        };
+        match listed.items.iter().find(stays) {
+            None => Answer::Done,
+            Some(pod) => {
+                let message = format!("{} has just come to the node", pod.name_any());
+                Answer::Refused(Refusal::Busy { retry_after: None, message })
+            }
+        }
+    }
 }
 
 impl ClusterView for KubernetesView {
@@ -135,25 +156,21 @@ impl ClusterView for KubernetesView {
         self.read(|cache| cache.node_named(alias))
     }
 
-    async fn confirm_empty(&self, node: &str) -> Answer {
-        let pods: Api<core::Pod> = Api::all(self.inner.client.clone());
-        // Resource version 0: from the server's own cache, which costs etcd nothing.
-        let params = ListParams::default().fields(&format!("spec.nodeName={node}")).match_any();
-        let listed = match tokio::time::timeout(CONFIRM, pods.list(&params)).await {
-            Ok(Ok(listed)) => listed,
-            Ok(Err(error)) => return answer::answer::<()>(Err(error)),
-            Err(_) => return Answer::Unknown("the list did not come".into()),
-        };
-        let stays = |pod: &&core::Pod| {
-            pod.metadata.deletion_timestamp.is_none() && convert::pod(pod).stays().is_none()
-        };
-        match listed.items.iter().find(stays) {
-            None => Answer::Done,
-            Some(pod) => {
-                let message = format!("{} has just come to the node", pod.name_any());
-                Answer::Refused(Refusal::Busy { retry_after: None, message })
+    async fn ask(&self, question: Question) -> Answer {
+        let client = &self.inner.client;
+        let asked = async {
+            match &question {
+                Question::Empty { node } => self.is_empty(node).await,
+                Question::One { what, namespace, name } => {
+                    objects::one(client, *what, namespace.as_deref(), name).await
+                }
+                Question::Many { what, namespace, labels, limit } => {
+                    objects::many(client, *what, namespace.as_deref(), labels, *limit).await
+                }
             }
-        }
+        };
+        let late = Answer::Unknown("the API server did not answer in time".into());
+        tokio::time::timeout(ASKED, asked).await.unwrap_or(late)
     }
 
     fn skew(&self) -> Duration {

@@ -2,6 +2,7 @@
 
 use super::words;
 use crate::config::{Aws, Leftover, QueueSource};
+use crate::model::{Protected, Vault};
 use crate::rules::Code;
 use crate::rules::reading::{Entries, Faults, Node, Of, Shape, key, must};
 use std::time::Duration;
@@ -16,6 +17,15 @@ pub(super) static AWS: Shape = Shape {
             Of::List(&QUEUE),
             "SQS queues with EventBridge's, Auto Scaling's and AWS Health's messages.",
         ),
+        key("backup", Of::Mapping(&BACKUP), "AWS Backup, where a step does not say it."),
+    ],
+};
+
+static BACKUP: Shape = Shape {
+    name: "`backup`",
+    fields: &[
+        key("vault", Of::Text, "The name of the vault."),
+        key("role", Of::Text, "The ARN of the role that AWS Backup takes."),
     ],
 };
 
@@ -53,6 +63,7 @@ pub(super) fn aws(node: &Node, faults: &mut Faults) -> Aws {
         region: entries.text("region", faults),
         endpoint: entries.text("endpoint", faults),
         queues: vec![],
+        backup: entries.get("backup").map(|node| vault(node, faults)).unwrap_or_default(),
     };
     if let (Some(endpoint), Some(node)) = (&aws.endpoint, entries.get("endpoint"))
         && !is_url(endpoint)
@@ -67,6 +78,19 @@ pub(super) fn aws(node: &Node, faults: &mut Faults) -> Aws {
         aws.queues.push(queue);
     }
     aws
+}
+
+fn vault(node: &Node, faults: &mut Faults) -> Vault {
+    let Some(entries) = Entries::of(node, &BACKUP, faults) else { return Vault::default() };
+    let role = entries.text("role", faults);
+    if let (Some(role), Some(node)) = (&role, entries.get("role"))
+        && Protected::Volume(String::new()).arn(role, "").is_err()
+    {
+        let message = format!("`{role}` is not the ARN of a role");
+        faults.add(Code::BadValue, &node.place, message).hint =
+            Some("write arn:aws:iam::123456789012:role/NAME".into());
+    }
+    Vault { vault: entries.text("vault", faults), role }
 }
 
 fn is_url(text: &str) -> bool {

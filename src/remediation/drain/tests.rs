@@ -1,7 +1,7 @@
 //! The drain against a hand-written world: every answer of a real API server, pod by pod.
 
 use super::*;
-use crate::model::{Node, Owner, Waiting};
+use crate::model::{Node, Owner, Question, Waiting};
 
 const T0: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -51,7 +51,7 @@ fn concluded(drain: &mut Drain, look: &Look, now: Timestamp, answer: Answer) -> 
     if drain
         .poll(look, &|_| false, now)
         .iter()
-        .any(|(_, work)| matches!(work, Work::Confirm(node) if node == "n"))
+        .any(|(_, work)| matches!(work, Work::Ask(Question::Empty { node }) if node == "n"))
     {
         drain.answer("", answer, now);
     }

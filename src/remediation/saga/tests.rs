@@ -88,7 +88,7 @@ impl World {
                 self.suspended = *suspended;
                 Answer::Done
             }
-            Work::Cluster(_) | Work::Confirm(_) => refused("unexpected"),
+            Work::Cluster(_) | Work::Ask(_) => refused("unexpected"),
         }
     }
 }

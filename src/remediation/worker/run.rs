@@ -257,7 +257,7 @@ where
                     beyond.web(WebCall { cause: cause.into(), ..work.clone() }).await
                 }
                 (Work::Cloud(work), Some(_)) => beyond.cloud(work.clone()).await,
-                (Work::Confirm(node), _) => view.confirm_empty(node).await,
+                (Work::Ask(question), _) => view.ask(question.clone()).await,
                 // Observe mode has no hands; a plan that got here was made before it was switched on.
                 (_, None) => {
                     Answer::Refused(Refusal::Invalid("the daemon runs in observe mode".into()))

@@ -1,5 +1,7 @@
 //! A verb and its arguments.
 
+mod backup;
+
 use super::super::diagnostic::Code;
 use super::super::rule::{Names, word};
 use super::super::walk::{Entries, Faults, text};
@@ -59,6 +61,9 @@ fn beyond(
     faults: &mut Faults,
 ) -> Option<Action> {
     Some(match verb {
+        "velero_backup" | "aws_backup" | "snapshot" | "require_backup" => {
+            return backup::action(verb, entries, faults);
+        }
         "restart" => Action::Restart { workload: workload(entries, faults) },
         "scale" => Action::Scale {
             workload: workload(entries, faults),

@@ -78,6 +78,13 @@ impl Book {
                 faults
             }
             ClusterCall::Announce { .. } => vec![],
+            ClusterCall::Make(made) => {
+                let by = made.labels.get("medevac.dev/incident");
+                let mut plans = ledger.holders.values().filter_map(|id| ledger.plans.get(id));
+                let plan = plans.rfind(|fact| Some(&fact.plan.incident) == by);
+                let backs = |action: &Action| matches!(action, Action::VeleroBackup(_));
+                journaled(plan, life, &made.name, backs)
+            }
             ClusterCall::Suspend { job, by, .. } => {
                 let mut plans = ledger.holders.values().filter_map(|id| ledger.plans.get(id));
                 let plan = plans.rfind(|fact| fact.plan.incident == *by);
@@ -133,6 +140,7 @@ impl Book {
             | ClusterCall::Delete { .. }
             | ClusterCall::Suspend { .. }
             | ClusterCall::Release { .. }
+            | ClusterCall::Make(_)
             | ClusterCall::Scale { .. } => {
                 return None;
             }

@@ -1,6 +1,8 @@
 //! Pools, apps and what the cloud has left, as a scenario file says them.
 
-use super::super::world::{App, Asked, Budget, Checkpoint, Growth, Kind, Market, Offer, Pool};
+use super::super::world::{
+    App, Asked, Backups, Budget, Checkpoint, Ends, Growth, Kind, Market, Offer, Pool,
+};
 use super::read::{full_name, labels, word};
 use super::shape;
 use crate::rules::Code;
@@ -158,5 +160,17 @@ pub(super) fn offer(node: &Node, faults: &mut Faults) -> Option<Offer> {
         zone: entries.text("zone", faults)?,
         market: word(&entries, "market", &Market::ALL, faults).unwrap_or_default(),
         free: entries.number("free", faults)?,
+    })
+}
+
+pub(super) fn backups(node: &Node, faults: &mut Faults) -> Option<Backups> {
+    let entries = Entries::of(node, &shape::BACKUPS, faults)?;
+    let own = Backups::default();
+    Some(Backups {
+        takes: entries.span("takes", faults).map_or(own.takes, |span| span.0),
+        ends: word(&entries, "ends", &Ends::ALL, faults).unwrap_or_default(),
+        reachable: entries.boolean("reachable", faults).unwrap_or(true),
+        claims: entries.texts("claims", faults).into_iter().map(|(claim, _)| claim).collect(),
+        last: entries.span("last", faults).map(|span| span.0),
     })
 }

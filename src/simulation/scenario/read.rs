@@ -4,7 +4,7 @@ use super::super::alertmanager::Route;
 use super::super::faults::{Mishap, Rates};
 use super::super::queue::Manners;
 use super::super::world::{App, Pool};
-use super::cluster::{app, offer, pool};
+use super::cluster::{app, backups, offer, pool};
 use super::sane::{bounded, consistent, names};
 use super::{Daemon, Person, Reaction, Scenario, Step, expect, shape, steps};
 use crate::model::Mode;
@@ -99,6 +99,11 @@ pub(in crate::simulation) fn world(
             .as_ref()
             .and_then(|it| it.number("storage_writers", faults))
             .and_then(|number| usize::try_from(number).ok()),
+        backups: cluster
+            .as_ref()
+            .and_then(|it| it.get("backups"))
+            .and_then(|node| backups(node, faults))
+            .unwrap_or(fresh.backups),
         route: entries.get("alertmanager").map_or(fresh.route, |node| route(node, faults)),
         manners: entries.get("queue").map_or(fresh.manners, |node| manners(node, faults)),
         people: entries.list("people", faults).iter().filter_map(|it| person(it, faults)).collect(),

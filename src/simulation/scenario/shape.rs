@@ -43,6 +43,22 @@ pub(in crate::simulation) static CLUSTER: Shape = Shape {
             Of::Number,
             "Checkpoints that are written at full speed at the same time.",
         ),
+        key("backups", Of::Mapping(&BACKUPS), "How Velero, AWS Backup and snapshots behave."),
+    ],
+};
+
+pub(super) static BACKUPS: Shape = Shape {
+    name: "`backups`",
+    fields: &[
+        key("takes", Of::Duration, "Default 5m."),
+        key(
+            "ends",
+            Of::Words(&["completed", "failed", "partially-failed", "interrupted"]),
+            "Default completed. interrupted: Velero is started anew while it works on the first.",
+        ),
+        key("reachable", Of::Bool, "Whether Velero reaches its storage. Default true."),
+        key("claims", Of::Texts, "NAMESPACE/NAME of claims that are bound to volumes of EBS."),
+        key("last", Of::Duration, "The newest good backup of everything is so old. Default: there is none."),
     ],
 };
 

@@ -274,6 +274,9 @@ fn has(action: &Action, arguments: &Value) -> bool {
             other => other.to_string(),
         };
         let (found, value) = (of(&found[if key == "for" { "hold" } else { key }]), of(value));
-        found == value || (key == "taint" && found == format!("{value}:NoSchedule"))
+        let time = |text: &str| text.parse::<Span>().ok();
+        found == value
+            || (key == "taint" && found == format!("{value}:NoSchedule"))
+            || (time(&found).is_some() && time(&found) == time(&value))
     })
 }

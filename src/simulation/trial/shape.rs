@@ -22,7 +22,7 @@ pub(super) static TEST: Shape = Shape {
         key("cloud", Of::Mapping(&CLOUD), "What the cloud has left."),
         key("alertmanager", Of::Mapping(&ROUTE), "Its route. Default: it tells at once."),
         key("people", Of::List(&PERSON), "Who answers when called. Nobody else does."),
-        must("events", Of::List(&STEP), "What happens when."),
+        key("events", Of::List(&STEP), "What happens when."),
         key(
             "expect",
             Of::List(&WANTED),

@@ -41,6 +41,7 @@ impl World {
             }
             ClusterCall::Suspend { job, suspended, by } => self.suspend(job, *suspended, by),
             ClusterCall::Release { claim, .. } => self.release(claim),
+            ClusterCall::Make(made) => self.make_object(made),
             // Nobody in the world reads them.
             ClusterCall::Announce { .. } => Answer::Done,
             // Whoever waits for the end asks again.

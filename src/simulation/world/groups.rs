@@ -50,11 +50,12 @@ impl World {
         self.taken_away(&node);
     }
 
-    /// What Auto Scaling answers. What is in S3 is nobody's matter here.
+    /// What AWS answers. What is in S3 is nobody's matter here.
     pub fn cloud_call(&mut self, call: &CloudCall) -> Answer {
         let hook = match call {
             CloudCall::CompleteHook { hook, .. } | CloudCall::Heartbeat { hook } => hook,
             CloudCall::ObjectChanged { .. } => return Answer::Refused(Refusal::Gone),
+            call => return self.backup_call(call),
         };
         let Some(waits) = self.cloud.hooks.get_mut(&hook.instance) else {
             return Answer::Refused(Refusal::Gone);

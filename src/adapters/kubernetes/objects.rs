@@ -1,0 +1,83 @@
+//! Objects that are not watched: asked for once, and made.
+
+use super::answer::answer;
+use super::control::MANAGER;
+use crate::model::{Answer, Made, Refusal, Resource};
+use kube::{
+    Api, Client,
+    api::{ApiResource, DynamicObject, ListParams, PostParams},
+};
+use serde_json::{Value, json};
+
+/// Objects on one page.
+const PAGE: u32 = 250;
+
+fn api(client: &Client, what: Resource, namespace: Option<&str>) -> Api<DynamicObject> {
+    let resource = ApiResource {
+        group: what.group().into(),
+        version: what.version().into(),
+        api_version: what.api_version.into(),
+        kind: what.kind.into(),
+        plural: what.plural.into(),
+    };
+    match namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    }
+}
+
+pub(super) async fn one(
+    client: &Client,
+    what: Resource,
+    namespace: Option<&str>,
+    name: &str,
+) -> Answer {
+    match api(client, what, namespace).get(name).await {
+        Ok(object) => Answer::Said(serde_json::to_string(&object).unwrap_or_default()),
+        Err(error) => answer::<()>(Err(error)),
+    }
+}
+
+pub(super) async fn many(
+    client: &Client,
+    what: Resource,
+    namespace: Option<&str>,
+    labels: &str,
+    limit: u32,
+) -> Answer {
+    let api = api(client, what, namespace);
+    let mut params = ListParams::default().labels(labels).limit(limit.min(PAGE));
+    let mut all: Vec<Value> = vec![];
+    loop {
+        let page = match api.list(&params).await {
+            Ok(page) => page,
+            Err(error) => return answer::<()>(Err(error)),
+        };
+        all.extend(page.items.iter().map(|it| serde_json::to_value(it).unwrap_or_default()));
+        let next = page.metadata.continue_.filter(|next| !next.is_empty());
+        match next {
+            Some(next) if all.len() < limit as usize => params.continue_token = Some(next),
+            _ => return Answer::Said(json!(all).to_string()),
+        }
+    }
+}
+
+pub(super) async fn make(client: &Client, made: &Made) -> Answer {
+    let api = api(client, made.what, Some(&made.namespace));
+    let mut body = made.body.clone();
+    body["apiVersion"] = json!(made.what.api_version);
+    body["kind"] = json!(made.what.kind);
+    body["metadata"] =
+        json!({ "name": made.name, "namespace": made.namespace, "labels": made.labels });
+    let object: DynamicObject = match serde_json::from_value(body) {
+        Ok(object) => object,
+        Err(error) => return Answer::Refused(Refusal::Invalid(error.to_string())),
+    };
+    let params = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
+    match api.create(&params, &object).await {
+        Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => {
+            Answer::Refused(Refusal::Changed(status.message.clone()))
+        }
+        other => answer(other),
+    }
+}

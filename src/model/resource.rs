@@ -1,0 +1,61 @@
+//! Objects of the API server that are not watched: named, asked for and made by kind.
+
+use serde_json::Value;
+
+/// A kind that the API server serves, or may serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Resource {
+    /// `v1`, or `group/version`.
+    pub api_version: &'static str,
+    pub kind: &'static str,
+    /// As the server's paths have it.
+    pub plural: &'static str,
+}
+
+const fn resource(
+    api_version: &'static str,
+    kind: &'static str,
+    plural: &'static str,
+) -> Resource {
+    Resource { api_version, kind, plural }
+}
+
+impl Resource {
+    pub const BACKUP: Resource = resource("velero.io/v1", "Backup", "backups");
+    pub const BACKUP_LOCATION: Resource =
+        resource("velero.io/v1", "BackupStorageLocation", "backupstoragelocations");
+    pub const CLAIM: Resource =
+        resource("v1", "PersistentVolumeClaim", "persistentvolumeclaims");
+    pub const VOLUME: Resource = resource("v1", "PersistentVolume", "persistentvolumes");
+
+    /// The API group; empty for the first one.
+    pub fn group(&self) -> &'static str {
+        self.api_version.split_once('/').map_or("", |(group, _)| group)
+    }
+
+    pub fn version(&self) -> &'static str {
+        self.api_version.split_once('/').map_or(self.api_version, |(_, version)| version)
+    }
+}
+
+/// What the API server itself is asked, because no cache has it, or not surely. Nothing is changed by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// Whether nothing that has to go is left on the node. [`super::Answer::Done`]: nothing is.
+    Empty { node: String },
+    /// One object, as JSON in [`super::Answer::Said`]. [`super::Refusal::Gone`]: there is none, or nothing of its kind.
+    One { what: Resource, namespace: Option<String>, name: String },
+    /// Objects with these labels, as a JSON list in [`super::Answer::Said`]: at most `limit`.
+    Many { what: Resource, namespace: Option<String>, labels: String, limit: u32 },
+}
+
+/// An object to be made under a name that nobody else uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    pub what: Resource,
+    pub namespace: String,
+    pub name: String,
+    /// `spec`, and whatever else stands beside the metadata.
+    pub body: Value,
+    pub labels: std::collections::BTreeMap<String, String>,
+}

@@ -1,0 +1,326 @@
+//! A Velero backup: its storage location is looked at, it is made under a name that is the same for ever, and watched
+//! until Velero is done with it. That it is "Completed" is not enough: what is in it is counted.
+//!
+//! Source: velero pkg/apis/velero/v1/backup_types.go and pkg/cmd/cli/backup/create.go; `queuePosition` is of 1.18.
+
+use super::super::super::saga::Work;
+use super::super::Status;
+use super::Asking;
+use super::turn::{Turn, Weighed};
+use crate::model::{
+    Answer, ClusterCall, Id, Made, Plan, Question, Resource, Span, VeleroBackup, Volumes,
+};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// A server that was started anew has failed what it was doing: it is asked for again, so often.
+const ATTEMPTS: u32 = 3;
+/// Storage locations that are looked at.
+const MOST_LOCATIONS: u32 = 100;
+
+#[derive(Debug)]
+enum Stage {
+    Location,
+    Create,
+    Watch,
+    Over(Result<String, String>),
+}
+
+#[derive(Debug)]
+pub(super) struct Velero {
+    of: VeleroBackup,
+    name: String,
+    labels: BTreeMap<String, String>,
+    attempt: u32,
+    stage: Stage,
+    turn: Turn,
+    until: Timestamp,
+    /// What was said last, for whoever asks why it takes so long.
+    last: String,
+}
+
+/// What a look at a backup comes to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Judged {
+    Running(String),
+    Good(String),
+    Bad(String),
+    /// The server was started anew while it worked on it.
+    Interrupted(String),
+}
+
+impl Velero {
+    pub(super) fn new(
+        plan: &Plan,
+        key: &Id,
+        of: &VeleroBackup,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Velero {
+        let label = |text: &str| {
+            let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            let text: String = text.chars().filter(|c| good(*c)).take(63).collect();
+            text.trim_matches(|c: char| !c.is_ascii_alphanumeric()).to_owned()
+        };
+        let labels = [("medevac.dev/incident", &plan.incident), ("medevac.dev/rule", &plan.rule)];
+        Velero {
+            of: of.clone(),
+            name: format!("medevac-{}", key.short(16)),
+            labels: labels.map(|(name, value)| (name.to_owned(), label(value))).into(),
+            attempt: 1,
+            stage: Stage::Location,
+            turn: Turn::new(now),
+            until,
+            last: "nothing was heard of Velero yet".into(),
+        }
+    }
+
+    fn name(&self) -> String {
+        match self.attempt {
+            1 => self.name.clone(),
+            attempt => format!("{}-{attempt}", self.name),
+        }
+    }
+
+    fn namespace(&self) -> Option<String> {
+        Some(self.of.velero_namespace.clone())
+    }
+
+    fn spec(&self) -> Value {
+        let mut spec = json!({
+            "ttl": go_duration(self.of.ttl),
+            "snapshotVolumes": self.of.volumes != Volumes::Skip,
+        });
+        if !self.of.namespaces.is_empty() {
+            spec["includedNamespaces"] = json!(self.of.namespaces);
+        }
+        if !self.of.labels.is_empty() {
+            spec["labelSelector"] = json!({ "matchLabels": self.of.labels });
+        }
+        if self.of.volumes == Volumes::Move {
+            spec["snapshotMoveData"] = json!(true);
+        }
+        if let Some(location) = &self.of.storage_location {
+            spec["storageLocation"] = json!(location);
+        }
+        json!({ "spec": spec })
+    }
+
+    fn fail(&mut self, why: impl Into<String>) {
+        self.stage = Stage::Over(Err(why.into()));
+    }
+
+    fn located(&mut self, said: &str, now: Timestamp) {
+        match location(said, self.of.storage_location.as_deref()) {
+            Ok(()) => {
+                self.stage = Stage::Create;
+                self.turn.on(now);
+            }
+            Err(why) => self.fail(why),
+        }
+    }
+
+    fn seen(&mut self, said: &str, now: Timestamp) {
+        let object: Value = serde_json::from_str(said).unwrap_or_default();
+        match judge(&object["status"], self.of.expect_volumes) {
+            Judged::Running(how) => {
+                self.last = how;
+                self.turn.later(now);
+            }
+            Judged::Good(how) => self.stage = Stage::Over(Ok(format!("{}: {how}", self.name()))),
+            Judged::Interrupted(_) if self.attempt < ATTEMPTS => {
+                self.attempt += 1;
+                self.stage = Stage::Create;
+                self.turn.on(now);
+            }
+            Judged::Bad(why) | Judged::Interrupted(why) => {
+                let name = self.name();
+                self.fail(format!("{name}: {why}"));
+            }
+        }
+    }
+}
+
+impl Asking for Velero {
+    fn poll(&mut self, now: Timestamp) -> Vec<(String, Work)> {
+        if matches!(self.stage, Stage::Over(_)) || !self.turn.take(now) {
+            return vec![];
+        }
+        let (namespace, name) = (self.namespace(), self.name());
+        let work = match self.stage {
+            Stage::Location => Work::Ask(Question::Many {
+                what: Resource::BACKUP_LOCATION,
+                namespace,
+                labels: String::new(),
+                limit: MOST_LOCATIONS,
+            }),
+            Stage::Create => Work::Cluster(ClusterCall::Make(Made {
+                what: Resource::BACKUP,
+                namespace: self.of.velero_namespace.clone(),
+                name,
+                body: self.spec(),
+                labels: self.labels.clone(),
+            })),
+            Stage::Watch => Work::Ask(Question::One { what: Resource::BACKUP, namespace, name }),
+            Stage::Over(_) => return vec![],
+        };
+        vec![(String::new(), work)]
+    }
+
+    fn answer(&mut self, _: &str, answer: Answer, now: Timestamp) {
+        match (&self.stage, self.turn.weigh(answer, now)) {
+            (_, Weighed::Again(why)) => self.last = why,
+            (Stage::Location, Weighed::Said(said)) => self.located(&said, now),
+            // Whoever finds the name taken has made it in another life.
+            (Stage::Create, Weighed::Said(_) | Weighed::Changed(_)) => {
+                self.stage = Stage::Watch;
+                self.turn.on(now);
+            }
+            (Stage::Watch, Weighed::Said(said)) => self.seen(&said, now),
+            (Stage::Watch, Weighed::Gone) => {
+                let name = self.name();
+                self.fail(format!("{name} was deleted"));
+            }
+            (Stage::Location | Stage::Create, Weighed::Gone) => {
+                let place = &self.of.velero_namespace;
+                let why = format!("Velero is not installed, or not in the namespace `{place}`");
+                self.fail(why);
+            }
+            (_, Weighed::Never(why) | Weighed::Changed(why)) => self.fail(why),
+            (Stage::Over(_), _) => {}
+        }
+    }
+
+    fn status(&self, now: Timestamp) -> Status {
+        match &self.stage {
+            Stage::Over(Ok(how)) => Status::Done(how.clone()),
+            Stage::Over(Err(why)) => Status::Failed(why.clone()),
+            _ if now >= self.until => {
+                Status::Failed(format!("{} is not done in time: {}", self.name(), self.last))
+            }
+            _ => Status::Working,
+        }
+    }
+
+    fn wake_at(&self) -> Option<Timestamp> {
+        self.turn.wake_at().into_iter().chain([self.until]).min()
+    }
+
+    fn busy(&self) -> bool {
+        self.turn.busy()
+    }
+}
+
+/// As Go writes it: hours at the most.
+fn go_duration(span: Span) -> String {
+    let seconds = span.0.as_secs();
+    format!("{}h{}m{}s", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+/// Whether backups can be kept at the place that is meant. Since 1.17 one that cannot makes a backup fail its validation.
+fn location(said: &str, named: Option<&str>) -> Result<(), String> {
+    let all: Vec<Value> = serde_json::from_str(said).unwrap_or_default();
+    let is = |place: &&Value| match named {
+        Some(named) => place["metadata"]["name"] == named,
+        None => place["spec"]["default"] == true || all.len() == 1,
+    };
+    let Some(place) = all.iter().find(is) else {
+        let names: Vec<&str> =
+            all.iter().filter_map(|place| place["metadata"]["name"].as_str()).collect();
+        return Err(match named {
+            Some(named) => format!(
+                "there is no storage location `{named}`; there are: {}",
+                names.join(", ")
+            ),
+            None if all.is_empty() => "Velero has no storage location".into(),
+            None => format!("no storage location is the default; name one of: {}", names.join(", ")),
+        });
+    };
+    let name = place["metadata"]["name"].as_str().unwrap_or_default();
+    if place["spec"]["accessMode"] == "ReadOnly" {
+        return Err(format!("the storage location `{name}` is read-only"));
+    }
+    match place["status"]["phase"].as_str() {
+        Some("Available") => Ok(()),
+        phase => {
+            let why = place["status"]["message"].as_str().unwrap_or("Velero does not say why");
+            Err(format!("the storage location `{name}` is {}: {why}", phase.unwrap_or("not looked at yet")))
+        }
+    }
+}
+
+/// What a backup's status says, phase by phase.
+pub(super) fn judge(status: &Value, expect_volumes: Option<u32>) -> Judged {
+    let number = |path: &str| status.pointer(path).and_then(Value::as_u64).unwrap_or(0);
+    let text = |name: &str| status[name].as_str().unwrap_or_default();
+    let phase = text("phase");
+    match phase {
+        "Completed" => match wanting(status, expect_volumes) {
+            Some(why) => Judged::Bad(format!("Completed, and not good: {why}")),
+            None => Judged::Good(format!(
+                "{} items, {} volumes",
+                number("/progress/itemsBackedUp"),
+                volumes(status)
+            )),
+        },
+        "PartiallyFailed" => Judged::Bad(format!(
+            "PartiallyFailed: {} errors; what is in it is no safe ground",
+            number("/errors")
+        )),
+        "FailedValidation" => {
+            let errors = status["validationErrors"].as_array().into_iter().flatten();
+            let errors: Vec<&str> = errors.filter_map(Value::as_str).collect();
+            Judged::Bad(format!("FailedValidation: {}", errors.join("; ")))
+        }
+        "Failed" => {
+            let why = format!("Failed: {}", text("failureReason"));
+            match why.contains("during the server starting") {
+                true => Judged::Interrupted(why),
+                false => Judged::Bad(why),
+            }
+        }
+        "Deleting" => Judged::Bad("it is being deleted".into()),
+        "Queued" => Judged::Running(format!("Queued, {} before it", number("/queuePosition"))),
+        "" => Judged::Running("New".into()),
+        // New, ReadyToStart, InProgress, WaitingForPluginOperations, Finalizing and theirs with PartiallyFailed; and
+        // what a later Velero calls its phases: until our own time is up.
+        phase => Judged::Running(format!(
+            "{phase}, {} of {} items",
+            number("/progress/itemsBackedUp"),
+            number("/progress/totalItems")
+        )),
+    }
+}
+
+fn volumes(status: &Value) -> u64 {
+    let number = |name: &str| status[name].as_u64().unwrap_or(0);
+    number("volumeSnapshotsCompleted") + number("csiVolumeSnapshotsCompleted")
+}
+
+/// Why one that is "Completed" is not to be relied on.
+pub(super) fn wanting(status: &Value, expect_volumes: Option<u32>) -> Option<String> {
+    let number = |path: &str| status.pointer(path).and_then(Value::as_u64).unwrap_or(0);
+    let short = |what: &str, done: u64, asked: u64| {
+        (done < asked).then(|| format!("{done} of {asked} {what} were made"))
+    };
+    let failed = |what: &str, count: u64| (count > 0).then(|| format!("{count} {what} failed"));
+    failed("items", number("/errors"))
+        .or_else(|| {
+            let (done, asked) =
+                (number("/volumeSnapshotsCompleted"), number("/volumeSnapshotsAttempted"));
+            short("volume snapshots", done, asked)
+        })
+        .or_else(|| {
+            let (done, asked) =
+                (number("/csiVolumeSnapshotsCompleted"), number("/csiVolumeSnapshotsAttempted"));
+            short("CSI snapshots", done, asked)
+        })
+        .or_else(|| failed("item operations", number("/backupItemOperationsFailed")))
+        .or_else(|| failed("hooks", number("/hookStatus/hooksFailed")))
+        .or_else(|| {
+            // A selector that matches nothing is "Completed" as well.
+            (number("/progress/itemsBackedUp") == 0).then(|| "there is nothing in it".to_owned())
+        })
+        .or_else(|| short("volumes that are expected", volumes(status), expect_volumes?.into()))
+}
