@@ -99,8 +99,17 @@ const OUTSIDE: &[&str] =
     &["tokio", "kube", "reqwest", "axum", "hyper", "rusqlite", "notify", "aws_sdk"];
 
 /// Rooms whose files are pure, but for `run.rs`.
-const PURE: &[&str] =
-    &["model", "calendar", "rules", "engine", "plan", "remediation", "escalation", "replay", "agent"];
+const PURE: &[&str] = &[
+    "model",
+    "calendar",
+    "rules",
+    "engine",
+    "plan",
+    "remediation",
+    "escalation",
+    "replay",
+    "agent",
+];
 
 /// Files in which asynchronous code stands although they are no shell: ports, declared and not used.
 const PORTS: &[&str] = &[

@@ -59,7 +59,11 @@ impl Clocks {
 
 #[derive(Debug, Clone)]
 enum How {
-    Cron { pattern: Cron, zone: TimeZone, clocks: Clocks },
+    Cron {
+        pattern: Cron,
+        zone: TimeZone,
+        clocks: Clocks,
+    },
     /// Counted from 1970-01-01T00:00Z, so that every replica and every life counts the same.
     Every(Span),
 }

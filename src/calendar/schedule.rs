@@ -10,7 +10,9 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missed {
     /// However many there were: the last one is made up for, where that is not longer ago than this.
-    Once { within: Option<Span> },
+    Once {
+        within: Option<Span>,
+    },
     Skip,
 }
 

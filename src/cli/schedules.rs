@@ -65,7 +65,8 @@ fn show(all: &[&Value]) {
     for one in all {
         let next = one["next"].as_array().cloned().unwrap_or_default();
         let zone = one["zone"].as_str().map_or("-".to_owned(), str::to_owned);
-        let last = if one["last_run"].is_null() { "-".to_owned() } else { moment(&one["last_run"]) };
+        let last =
+            if one["last_run"].is_null() { "-".to_owned() } else { moment(&one["last_run"]) };
         let first = next.first().map_or("never".to_owned(), text);
         rows.push(vec![text(&one["name"]), text(&one["schedule"]), zone, last, first]);
         for later in next.iter().skip(1) {

@@ -97,12 +97,20 @@ pub enum ClusterCall {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CloudCall {
     /// The action of a hook is over: its group goes on with the instance.
-    CompleteHook { hook: Hook, result: HookResult },
+    CompleteHook {
+        hook: Hook,
+        result: HookResult,
+    },
     /// The action of a hook goes on: its time begins anew.
-    Heartbeat { hook: Hook },
+    Heartbeat {
+        hook: Hook,
+    },
     /// When an object, or the newest one below a prefix that ends with `/`, was written: [`Answer::Said`], in seconds
     /// since 1970. [`Refusal::Gone`]: there is none.
-    ObjectChanged { bucket: String, key: String },
+    ObjectChanged {
+        bucket: String,
+        key: String,
+    },
     /// Begins a backup job of AWS Backup; the same token is the same job. [`Answer::Said`]: a [`super::Standing`].
     /// [`Refusal::Changed`]: another job works on the resource.
     StartBackup {
@@ -115,18 +123,39 @@ pub enum CloudCall {
         tags: Vec<(String, String)>,
     },
     /// The job that works on the resource now, as a [`super::Standing`].
-    RunningBackup { vault: Vault, resource: Protected },
-    BackupJob { id: String },
-    RecoveryPoint { vault: Vault, arn: String },
+    RunningBackup {
+        vault: Vault,
+        resource: Protected,
+    },
+    BackupJob {
+        id: String,
+    },
+    RecoveryPoint {
+        vault: Vault,
+        arn: String,
+    },
     /// The newest of the resource that is good, as a [`super::Standing`].
-    NewestRecoveryPoint { vault: Vault, resource: Protected },
+    NewestRecoveryPoint {
+        vault: Vault,
+        resource: Protected,
+    },
     /// ARNs of everything that has all of these tags, as a JSON list.
-    Tagged { tags: BTreeMap<String, String> },
+    Tagged {
+        tags: BTreeMap<String, String>,
+    },
     /// A snapshot of a volume, tagged with the key: the one that has it already, or a new one. As a [`super::Standing`].
-    TakeSnapshot { volume: String, key: String, tags: Vec<(String, String)> },
-    SnapshotState { id: String },
+    TakeSnapshot {
+        volume: String,
+        key: String,
+        tags: Vec<(String, String)>,
+    },
+    SnapshotState {
+        id: String,
+    },
     /// The newest of the volume that is complete.
-    NewestSnapshot { volume: String },
+    NewestSnapshot {
+        volume: String,
+    },
 }
 
 /// Refused, as [`Refusal::Changed`], where the pod carries a checkpoint request of another id that was made since.

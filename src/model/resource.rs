@@ -12,11 +12,7 @@ pub struct Resource {
     pub plural: &'static str,
 }
 
-const fn resource(
-    api_version: &'static str,
-    kind: &'static str,
-    plural: &'static str,
-) -> Resource {
+const fn resource(api_version: &'static str, kind: &'static str, plural: &'static str) -> Resource {
     Resource { api_version, kind, plural }
 }
 
@@ -24,8 +20,7 @@ impl Resource {
     pub const BACKUP: Resource = resource("velero.io/v1", "Backup", "backups");
     pub const BACKUP_LOCATION: Resource =
         resource("velero.io/v1", "BackupStorageLocation", "backupstoragelocations");
-    pub const CLAIM: Resource =
-        resource("v1", "PersistentVolumeClaim", "persistentvolumeclaims");
+    pub const CLAIM: Resource = resource("v1", "PersistentVolumeClaim", "persistentvolumeclaims");
     pub const VOLUME: Resource = resource("v1", "PersistentVolume", "persistentvolumes");
 
     /// The API group; empty for the first one.

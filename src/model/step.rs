@@ -1,8 +1,6 @@
 //! What a rule may ask for: one action with its arguments, and what each action is like.
 
-use super::{
-    AwsBackup, HookResult, Profile, RequireBackup, Snapshot, Span, Taint, VeleroBackup,
-};
+use super::{AwsBackup, HookResult, Profile, RequireBackup, Snapshot, Span, Taint, VeleroBackup};
 use serde::{Deserialize, Serialize};
 
 /// Whether a rule may act. The most cautious of rule and daemon wins.

@@ -6,8 +6,8 @@ use super::schedules::recurrence;
 use super::shape;
 use super::walk::{Entries, Faults, text};
 use super::yaml::{Kind, Node};
-use crate::model::Span;
 use crate::calendar::{Back, Clocks, Forward, Recurrence};
+use crate::model::Span;
 use jiff::{
     Timestamp,
     civil::{Date, Time, Weekday},

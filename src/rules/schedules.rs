@@ -38,7 +38,8 @@ fn schedule(node: &Node, faults: &mut Faults) -> Option<Schedule> {
     let zone = entries.get("zone").map_or(Some(TimeZone::UTC), |node| zone(node, faults));
     let forward = [("skip", Forward::Skip), ("run_after", Forward::RunAfter)];
     let forward = word(&entries, "clock_forward", &forward, faults);
-    let back = word(&entries, "clock_back", &[("once", Back::Once), ("twice", Back::Twice)], faults);
+    let back =
+        word(&entries, "clock_back", &[("once", Back::Once), ("twice", Back::Twice)], faults);
     let skips = word(&entries, "missed", &[("once", false), ("skip", true)], faults);
     let within = entries.span("missed_within", faults);
     let missed = if skips == Some(true) { Missed::Skip } else { Missed::Once { within } };

@@ -59,9 +59,8 @@ impl ClusterView for Ports {
             Question::One { what, name, .. } => format!("get {} {name}", what.kind),
             Question::Many { what, .. } => format!("list {}", what.plural),
         };
-        let asked = self
-            .life
-            .call(Outside::ApiServer, &about, || self.life.stage.world().asked(&question));
+        let asked =
+            self.life.call(Outside::ApiServer, &about, || self.life.stage.world().asked(&question));
         asked.await.unwrap_or_else(silent)
     }
 

@@ -46,11 +46,10 @@ pub async fn run<L: Log + Kv>(
                 *past = begin(&log, &clock, &view, schedule, past, due).await?;
             }
         }
-        let next = |schedule: &Schedule| {
-            schedule.recurrence.after(known.get(&schedule.name)?.upto)
-        };
+        let next = |schedule: &Schedule| schedule.recurrence.after(known.get(&schedule.name)?.upto);
         let tick = clock.now().checked_add(TICK).ok();
-        let wake = all.iter().filter_map(next).min().map(|next| tick.map_or(next, |it| it.min(next)));
+        let wake =
+            all.iter().filter_map(next).min().map(|next| tick.map_or(next, |it| it.min(next)));
         tokio::select! {
             biased;
             Ok(()) = schedules.changed() => {}

@@ -15,6 +15,7 @@ mod leases;
 mod plane;
 mod rights;
 mod spot;
+mod velero;
 
 use plane::Plane;
 use std::{process::ExitCode, sync::Arc};
@@ -54,6 +55,7 @@ async fn main() -> ExitCode {
     case!(jobs::a_job_is_suspended_and_only_who_has_lets_it_run_again);
     case!(jobs::the_jobs_of_other_operators_are_stopped_by_their_own_field);
     case!(jobs::karpenter_has_its_claim_back_with_the_moment_it_ends);
+    case!(velero::a_backup_is_made_followed_through_its_phases_and_relied_on);
     case!(leases::a_write_over_what_has_changed_is_refused);
     case!(leases::of_two_daemons_one_is_active_and_the_other_follows);
     case!(crashes::killed_at_every_journal_line_the_end_is_the_same);

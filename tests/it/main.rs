@@ -7,6 +7,7 @@
 mod support;
 
 mod alertmanager;
+mod backups;
 mod cel;
 mod cli;
 mod contract;

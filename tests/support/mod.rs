@@ -9,6 +9,7 @@ pub(crate) mod moto;
 pub(crate) mod nats;
 pub(crate) mod proxy;
 pub(crate) mod servers;
+pub(crate) mod vault;
 
 use serde_json::Value;
 use std::{future::Future, time::Duration};

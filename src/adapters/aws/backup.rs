@@ -56,7 +56,9 @@ impl Cloud {
 
     fn vault(&self, given: &Vault) -> Result<String, Answer> {
         given.vault.clone().or_else(|| self.backup.vault.clone()).ok_or_else(|| {
-            invalid("no vault: name `vault` in the step, or `aws.backup.vault` in the configuration")
+            invalid(
+                "no vault: name `vault` in the step, or `aws.backup.vault` in the configuration",
+            )
         })
     }
 
@@ -90,9 +92,8 @@ impl Cloud {
         else {
             return Ok(None);
         };
-        let lifecycle = delete_after_days.map(|days| {
-            backup::types::Lifecycle::builder().delete_after_days(days.into()).build()
-        });
+        let lifecycle = delete_after_days
+            .map(|days| backup::types::Lifecycle::builder().delete_after_days(days.into()).build());
         let (name, role) = (self.vault(&vault)?, self.role(&vault)?);
         let arn = self.arn(&vault, &resource).await?;
         let begun = self.backups().await.start_backup_job();
@@ -106,9 +107,9 @@ impl Cloud {
             .set_lifecycle(lifecycle)
             .set_recovery_point_tags(Some(tags.into_iter().collect()))
             .send();
-        let begun = begun
-            .await
-            .map_err(|error| refused(&error, "backup:StartBackupJob, and iam:PassRole for the role"))?;
+        let begun = begun.await.map_err(|error| {
+            refused(&error, "backup:StartBackupJob, and iam:PassRole for the role")
+        })?;
         Ok(begun.backup_job_id().map(|id| Standing { id: id.into(), ..Standing::default() }))
     }
 
@@ -120,9 +121,10 @@ impl Cloud {
         let arn = self.arn(vault, resource).await?;
         let listed = self.backups().await.list_backup_jobs().by_resource_arn(arn).send();
         let listed = listed.await.map_err(|error| refused(&error, "backup:ListBackupJobs"))?;
-        let running = listed.backup_jobs().iter().find(|job| {
-            job.state().is_some_and(|state| UNFINISHED.contains(&state.as_str()))
-        });
+        let running = listed
+            .backup_jobs()
+            .iter()
+            .find(|job| job.state().is_some_and(|state| UNFINISHED.contains(&state.as_str())));
         let id = running.and_then(|job| job.backup_job_id());
         Ok(id.map(|id| Standing { id: id.into(), ..Standing::default() }))
     }

@@ -83,9 +83,9 @@ impl Field {
             DAY_OF_WEEK if part.contains('#') => return self.nth(part),
             DAY_OF_WEEK if part.ends_with('L') && self.number(part).is_none() => {
                 let day = part.strip_suffix('L').and_then(|day| self.number(day));
-                return day.map(|_| ()).ok_or_else(|| {
-                    self.wrong(part, "write the last Friday of the month as `6L`")
-                });
+                return day
+                    .map(|_| ())
+                    .ok_or_else(|| self.wrong(part, "write the last Friday of the month as `6L`"));
             }
             _ => {}
         }

@@ -186,7 +186,8 @@ fn is_day(month: &str, week: &str, date: Date) -> bool {
         ("?", "L") => weekday(date) == 7,
         ("?", week) if week.contains('#') => {
             let (day, nth) = week.split_once('#').unwrap();
-            weekday(date) == day_number(day) && (date.day() - 1) / 7 + 1 == nth.parse::<i8>().unwrap()
+            weekday(date) == day_number(day)
+                && (date.day() - 1) / 7 + 1 == nth.parse::<i8>().unwrap()
         }
         ("?", week) if week.ends_with('L') => {
             let same = weekday(date) == day_number(&week[..week.len() - 1]);
@@ -210,9 +211,9 @@ fn walk(body: &str, count: usize) -> Vec<DateTime> {
             && has(month, &months, 1, 12, date.month().into())
             && is_day(month_day, week, date)
         {
-            for at in (0..24 * 60).filter(|at| {
-                has(hour, &[], 0, 23, at / 60) && has(minute, &[], 0, 59, at % 60)
-            }) {
+            for at in (0..24 * 60)
+                .filter(|at| has(hour, &[], 0, 23, at / 60) && has(minute, &[], 0, 59, at % 60))
+            {
                 let moment = date.at((at / 60) as i8, (at % 60) as i8, 0, 0);
                 if moment > from() && found.len() < count {
                     found.push(moment);
@@ -233,7 +234,8 @@ fn the_next_ten_are_those_that_a_walk_through_the_calendar_finds() {
     // And patterns that nobody thought of.
     for seed in 0..400_u32 {
         let pick = |salt: u32, from: &[&'static str]| {
-            from[(crate::model::fnv1a(format!("{seed}/{salt}").bytes()) % from.len() as u64) as usize]
+            from[(crate::model::fnv1a(format!("{seed}/{salt}").bytes()) % from.len() as u64)
+                as usize]
         };
         let days = pick(9, &["month", "week"]);
         let month_day = ["*", "1", "L", "31", "15W", "1W", "30W", "1-7", "10/7", "2,29"];
@@ -247,8 +249,8 @@ fn the_next_ten_are_those_that_a_walk_through_the_calendar_finds() {
         let month = pick(3, &["*", "2", "JAN-MAR", "4/3", "12,6"]);
         let year = pick(5, &["*", "2026-2028", "2028"]);
         let body = format!("{minute} {hour} {dom} {month} {dow} {year}");
-        let cron = Cron::parse(&format!("cron({body})"))
-            .unwrap_or_else(|error| panic!("{body}: {error}"));
+        let cron =
+            Cron::parse(&format!("cron({body})")).unwrap_or_else(|error| panic!("{body}: {error}"));
         assert_eq!(following(&cron, 10), walk(&body, 10), "{body}");
     }
 }

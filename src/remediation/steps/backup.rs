@@ -42,9 +42,7 @@ pub(super) fn start(plan: &Plan, step: &PlannedStep, now: Timestamp) -> Option<B
         Action::Snapshot(of) => {
             Box::new(snapshot::Snapshots::new(plan, &step.key, of, within(of.timeout), now))
         }
-        Action::RequireBackup(of) => {
-            Box::new(require::Require::new(of, within(of.timeout), now))
-        }
+        Action::RequireBackup(of) => Box::new(require::Require::new(of, within(of.timeout), now)),
         _ => return None,
     })
 }

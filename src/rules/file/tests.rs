@@ -278,7 +278,9 @@ fn what_grows_is_bounded_and_what_differs_by_a_space_differs() {
 #[test]
 fn schedules_say_their_dialect_and_what_the_clocks_do() {
     let told = |schedule: &str| {
-        let text = format!("schedules:\n  - {{name: a, {schedule}}}\nrules:\n  - {{name: r, when: schedule.due, if: 'event.schedule == \"a\"', then: [{{wait: {{time: 1s}}}}]}}\n");
+        let text = format!(
+            "schedules:\n  - {{name: a, {schedule}}}\nrules:\n  - {{name: r, when: schedule.due, if: 'event.schedule == \"a\"', then: [{{wait: {{time: 1s}}}}]}}\n"
+        );
         try_load(&text).map_or_else(
             |faults| faults,
             |rules| rules.warnings.iter().map(Diagnostic::line).collect::<Vec<_>>().join("\n"),
@@ -289,8 +291,12 @@ fn schedules_say_their_dialect_and_what_the_clocks_do() {
     assert!(told("schedule: 0 2 * * ? *").contains("nobody can tell"));
     assert!(told("schedule: cron(0 2 30 2 ? *)").contains("never-fires"));
     let clocks = told("schedule: 30 2 * * *, zone: America/New_York");
-    assert!(clocks.contains("warning[clocks]: the clocks change at that time on 2026-03-08"), "{clocks}");
-    let both = "schedule: 30 2 * * *, zone: America/New_York, clock_forward: skip, clock_back: once";
+    assert!(
+        clocks.contains("warning[clocks]: the clocks change at that time on 2026-03-08"),
+        "{clocks}"
+    );
+    let both =
+        "schedule: 30 2 * * *, zone: America/New_York, clock_forward: skip, clock_back: once";
     assert_eq!(told(both), "");
     let odd = told("schedule: every 6h, missed: skip, missed_within: 1h, subject: nowhere");
     assert!(odd.contains("makes up for nothing") && odd.contains("is not a target"), "{odd}");

@@ -217,7 +217,11 @@ pub(in crate::rules) static STEPS: &[(&str, &str, Shape)] = &[
                 TAGS,
                 CLAIMS,
                 key("namespaces", Of::Texts, "With velero: what is in it. Else: all claims there."),
-                key("labels", Of::Map, "With velero: only backups of these labels, or of everything."),
+                key(
+                    "labels",
+                    Of::Map,
+                    "With velero: only backups of these labels, or of everything.",
+                ),
                 VAULT,
                 ROLE,
                 VELERO,

@@ -119,7 +119,11 @@ pub(in crate::rules) static SCHEDULE: Shape = Shape {
             Of::Words(&["once", "skip"]),
             "Runs while the daemon was away: the last of them is made up for, or none. Default once.",
         ),
-        key("missed_within", Of::Duration, "It is made up for only so long after. Default: always."),
+        key(
+            "missed_within",
+            Of::Duration,
+            "It is made up for only so long after. Default: always.",
+        ),
         key(
             "subject",
             Of::Text,

@@ -58,7 +58,11 @@ pub(super) static BACKUPS: Shape = Shape {
         ),
         key("reachable", Of::Bool, "Whether Velero reaches its storage. Default true."),
         key("claims", Of::Texts, "NAMESPACE/NAME of claims that are bound to volumes of EBS."),
-        key("last", Of::Duration, "The newest good backup of everything is so old. Default: there is none."),
+        key(
+            "last",
+            Of::Duration,
+            "The newest good backup of everything is so old. Default: there is none.",
+        ),
     ],
 };
 

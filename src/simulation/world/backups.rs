@@ -147,7 +147,9 @@ impl World {
     fn velero_backup(&self, name: &str) -> Option<Value> {
         let (body, begun, ends) = self.shelf.velero.get(name)?;
         let status = match (self.is_done(*begun), ends) {
-            (false, _) => json!({ "phase": "InProgress", "progress": { "totalItems": 40, "itemsBackedUp": 7 } }),
+            (false, _) => {
+                json!({ "phase": "InProgress", "progress": { "totalItems": 40, "itemsBackedUp": 7 } })
+            }
             (true, Ends::Completed) => {
                 done(begun.checked_add(self.shelf.manners.takes).unwrap_or(*begun))
             }
@@ -165,9 +167,8 @@ impl World {
 
     pub(super) fn backup_call(&mut self, call: &CloudCall) -> Answer {
         let gone = Answer::Refused(Refusal::Gone);
-        let said = |standing: Standing| {
-            Answer::Said(serde_json::to_string(&standing).unwrap_or_default())
-        };
+        let said =
+            |standing: Standing| Answer::Said(serde_json::to_string(&standing).unwrap_or_default());
         match call {
             CloudCall::StartBackup { resource, token, .. } => {
                 self.start_backup(&resource.to_string(), token)
@@ -175,8 +176,7 @@ impl World {
             CloudCall::RunningBackup { resource, .. } => {
                 let resource = resource.to_string();
                 let mut jobs = self.shelf.jobs.values();
-                let running =
-                    jobs.find(|job| job.resource == resource && !self.is_done(job.begun));
+                let running = jobs.find(|job| job.resource == resource && !self.is_done(job.begun));
                 running.map_or(gone, |job| said(self.job(job)))
             }
             CloudCall::BackupJob { id } => {
@@ -189,12 +189,19 @@ impl World {
             CloudCall::NewestRecoveryPoint { resource, .. } => {
                 let resource = resource.to_string();
                 let good = self.shelf.jobs.values().filter(|job| {
-                    job.resource == resource && job.ends == Ends::Completed && self.is_done(job.begun)
+                    job.resource == resource
+                        && job.ends == Ends::Completed
+                        && self.is_done(job.begun)
                 });
                 let newest = good.map(|job| job.begun).chain(self.shelf.oldest).max();
                 let state = "COMPLETED".to_owned();
                 newest.map_or(gone, |at| {
-                    said(Standing { id: "point".into(), state, made_at: Some(at), ..Standing::default() })
+                    said(Standing {
+                        id: "point".into(),
+                        state,
+                        made_at: Some(at),
+                        ..Standing::default()
+                    })
                 })
             }
             // As many as there are claims.
@@ -219,7 +226,12 @@ impl World {
                 let newest = done.chain(self.shelf.oldest).max();
                 let state = "completed".to_owned();
                 newest.map_or(gone, |at| {
-                    said(Standing { id: "snap".into(), state, made_at: Some(at), ..Standing::default() })
+                    said(Standing {
+                        id: "snap".into(),
+                        state,
+                        made_at: Some(at),
+                        ..Standing::default()
+                    })
                 })
             }
             CloudCall::CompleteHook { .. }
@@ -235,10 +247,13 @@ impl World {
                 let message = "there is a running job for the same resource";
                 return Answer::Refused(Refusal::Changed(message.into()));
             }
-            let (id, ends) = (format!("job-{}", &token[..8.min(token.len())]), match self.shelf.manners.ends {
-                Ends::Interrupted => Ends::Completed,
-                ends => ends,
-            });
+            let (id, ends) = (
+                format!("job-{}", &token[..8.min(token.len())]),
+                match self.shelf.manners.ends {
+                    Ends::Interrupted => Ends::Completed,
+                    ends => ends,
+                },
+            );
             let job = Job { id, resource: resource.to_owned(), begun: self.now, ends };
             self.shelf.jobs.insert(token.to_owned(), job);
             self.begins("AWS Backup", resource, ends);

@@ -88,7 +88,10 @@ impl Jobs {
         Jobs {
             of: of.clone(),
             key: key.clone(),
-            tags: [tag("medevac.dev/incident", &plan.incident), tag("medevac.dev/rule", &plan.rule)],
+            tags: [
+                tag("medevac.dev/incident", &plan.incident),
+                tag("medevac.dev/rule", &plan.rule),
+            ],
             find: Find::new(&of.sought, now),
             jobs: vec![],
             failed: None,
@@ -263,9 +266,7 @@ impl Asking for Jobs {
             None if self.jobs.is_empty() => {
                 Status::Failed(format!("it was not begun in time: {}", self.find.last))
             }
-            Some(job) => {
-                Status::Failed(format!("not done in time: {}: {}", job.of, job.last))
-            }
+            Some(job) => Status::Failed(format!("not done in time: {}: {}", job.of, job.last)),
             None if !bad.is_empty() => Status::Failed(bad.join("; ")),
             None => {
                 let good: Vec<&str> =

@@ -54,7 +54,10 @@ impl Find {
             return None;
         }
         Some(match self.found.len() {
-            0 => Err("there is nothing to back up: nothing has these tags, and no claim is there".into()),
+            0 => {
+                Err("there is nothing to back up: nothing has these tags, and no claim is there"
+                    .into())
+            }
             many if many > MOST => Err(format!("{many} at once are too many: {MOST} at most")),
             _ => Ok(self.found.iter().cloned().collect()),
         })

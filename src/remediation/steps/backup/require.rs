@@ -108,14 +108,15 @@ impl Require {
             let list = backup.pointer(path).and_then(Value::as_array).into_iter().flatten();
             list.filter_map(Value::as_str).collect()
         };
-        let (with, without) = (texts("/spec/includedNamespaces"), texts("/spec/excludedNamespaces"));
+        let (with, without) =
+            (texts("/spec/includedNamespaces"), texts("/spec/excludedNamespaces"));
         let all = with.is_empty() || with.contains(&"*");
         let wanted = &self.of.sought.namespaces;
         let within = match wanted.is_empty() {
             true => all && without.is_empty(),
-            false => wanted.iter().all(|it| {
-                (all || with.contains(&it.as_str())) && !without.contains(&it.as_str())
-            }),
+            false => wanted
+                .iter()
+                .all(|it| (all || with.contains(&it.as_str())) && !without.contains(&it.as_str())),
         };
         let labels = &backup["spec"]["labelSelector"];
         let selects = !labels.is_null() || backup["spec"]["orLabelSelectors"].is_array();
@@ -154,7 +155,11 @@ impl Asking for Require {
         if let (Some(find), None) = (&mut self.find, &self.open) {
             match find.found() {
                 None => {
-                    return find.poll(now).map(|work| (FIND.to_owned(), work)).into_iter().collect();
+                    return find
+                        .poll(now)
+                        .map(|work| (FIND.to_owned(), work))
+                        .into_iter()
+                        .collect();
                 }
                 Some(Ok(all)) => self.open = Some(all.into()),
                 Some(Err(why)) => self.failed = Some(why),

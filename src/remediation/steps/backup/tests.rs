@@ -75,8 +75,14 @@ fn each_of_the_phases_is_what_it_is() {
     let running = |phase: &str| matches!(of(json!({"phase": phase})), velero::Judged::Running(_));
     assert!(matches!(of(json!({})), velero::Judged::Running(_)), "no phase yet");
     for phase in [
-        "New", "Queued", "ReadyToStart", "InProgress", "WaitingForPluginOperations",
-        "WaitingForPluginOperationsPartiallyFailed", "Finalizing", "FinalizingPartiallyFailed",
+        "New",
+        "Queued",
+        "ReadyToStart",
+        "InProgress",
+        "WaitingForPluginOperations",
+        "WaitingForPluginOperationsPartiallyFailed",
+        "Finalizing",
+        "FinalizingPartiallyFailed",
         "SomethingOfAFutureVelero",
     ] {
         assert!(running(phase), "{phase}");
@@ -137,7 +143,8 @@ fn a_velero_backup_is_made_once_under_its_own_name_and_verified() {
         }
         other => panic!("{other:?}"),
     };
-    let (status, took, asked) = play(machine(Action::VeleroBackup(Box::new(of_velero()))), &mut world);
+    let (status, took, asked) =
+        play(machine(Action::VeleroBackup(Box::new(of_velero()))), &mut world);
     let Status::Done(note) = status else { panic!("{status:?}") };
     assert!(note.starts_with("medevac-") && note.ends_with("9 items, 0 volumes"), "{note}");
     assert!((60..150).contains(&took) && asked.len() < 10, "{took} s, {} questions", asked.len());
@@ -164,7 +171,9 @@ fn a_location_that_keeps_nothing_is_told_before_anything_is_made() {
     assert!(with(away, None).contains("is Unavailable: no such bucket"));
     let closed = json!([location("default", "Available", "ReadOnly")]);
     assert!(with(closed.clone(), None).contains("read-only"));
-    assert!(with(closed, Some("other")).contains("no storage location `other`; there are: default"));
+    assert!(
+        with(closed, Some("other")).contains("no storage location `other`; there are: default")
+    );
     let two = json!([location("a", "Available", ""), location("b", "Available", "")]);
     assert!(with(two, None).contains("name one of: a, b"));
 }
@@ -178,7 +187,9 @@ fn a_server_that_was_started_anew_is_asked_again_under_another_name() {
             names.push(object.name.clone());
             Answer::Done
         }
-        _ => said(json!({"status": {"phase": "Failed", "failureReason": "found a backup with status \"InProgress\" during the server starting"}})),
+        _ => said(
+            json!({"status": {"phase": "Failed", "failureReason": "found a backup with status \"InProgress\" during the server starting"}}),
+        ),
     };
     let (status, ..) = play(machine(Action::VeleroBackup(Box::new(of_velero()))), world);
     assert!(matches!(status, Status::Failed(why) if why.contains("during the server starting")));
@@ -200,7 +211,8 @@ fn what_velero_never_ends_with_is_given_up_with_what_it_said_last() {
     let absent = |_: &Work, _| Answer::Refused(Refusal::Gone);
     let (status, ..) = play(machine(Action::VeleroBackup(Box::new(of_velero()))), absent);
     assert!(matches!(status, Status::Failed(why) if why.contains("not installed")));
-    let forbidden = |_: &Work, _| Answer::Refused(Refusal::Forbidden("the right is missing".into()));
+    let forbidden =
+        |_: &Work, _| Answer::Refused(Refusal::Forbidden("the right is missing".into()));
     let (status, ..) = play(machine(Action::VeleroBackup(Box::new(of_velero()))), forbidden);
     assert!(matches!(status, Status::Failed(why) if why.contains("right is missing")));
 }
@@ -299,7 +311,10 @@ fn a_job_that_is_there_already_is_joined_whenever_aws_says_so() {
             other => panic!("{other:?}"),
         };
         let (status, ..) = play(machine(of_aws(&["vol-1"])), world);
-        assert!(matches!(&status, Status::Done(note) if note.contains("of a job that was there")), "{status:?}");
+        assert!(
+            matches!(&status, Status::Done(note) if note.contains("of a job that was there")),
+            "{status:?}"
+        );
         assert!(started <= 1);
     }
 }
@@ -307,7 +322,9 @@ fn a_job_that_is_there_already_is_joined_whenever_aws_says_so() {
 #[test]
 fn what_has_failed_is_told_with_the_rest_and_what_is_refused_at_once() {
     let world = |work: &Work, _| match work {
-        Work::Cloud(CloudCall::StartBackup { resource, .. }) => standing(&resource.to_string(), "", ""),
+        Work::Cloud(CloudCall::StartBackup { resource, .. }) => {
+            standing(&resource.to_string(), "", "")
+        }
         Work::Cloud(CloudCall::BackupJob { id }) if id == "vol-2" => {
             standing(id, "EXPIRED", "it did not begin within its window")
         }
@@ -338,9 +355,7 @@ fn what_has_failed_is_told_with_the_rest_and_what_is_refused_at_once() {
 
 /// Claims `training/data-0` and `training/data-1`, and a tag.
 fn claims(work: &Work) -> Answer {
-    let claim = |name: &str| {
-        json!({"metadata": {"name": name}, "spec": {"volumeName": format!("pv-{name}")}, "status": {"phase": "Bound"}})
-    };
+    let claim = |name: &str| json!({"metadata": {"name": name}, "spec": {"volumeName": format!("pv-{name}")}, "status": {"phase": "Bound"}});
     match work {
         Work::Ask(Question::Many { what: Resource::CLAIM, .. }) => said(json!([
             claim("data-0"), claim("data-1"),
@@ -438,21 +453,51 @@ fn a_backup_counts_that_is_good_fresh_and_has_it_all() {
     };
     let good = |status: Status| matches!(status, Status::Done(_));
     assert!(good(asked(&[], json!([backup("b", 60, all.clone(), "Completed")]))));
-    assert!(good(asked(&["a"], json!([backup("b", 60, json!({"includedNamespaces": ["a", "c"]}), "Completed")]))));
-    assert!(good(asked(&["a"], json!([backup("b", 60, json!({"includedNamespaces": ["*"]}), "Completed")]))));
+    assert!(good(asked(
+        &["a"],
+        json!([backup("b", 60, json!({"includedNamespaces": ["a", "c"]}), "Completed")])
+    )));
+    assert!(good(asked(
+        &["a"],
+        json!([backup("b", 60, json!({"includedNamespaces": ["*"]}), "Completed")])
+    )));
     for (what, namespaces, backups) in [
         ("none", vec![], json!([])),
         ("old", vec![], json!([backup("b", 3700, all.clone(), "Completed")])),
         ("bad", vec![], json!([backup("b", 60, all.clone(), "PartiallyFailed")])),
-        ("of another", vec!["a"], json!([backup("b", 60, json!({"includedNamespaces": ["c"]}), "Completed")])),
-        ("without it", vec!["a"], json!([backup("b", 60, json!({"excludedNamespaces": ["a"]}), "Completed")])),
-        ("of a part", vec![], json!([backup("b", 60, json!({"includedNamespaces": ["a"]}), "Completed")])),
-        ("of labels", vec!["a"], json!([backup("b", 60, json!({"includedNamespaces": ["a"], "labelSelector": {"matchLabels": {"x": "y"}}}), "Completed")])),
+        (
+            "of another",
+            vec!["a"],
+            json!([backup("b", 60, json!({"includedNamespaces": ["c"]}), "Completed")]),
+        ),
+        (
+            "without it",
+            vec!["a"],
+            json!([backup("b", 60, json!({"excludedNamespaces": ["a"]}), "Completed")]),
+        ),
+        (
+            "of a part",
+            vec![],
+            json!([backup("b", 60, json!({"includedNamespaces": ["a"]}), "Completed")]),
+        ),
+        (
+            "of labels",
+            vec!["a"],
+            json!([backup(
+                "b",
+                60,
+                json!({"includedNamespaces": ["a"], "labelSelector": {"matchLabels": {"x": "y"}}}),
+                "Completed"
+            )]),
+        ),
     ] {
         assert!(!good(asked(&namespaces, backups)), "{what}");
     }
     let old = asked(&[], json!([backup("b", 3 * 3600, all, "Completed")]));
-    assert_eq!(old, Status::Failed("the newest good backup of everything is 3h old, and 1h are allowed".into()));
+    assert_eq!(
+        old,
+        Status::Failed("the newest good backup of everything is 3h old, and 1h are allowed".into())
+    );
 }
 
 #[test]
@@ -465,10 +510,17 @@ fn recovery_points_and_snapshots_count_for_each_of_the_volumes() {
     ] {
         let mut asked = 0;
         let world = |work: &Work, _: u64| match work {
-            Work::Cloud(CloudCall::NewestRecoveryPoint { .. } | CloudCall::NewestSnapshot { .. }) => {
+            Work::Cloud(
+                CloudCall::NewestRecoveryPoint { .. } | CloudCall::NewestSnapshot { .. },
+            ) => {
                 asked += 1;
                 let made_at = Some(T0 - jiff::SignedDuration::from_secs(60));
-                let of = Standing { id: "p".into(), state: state.into(), made_at, ..Standing::default() };
+                let of = Standing {
+                    id: "p".into(),
+                    state: state.into(),
+                    made_at,
+                    ..Standing::default()
+                };
                 Answer::Said(serde_json::to_string(&of).unwrap())
             }
             other => claims(other),
@@ -482,7 +534,9 @@ fn recovery_points_and_snapshots_count_for_each_of_the_volumes() {
         other => claims(other),
     };
     let (status, ..) = play(machine(of_require(Tool::Aws, &["training"])), none);
-    assert!(matches!(status, Status::Failed(why) if why.contains("AWS Backup has no good backup of vol-pv-data-0")));
+    assert!(
+        matches!(status, Status::Failed(why) if why.contains("AWS Backup has no good backup of vol-pv-data-0"))
+    );
 }
 
 #[test]

@@ -229,12 +229,13 @@ fn location(said: &str, named: Option<&str>) -> Result<(), String> {
         let names: Vec<&str> =
             all.iter().filter_map(|place| place["metadata"]["name"].as_str()).collect();
         return Err(match named {
-            Some(named) => format!(
-                "there is no storage location `{named}`; there are: {}",
-                names.join(", ")
-            ),
+            Some(named) => {
+                format!("there is no storage location `{named}`; there are: {}", names.join(", "))
+            }
             None if all.is_empty() => "Velero has no storage location".into(),
-            None => format!("no storage location is the default; name one of: {}", names.join(", ")),
+            None => {
+                format!("no storage location is the default; name one of: {}", names.join(", "))
+            }
         });
     };
     let name = place["metadata"]["name"].as_str().unwrap_or_default();
@@ -245,7 +246,10 @@ fn location(said: &str, named: Option<&str>) -> Result<(), String> {
         Some("Available") => Ok(()),
         phase => {
             let why = place["status"]["message"].as_str().unwrap_or("Velero does not say why");
-            Err(format!("the storage location `{name}` is {}: {why}", phase.unwrap_or("not looked at yet")))
+            Err(format!(
+                "the storage location `{name}` is {}: {why}",
+                phase.unwrap_or("not looked at yet")
+            ))
         }
     }
 }

@@ -41,7 +41,8 @@ fn aws(entries: &Entries<'_>, faults: &mut Faults) -> Action {
         faults.add(Code::BadValue, place, "AWS Backup takes no window of less than an hour").hint =
             Some("write 1h or more; for something quicker there is `snapshot`".into());
     }
-    let complete_within = entries.span("complete_within", faults).unwrap_or(Span::seconds(8 * 3600));
+    let complete_within =
+        entries.span("complete_within", faults).unwrap_or(Span::seconds(8 * 3600));
     if complete_within.0 <= start_within.0 {
         let place = entries.get("complete_within").map_or(entries.place(), |node| &node.place);
         faults.add(Code::Conflict, place, "`complete_within` ends before a job has to begin");
@@ -60,10 +61,9 @@ fn snapshot(entries: &Entries<'_>, faults: &mut Faults) -> Action {
     let wait = entries.boolean("wait", faults).unwrap_or(false);
     let patience = Span::seconds(if wait { 4 * 3600 } else { 120 });
     let sought = sought(entries, "volumes", faults);
-    if let (Some(odd), Some(node)) = (
-        sought.resources.iter().find(|id| !id.starts_with("vol-")),
-        entries.get("volumes"),
-    ) {
+    if let (Some(odd), Some(node)) =
+        (sought.resources.iter().find(|id| !id.starts_with("vol-")), entries.get("volumes"))
+    {
         faults.add(Code::BadValue, &node.place, format!("`{odd}` is not the id of a volume"));
     }
     let timeout = entries.span("timeout", faults).unwrap_or(patience);
@@ -104,8 +104,9 @@ fn vault(entries: &Entries<'_>, faults: &mut Faults) -> Vault {
     if let (Some(role), Some(node)) = (&role, entries.get("role"))
         && !(role.starts_with("arn:") && role.contains(":iam::") && role.contains(":role/"))
     {
-        faults.add(Code::BadValue, &node.place, format!("`{role}` is not the ARN of a role")).hint =
-            Some("write arn:aws:iam::123456789012:role/NAME".into());
+        faults
+            .add(Code::BadValue, &node.place, format!("`{role}` is not the ARN of a role"))
+            .hint = Some("write arn:aws:iam::123456789012:role/NAME".into());
     }
     Vault { vault: entries.text("vault", faults), role }
 }
@@ -122,7 +123,10 @@ fn sought(entries: &Entries<'_>, resources: &str, faults: &mut Faults) -> Sought
         let message = format!("of what? Name `{resources}`, `tags`, `claims` or `namespaces`");
         faults.add(Code::MissingKey, entries.place(), message);
     }
-    let odd = sought.claims.iter().find(|claim| claim.split('/').filter(|it| !it.is_empty()).count() != 2);
+    let odd = sought
+        .claims
+        .iter()
+        .find(|claim| claim.split('/').filter(|it| !it.is_empty()).count() != 2);
     if let (Some(odd), Some(node)) = (odd, entries.get("claims")) {
         faults.add(Code::BadValue, &node.place, format!("`{odd}` is not a claim")).hint =
             Some("write NAMESPACE/NAME".into());
