@@ -2,16 +2,20 @@
 //!
 //! A room of its own because planning looks, remediation looks and acts, and sources enrich. Reading and
 //! writing are two traits: observe mode is the daemon without [`ClusterControl`]. `news` keeps account of
-//! which change concerns whom, so that a storm on a thousand nodes does not wake everybody for everything.
+//! which change concerns whom, so that a storm on a thousand nodes does not wake everybody for everything; `follow` says
+//! what else can be heard.
 //! May import: `model`.
 
+mod follow;
 mod news;
 
+pub use follow::{Custom, Followed, Follows, Heard};
 pub use news::News;
 
 use crate::model::{Answer, ClusterCall, Context, Look, Question, Target};
 use jiff::Timestamp;
 use std::{future::Future, time::Duration};
+use tokio::sync::mpsc;
 
 /// What somebody looks at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,6 +51,14 @@ pub trait ClusterView: Clone + Send + Sync + 'static {
 
     /// Asks the server itself, once: the caches may be a moment behind, and they do not have everything.
     fn ask(&self, question: Question) -> impl Future<Output = Answer> + Send;
+
+    /// Everything that becomes of objects of that kind, in order, from that version on or from what is there now. Who
+    /// stops listening ends it.
+    fn follow(&self, what: Followed, from: Option<String>) -> mpsc::Receiver<Heard> {
+        let _ = (what, from);
+        // Nobody tells anything.
+        mpsc::channel(1).1
+    }
 
     /// By how much the server's clock and ours differ: what has to be done by a moment is done so much earlier.
     fn skew(&self) -> Duration {

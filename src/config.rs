@@ -39,8 +39,25 @@ pub struct Settings {
     pub lease: LeaseKind,
     pub sources: Vec<SubjectSource>,
     pub aws: Aws,
+    pub kubernetes: Kubernetes,
     /// What is asked of every rule.
     pub policy: Policy,
+}
+
+/// What the cluster tells, besides what the daemon keeps in mind anyway.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kubernetes {
+    /// Events that are no warnings, too.
+    pub all_events: bool,
+    pub objects: Vec<Kind>,
+}
+
+/// A kind whose conditions are told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kind {
+    pub api_version: String,
+    pub kind: String,
+    pub plural: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

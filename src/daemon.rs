@@ -16,12 +16,13 @@ pub use reload::{Files, reload};
 pub use witness::Witness;
 
 use crate::clock::Clock;
-use crate::cluster::{ClusterControl, ClusterView};
+use crate::cluster::{ClusterControl, ClusterView, Follows};
 use crate::escalation::{self, Dispatch};
 use crate::log::{Kv, Log, LogError};
+use crate::model::kind;
 use crate::remediation::{self, Beyond, run::Hands};
 use crate::rules::Ruleset;
-use crate::sources::schedule;
+use crate::sources::{kubernetes, schedule};
 use crate::{engine, plan};
 use fenced::Fenced;
 use lease::Election;
@@ -39,6 +40,16 @@ pub struct Ports<L, C, V, K, W, D, S> {
     pub lease: S,
     /// The name of this replica. No other one has it, nor had it before.
     pub me: String,
+    pub told: Told,
+}
+
+/// What the configuration says about what the daemon tells itself of.
+#[derive(Debug, Clone, Default)]
+pub struct Told {
+    /// The cluster's name, for events that carry none.
+    pub cluster: Option<String>,
+    /// Kinds of objects whose conditions are told, and whether all events of the API are.
+    pub follows: Follows,
 }
 
 /// How long before rooms that lost the log are started again.
@@ -167,7 +178,16 @@ fn start<L, C, V, K, W, D, S>(
     rooms.spawn(async move { ("engine", engine::run::run(one, time, all, seen).await) });
     let (one, time, sight) = (log.clone(), ports.clock.clone(), view.clone());
     let schedules = part(rules.clone(), |rules| Arc::clone(&rules.schedules));
-    rooms.spawn(async move { ("schedule", schedule::run(one, time, sight, schedules).await) });
+    let cluster = ports.told.cluster.clone();
+    rooms.spawn(
+        async move { ("schedule", schedule::run(one, time, sight, cluster, schedules).await) },
+    );
+    let (one, time, sight) = (log.clone(), ports.clock.clone(), view.clone());
+    let (cluster, told) = (ports.told.cluster.clone(), ports.told.follows.clone());
+    let follows = part(rules.clone(), move |rules| Arc::new(follows(rules, &told)));
+    rooms.spawn(async move {
+        ("kubernetes", kubernetes::run(one, time, sight, cluster, follows).await)
+    });
     let (one, time) = (log.clone(), ports.clock.clone());
     rooms.spawn(async move { ("plan", plan::run::run(one, time, view).await) });
     let (one, time, seen) = (log.clone(), ports.clock.clone(), witness.clone());
@@ -182,10 +202,21 @@ fn start<L, C, V, K, W, D, S>(
     rooms.spawn(async move { ("keeper", keeper::run(log, time).await) });
 }
 
+/// What of the cluster has to be followed, for rules to hear what they wait for.
+fn follows(rules: &Ruleset, told: &Follows) -> Follows {
+    Follows {
+        events: rules.hears(kind::CLUSTER_EVENT),
+        all_events: told.all_events,
+        conditions: rules.hears(kind::NODE_CONDITION),
+        phases: rules.hears(kind::POD_PHASE),
+        objects: if rules.hears(kind::OBJECT) { told.objects.clone() } else { vec![] },
+    }
+}
+
 /// A part of the rules in force, for a room that knows no rules.
 fn part<T: Send + Sync + 'static>(
     mut rules: watch::Receiver<Arc<Ruleset>>,
-    of: fn(&Ruleset) -> Arc<T>,
+    of: impl Fn(&Ruleset) -> Arc<T> + Send + 'static,
 ) -> watch::Receiver<Arc<T>> {
     let now = of(&rules.borrow_and_update());
     let (sender, receiver) = watch::channel(now);

@@ -22,6 +22,7 @@ mod mapping;
 mod means;
 mod outcome;
 mod pause;
+mod pending;
 mod plan;
 mod resource;
 mod secret;
@@ -54,6 +55,7 @@ pub use outcome::{
     Delivery, Entry, Outcome, PageKey, PageKind, PageStep, PlanEnd, PodRecord, Report, Undo,
 };
 pub use pause::{Pause, Scope};
+pub use pending::{Misfit, Unfit, unfit};
 pub use plan::{Member, Plan, PlannedCheckpoint, PlannedGang, PlannedPod, PlannedStep, Reach};
 pub use resource::{Made, Question, Resource};
 pub use secret::Secret;

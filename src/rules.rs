@@ -122,6 +122,17 @@ impl Ruleset {
         Ruleset { version, schedules: Arc::clone(&self.schedules), ..fresh }
     }
 
+    /// Whether any rule waits for events of that type.
+    pub fn hears(&self, kind: &str) -> bool {
+        let is = |when: &[String]| when.iter().any(|it| it == kind);
+        self.rules.iter().any(|rule| {
+            let (sequence, absent) = (rule.words.sequence.as_ref(), rule.words.absent.as_ref());
+            is(&rule.when)
+                || sequence.is_some_and(|it| it.then.iter().any(|other| is(&other.when)))
+                || absent.and_then(|it| it.other.as_ref()).is_some_and(|other| is(&other.when))
+        })
+    }
+
     pub fn named(&self, name: &str) -> Option<&Rule> {
         self.names.get(name).and_then(|at| self.rules.get(*at))
     }

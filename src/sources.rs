@@ -2,7 +2,8 @@
 //!
 //! `alertmanager`, `aws` and `cloudevents` translate; `enrich` finds what an event is about; `intake` makes it
 //! durable before anybody is told so; `reconcile` asks Alertmanager about what a truncated body hid; `subjects` reads
-//! other people's events on NATS, `sqs` AWS's in a queue; `schedule` says when something is due; `awaited` remembers notices about machines that are no nodes yet.
+//! other people's events on NATS, `sqs` AWS's in a queue; `schedule` says when something is due; `kubernetes` follows what the
+//! cluster tells; `awaited` remembers notices about machines that are no nodes yet.
 //! May import: `model`, `log`, `clock`, `calendar`, `cluster`, `config`.
 
 pub mod alertmanager;
@@ -11,6 +12,7 @@ pub mod aws;
 pub mod cloudevents;
 mod enrich;
 mod intake;
+pub mod kubernetes;
 mod preview;
 pub mod reconcile;
 pub mod schedule;

@@ -3,7 +3,7 @@
 //! `watch` keeps `cache` up to date and resumes where a watch broke off; `control` changes things;
 //! `jobs` suspends those of any operator, `claims` gives Karpenter's machines back, `objects` reads and makes what is
 //! not watched;
-//! `answer` reads what the API server said; `convert` takes from its objects what we need.
+//! `feed` follows what else the server tells; `answer` reads what the API server said; `convert` takes from its objects what we need.
 
 mod answer;
 mod cache;
@@ -13,6 +13,7 @@ mod control;
 mod convert;
 mod events;
 mod exec;
+mod feed;
 mod jobs;
 mod lease;
 mod objects;

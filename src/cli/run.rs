@@ -13,9 +13,9 @@ use crate::adapters::{
 };
 use crate::api::{Gate, Readiness, Server, Site, router};
 use crate::clock::{Clock, System};
-use crate::cluster::ClusterView;
-use crate::config::{Config, Format, LeaseKind, Settings, SubjectSource};
-use crate::daemon::{self, Alone, KvLease, LeaseStore, Ports, Witness};
+use crate::cluster::{ClusterView, Custom, Follows};
+use crate::config::{Config, Format, Kind, Kubernetes, LeaseKind, Settings, SubjectSource};
+use crate::daemon::{self, Alone, KvLease, LeaseStore, Ports, Told, Witness};
 use crate::log::{Kv, Log};
 use crate::model::{Mode, Secret};
 use crate::remediation::run::Hands;
@@ -129,7 +129,8 @@ async fn work<L: Log + Kv, S: LeaseStore>(
     let witness = Witness(metrics);
     let http = tokio::spawn(server.run(router(site), stopped.clone()));
     listen(&config, nats.as_ref(), &cloud, &intake, &witness).await;
-    let ports = Ports { log, clock: System, hands, dispatch, lease, me };
+    let told = told(&config);
+    let ports = Ports { log, clock: System, hands, dispatch, lease, me, told };
     let rooms = tokio::spawn(daemon::run(ports, in_force, witness, stopped));
     signal().await;
     tracing::info!("stopping: no new requests, then the rooms");
@@ -169,6 +170,18 @@ async fn listen<L: Log + Kv>(
     for source in sources.iter().cloned().chain([agents]) {
         tokio::spawn(subjects::run(nats.client(), source, intake.clone()));
     }
+}
+
+fn told(config: &Config) -> Told {
+    let Kubernetes { all_events, objects } = &config.settings.kubernetes;
+    let custom = |kind: &Kind| Custom {
+        api_version: kind.api_version.clone(),
+        kind: kind.kind.clone(),
+        plural: kind.plural.clone(),
+    };
+    let objects = objects.iter().map(custom).collect();
+    let follows = Follows { all_events: *all_events, objects, ..Follows::default() };
+    Told { cluster: config.cluster.clone(), follows }
 }
 
 /// The name of this replica: the pod or host, the process, and when it began. No other life had it.

@@ -1,6 +1,7 @@
 //! The configuration file as it is written: the log's servers, the lease, other people's events. All faults at once.
 
 mod aws;
+mod kubernetes;
 mod policy;
 
 use super::{Format, LeaseKind, Nats, NatsIdentity, Settings, SubjectSource};
@@ -16,6 +17,11 @@ static FILE: Shape = Shape {
         key("lease", Of::Words(&["nats", "kubernetes"]), "Where the lease is kept. Default nats."),
         key("sources", Of::List(&SOURCE), "Subjects with other people's events."),
         key("aws", Of::Mapping(&aws::AWS), "Where AWS is, and the queues with what it says."),
+        key(
+            "kubernetes",
+            Of::Mapping(&kubernetes::KUBERNETES),
+            "What else of the cluster is followed, where rules ask for it.",
+        ),
         key(
             "policy",
             Of::Mapping(&policy::POLICY),
@@ -93,6 +99,9 @@ pub fn load(source: &Arc<Source>) -> Result<Settings, Vec<Diagnostic>> {
         settings.nats = entries.get("nats").and_then(|node| nats(node, &mut faults));
         if let Some(node) = entries.get("aws") {
             settings.aws = aws::aws(node, &mut faults);
+        }
+        if let Some(node) = entries.get("kubernetes") {
+            settings.kubernetes = kubernetes::kubernetes(node, &mut faults);
         }
         if let Some(node) = entries.get("policy") {
             settings.policy = policy::policy(node, &mut faults);

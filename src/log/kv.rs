@@ -32,7 +32,10 @@ pub mod bucket {
     /// Up to when each schedule has run.
     pub const SCHEDULES: &str = "schedules";
 
-    pub const ALL: [&str; 12] = [
+    /// How far what the cluster tells has been heard.
+    pub const FEEDS: &str = "feeds";
+
+    pub const ALL: [&str; 13] = [
         SNAPSHOTS,
         INCIDENTS,
         INCIDENT_IDS,
@@ -45,6 +48,7 @@ pub mod bucket {
         LEARNED,
         PLACES,
         SCHEDULES,
+        FEEDS,
     ];
 }
 

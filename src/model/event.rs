@@ -18,6 +18,12 @@ pub mod kind {
     /// An Auto Scaling group begins or ends with an instance.
     pub const LIFECYCLE: &str = "aws.autoscaling.lifecycle";
     pub const BACKUP_JOB: &str = "aws.backup.job";
+    /// An Event of the API, each time that it is counted.
+    pub const CLUSTER_EVENT: &str = "kubernetes.event";
+    pub const NODE_CONDITION: &str = "kubernetes.node.condition";
+    pub const POD_PHASE: &str = "kubernetes.pod.phase";
+    /// A condition of an object that the configuration names.
+    pub const OBJECT: &str = "kubernetes.object";
     /// A schedule says that it is time.
     pub const SCHEDULE_DUE: &str = "schedule.due";
     pub const INCIDENT_ACK: &str = "medevac.request.acknowledge";
@@ -55,10 +61,10 @@ pub mod kind {
         CAPACITY_INTERRUPTION,
         LIFECYCLE,
         BACKUP_JOB,
-        "kubernetes.event",
-        "kubernetes.node.condition",
-        "kubernetes.pod.phase",
-        "kubernetes.object",
+        CLUSTER_EVENT,
+        NODE_CONDITION,
+        POD_PHASE,
+        OBJECT,
         SCHEDULE_DUE,
         "heartbeat.missed",
         "heartbeat.recovered",

@@ -125,6 +125,7 @@ impl Crew {
                 1 => "alone".into(),
                 _ => format!("daemon-{replica}-{}", self.lives),
             },
+            told: daemon::Told::default(),
         };
         let (rules, in_force) = watch::channel(Arc::clone(&self.rules));
         let (stop, stopped) = watch::channel(false);

@@ -28,6 +28,7 @@ pub async fn run<L: Log + Kv>(
     log: L,
     clock: impl Clock,
     view: impl ClusterView,
+    cluster: Option<String>,
     mut schedules: watch::Receiver<Arc<Vec<Schedule>>>,
 ) -> Result<(), LogError> {
     let mut known: BTreeMap<String, Known> = BTreeMap::new();
@@ -43,7 +44,8 @@ pub async fn run<L: Log + Kv>(
             let Some(past) = known.get_mut(&schedule.name) else { continue };
             if let Some(due) = due(schedule, past, clock.now()) {
                 ready(&clock, &view).await;
-                *past = begin(&log, &clock, &view, schedule, past, due).await?;
+                let event = event(schedule, &due, cluster.as_deref(), &view);
+                *past = begin(&log, &clock, schedule, past, due, &event).await?;
             }
         }
         let next = |schedule: &Schedule| schedule.recurrence.after(known.get(&schedule.name)?.upto);
@@ -98,15 +100,15 @@ async fn ready(clock: &impl Clock, view: &impl ClusterView) {
 async fn begin<L: Log + Kv>(
     log: &L,
     clock: &impl Clock,
-    view: &impl ClusterView,
     schedule: &Schedule,
     past: &Known,
     due: Due,
+    event: &Envelope<Event>,
 ) -> Result<Known, LogError> {
     let name = schedule.name.as_str();
     let mut known = Known { upto: due.at, ..past.clone() };
     if due.runs {
-        let entry = Entry::of(Stream::Events, &event(schedule, &due, view));
+        let entry = Entry::of(Stream::Events, event);
         log::insist(log, vec![entry], "the schedule waits", || clock.after(AGAIN)).await?;
         known.ran = Some(due.at);
         tracing::info!(schedule = name, due = %due.at, missed = due.missed, "due");
@@ -117,13 +119,19 @@ async fn begin<L: Log + Kv>(
     Ok(known)
 }
 
-fn event(schedule: &Schedule, due: &Due, view: &impl ClusterView) -> Envelope<Event> {
+fn event(
+    schedule: &Schedule,
+    due: &Due,
+    cluster: Option<&str>,
+    view: &impl ClusterView,
+) -> Envelope<Event> {
     let at = due.at.to_string();
     let id = Id::of(&["schedule", &schedule.name, &at]);
     let payload = json!({ "schedule": schedule.name, "due": at, "missed": due.missed });
     let data = Event { payload, ..Event::default() };
     let target = schedule.target.clone();
     let mut event = Envelope::new(kind::SCHEDULE_DUE, id, SOURCE, target, due.at, data);
+    event.cluster = cluster.map(str::to_owned);
     enrich(&mut event, view);
     event
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::Mutex,
     time::Duration,
 };
 
@@ -16,8 +17,18 @@ pub(crate) struct Plane {
     pub(crate) powerless: PathBuf,
     pub(crate) directory: tempfile::TempDir,
     url: String,
-    // Killed in this order: the API server first, what it needs last.
+    /// The API server, and how it is started.
+    server: Mutex<Option<Process>>,
+    server_args: Vec<String>,
+    etcd: String,
+    // Killed in this order, the API server after all of them: what it needs last.
     _servers: Vec<Process>,
+}
+
+impl Drop for Plane {
+    fn drop(&mut self) {
+        drop(self.server.lock().map(|mut server| server.take()));
+    }
 }
 
 fn program(name: &str) -> PathBuf {
@@ -81,14 +92,16 @@ impl Plane {
              --initial-cluster e0={peer}"
             )),
         )];
-        servers.push(run(at, "kube-apiserver", &args(&format!(
+        let server_args = args(&format!(
             "--etcd-servers {etcd} --bind-address 127.0.0.1 --advertise-address 127.0.0.1 --secure-port {api} \
              --cert-dir {dir}/certs --endpoint-reconciler-type none --service-cluster-ip-range 10.96.0.0/16 \
              --token-auth-file {dir}/tokens.csv --authorization-mode RBAC --disable-admission-plugins ServiceAccount \
              --service-account-issuer https://kubernetes.default.svc --service-account-key-file {} \
              --service-account-signing-key-file {}",
-            public.display(), private.display()
-        ))));
+            public.display(),
+            private.display()
+        ));
+        let server = run(at, "kube-apiserver", &server_args);
         let ca = at.join("certs/apiserver.crt");
         until("the API server made its certificate", || async { ca.exists().then_some(()) }).await;
         let config = kubeconfig(at, "kubeconfig", &url, "admin-token");
@@ -120,7 +133,42 @@ impl Plane {
             stage("node-initialize"), stage("node-heartbeat-with-lease"), stage("pod-complete"), stage("pods")
         ))));
         servers.reverse();
-        Plane { client, kubeconfig: config, powerless, url, _servers: servers, directory }
+        let server = Mutex::new(Some(server));
+        Plane {
+            client,
+            kubeconfig: config,
+            powerless,
+            url,
+            server,
+            server_args,
+            etcd,
+            _servers: servers,
+            directory,
+        }
+    }
+
+    /// kill -9 of the API server, and a new one on the same port. What it had in mind of watches is forgotten.
+    pub(crate) async fn restart_api_server(&self) {
+        drop(self.server.lock().unwrap().take());
+        let server = run(self.directory.path(), "kube-apiserver", &self.server_args);
+        *self.server.lock().unwrap() = Some(server);
+        until("the API server is ready again", || async {
+            let ready = http::Request::get("/readyz").body(vec![]).unwrap();
+            self.client.request_text(ready).await.ok().filter(|text| text == "ok").map(|_| ())
+        })
+        .await;
+    }
+
+    /// etcd forgets every version but the newest: a watch from an older one is answered with 410.
+    pub(crate) async fn forget(&self) {
+        let ask = |path: &str, body: Value| {
+            let url = format!("{}/v3/kv/{path}", self.etcd);
+            crate::support::client().post(url).body(body.to_string()).send()
+        };
+        let newest = ask("range", json!({ "key": "Lw==" })).await.unwrap().text().await.unwrap();
+        let newest: Value = serde_json::from_str(&newest).unwrap();
+        let compact = json!({ "revision": newest["header"]["revision"], "physical": true });
+        assert!(ask("compaction", compact).await.unwrap().status().is_success());
     }
 
     pub(crate) async fn create<T>(&self, object: Value)

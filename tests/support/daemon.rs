@@ -11,9 +11,9 @@ use medevac::adapters::nats::{self, Nats};
 use medevac::adapters::{aws, beyond::Beyond, pagers::Pagers, web::WebClient};
 use medevac::api::{Gate, Readiness, Server, Site, router};
 use medevac::clock::{Clock, System};
-use medevac::cluster::{ClusterControl, ClusterView};
+use medevac::cluster::{ClusterControl, ClusterView, Custom, Follows};
 use medevac::config::{Auth, Tls};
-use medevac::daemon::{self, Alone, KvLease, LeaseStore, Ports, Witness};
+use medevac::daemon::{self, Alone, KvLease, LeaseStore, Ports, Told, Witness};
 use medevac::log::{Kv, Log};
 use medevac::model::{Mode, Secret};
 use medevac::remediation::run::Hands;
@@ -50,6 +50,8 @@ pub(crate) struct Orders {
     pub(crate) queues: Vec<(String, String)>,
     /// Where its own calls to AWS go.
     pub(crate) aws: Option<String>,
+    /// Kinds whose conditions are told: version, kind and plural.
+    pub(crate) objects: Vec<(String, String, String)>,
     /// Of this replica; its process tells it where it is empty.
     pub(crate) name: String,
 }
@@ -68,8 +70,21 @@ impl Orders {
             hosts: vec![],
             queues: vec![],
             aws: None,
+            objects: vec![],
             name: String::new(),
         }
+    }
+}
+
+impl Orders {
+    fn follows(&self) -> Follows {
+        let custom = |(api_version, kind, plural): (String, String, String)| Custom {
+            api_version,
+            kind,
+            plural,
+        };
+        let objects = self.objects.iter().cloned().map(custom).collect();
+        Follows { objects, ..Follows::default() }
     }
 }
 
@@ -150,7 +165,7 @@ pub(crate) async fn start(orders: &Orders, door: Door) -> Running {
     }
 }
 
-/// One of several replicas on NATS, with a practice cluster of its own.
+/// One of several replicas on NATS; without a cluster, with a practice cluster of its own.
 async fn replica(orders: &Orders) -> Running<Nats> {
     client();
     let options = nats::Options {
@@ -160,9 +175,14 @@ async fn replica(orders: &Orders) -> Running<Nats> {
         ..nats::Options::default()
     };
     let log = super::nats::connect(&options).await;
+    let lease = KvLease(log.clone());
+    if let Some(kubeconfig) = &orders.kubeconfig {
+        let kube = kubernetes::connect(Some(kubeconfig)).await.unwrap();
+        let (view, control) = (KubernetesView::start(&kube, None), KubernetesControl::new(kube));
+        return serve(orders, Door::default(), log, lease, view, control).await;
+    }
     let practice = Practice::new(world(), System);
     tokio::spawn(practice.clone().run());
-    let lease = KvLease(log.clone());
     serve(orders, Door::default(), log, lease, practice.clone(), practice).await
 }
 
@@ -219,6 +239,7 @@ pub(crate) async fn serve<L: Log + Kv, S: LeaseStore, V: ClusterView, K: Cluster
             "" => format!("replica-{}", std::process::id()),
             name => name.to_owned(),
         },
+        told: Told { cluster: None, follows: orders.follows() },
     };
     let peers = orders.alertmanager.iter().cloned().collect();
     tokio::spawn(reconcile::run(groups, intake.clone(), http, peers));
@@ -311,7 +332,8 @@ impl Drop for Killable {
 /// The child's life: call it from a test function of its own.
 pub(crate) async fn child() {
     let Ok(orders) = std::env::var(ORDERS) else { return };
-    medevac::telemetry::log(true, "error");
+    let level = std::env::var("MEDEVAC_TEST_LOG").unwrap_or_else(|_| "error".into());
+    medevac::telemetry::log(true, &level);
     let orders: Orders = serde_json::from_str(&orders).unwrap();
     if orders.nats.is_empty() {
         let _running = start(&orders, Door::default()).await;

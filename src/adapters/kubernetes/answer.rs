@@ -61,6 +61,15 @@ fn missing_right(message: &str) -> String {
     format!("the right `{verb}` on `{resource}`{group} is missing{place}: grant it to {who}")
 }
 
+/// What went wrong with a question, in words: a right that is missing by its name.
+pub(super) fn missing(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if status.code == 403 => missing_right(&status.message),
+        kube::Error::Api(status) if status.code == 401 => "the credentials are not accepted".into(),
+        other => chain(other),
+    }
+}
+
 pub(super) fn watch_error(kind: &str, error: &watcher::Error) -> String {
     let source = match error {
         watcher::Error::InitialListFailed(source)
@@ -69,11 +78,7 @@ pub(super) fn watch_error(kind: &str, error: &watcher::Error) -> String {
         watcher::Error::WatchError(status) => return status.message.clone(),
         watcher::Error::NoResourceVersion => return format!("{kind} cannot be watched"),
     };
-    match source {
-        kube::Error::Api(status) if status.code == 403 => missing_right(&status.message),
-        kube::Error::Api(status) if status.code == 401 => "the credentials are not accepted".into(),
-        other => chain(other),
-    }
+    missing(source)
 }
 
 #[cfg(test)]

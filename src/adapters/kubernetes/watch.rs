@@ -1,7 +1,7 @@
 //! The watch caches: listed once, then kept up to date; a watch that breaks resumes where it was.
 
-use super::{answer, cache::Cache, clocks, convert, objects};
-use crate::cluster::{ClusterView, Sight};
+use super::{answer, cache::Cache, clocks, convert, feed, objects};
+use crate::cluster::{ClusterView, Followed, Heard, Sight};
 use crate::model::{Answer, Context, Look, Question, Refusal, Target, WorkloadKind};
 use futures_util::StreamExt;
 use k8s_openapi::api::{apps::v1 as apps, batch::v1 as batch, core::v1 as core};
@@ -20,7 +20,10 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 
 /// Changes within this time are told together.
 const BURST: Duration = Duration::from_millis(50);
@@ -171,6 +174,10 @@ impl ClusterView for KubernetesView {
         };
         let late = Answer::Unknown("the API server did not answer in time".into());
         tokio::time::timeout(ASKED, asked).await.unwrap_or(late)
+    }
+
+    fn follow(&self, what: Followed, from: Option<String>) -> mpsc::Receiver<Heard> {
+        feed::follow(&self.inner.client, what, from)
     }
 
     fn skew(&self) -> Duration {

@@ -139,6 +139,7 @@ impl Stage {
             dispatch: Pagers::new(client, System),
             lease: Alone,
             me: "alone".into(),
+            told: daemon::Told::default(),
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(practice.clone().run());

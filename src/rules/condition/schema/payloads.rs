@@ -127,8 +127,33 @@ const CLUSTER_EVENT: &[(&str, Kind)] = &[
     ("note", Kind::Text),
     ("action", Kind::Text),
     ("count", Kind::Int),
+    ("warning", Kind::Bool),
     ("reportingController", Kind::Text),
     ("reportingInstance", Kind::Text),
+];
+const CONDITION: &[(&str, Kind)] = &[
+    ("condition", Kind::Text),
+    ("status", Kind::Word(&["True", "False", "Unknown"])),
+    ("reason", Kind::Text),
+    ("message", Kind::Text),
+];
+const OBJECT: &[(&str, Kind)] = &[
+    ("api_version", Kind::Text),
+    ("kind", Kind::Text),
+    ("condition", Kind::Text),
+    ("status", Kind::Word(&["True", "False", "Unknown"])),
+    ("reason", Kind::Text),
+    ("message", Kind::Text),
+];
+const POD: &[(&str, Kind)] = &[
+    ("phase", Kind::Word(&["Pending", "Running", "Succeeded", "Failed", "Unknown"])),
+    ("reason", Kind::Text),
+    ("message", Kind::Text),
+    ("container", Kind::Text),
+    ("exit_code", Kind::Int),
+    ("restarts", Kind::Int),
+    ("lacks", Kind::Items),
+    ("nodes", Kind::Items),
 ];
 const GUARD: &[(&str, Kind)] = &[("guard", Kind::Text), ("key", Kind::Text), ("why", Kind::Text)];
 const SCHEDULE: &[(&str, Kind)] =
@@ -146,7 +171,10 @@ pub(in crate::rules) static PAYLOADS: &[Payload] = &[
     bridge!(kind::CAPACITY_INTERRUPTION, NOTICE),
     bridge!(kind::LIFECYCLE, LIFECYCLE),
     bridge!(kind::BACKUP_JOB, BACKUP),
-    open("kubernetes.event", CLUSTER_EVENT),
+    open(kind::CLUSTER_EVENT, CLUSTER_EVENT),
+    open(kind::NODE_CONDITION, CONDITION),
+    open(kind::OBJECT, OBJECT),
+    open(kind::POD_PHASE, POD),
     closed(kind::SCHEDULE_DUE, SCHEDULE),
     closed(kind::GUARD_TRIPPED, GUARD),
     closed(kind::GUARD_RESET, GUARD),

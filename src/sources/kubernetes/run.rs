@@ -1,0 +1,163 @@
+//! The shell: follows what the rules ask for, makes it durable, and only then says how far it is.
+
+use super::told::{Mark, Told};
+use super::{SOURCE, happenings};
+use crate::clock::Clock;
+use crate::cluster::{ClusterView, Followed, Follows, Heard};
+use crate::log::{self, Condition, Entry, Kv, Log, LogError, Stream, bucket};
+use crate::model::{Envelope, Event, Id};
+use crate::sources::enrich::enrich;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use tokio::{sync::watch, task::JoinSet};
+
+/// Made durable together.
+const BATCH: usize = 256;
+/// Before a full log is tried again, and before the caches are looked at again.
+const AGAIN: Duration = Duration::from_secs(1);
+/// A feed that hears nothing new says so this often: what the server forgets meanwhile is not missed.
+const MARKED: Duration = Duration::from_secs(60);
+/// Records of the log that are read at once.
+const PAGE: usize = 1000;
+
+/// Runs until the log is gone.
+///
+/// # Errors
+/// Where the log cannot be read or written any more.
+pub async fn run<L: Log + Kv, C: Clock, V: ClusterView>(
+    log: L,
+    clock: C,
+    view: V,
+    cluster: Option<String>,
+    mut follows: watch::Receiver<Arc<Follows>>,
+) -> Result<(), LogError> {
+    loop {
+        let wanted = Arc::clone(&follows.borrow_and_update());
+        let mut feeds = JoinSet::new();
+        for what in wanted.feeds() {
+            let feed = Feed {
+                log: log.clone(),
+                clock: clock.clone(),
+                view: view.clone(),
+                cluster: cluster.clone(),
+                what,
+            };
+            feeds.spawn(feed.run());
+        }
+        loop {
+            tokio::select! {
+                biased;
+                Ok(()) = follows.changed() => {
+                    let same = *follows.borrow_and_update() == wanted;
+                    if !same { break }
+                }
+                Some(ended) = feeds.join_next() => {
+                    ended.map_err(|error| LogError::Unavailable(error.to_string()))??;
+                }
+                else => std::future::pending().await,
+            }
+        }
+        feeds.shutdown().await;
+    }
+}
+
+struct Feed<L, C, V> {
+    log: L,
+    clock: C,
+    view: V,
+    cluster: Option<String>,
+    what: Followed,
+}
+
+impl<L: Log + Kv, C: Clock, V: ClusterView> Feed<L, C, V> {
+    async fn run(self) -> Result<(), LogError> {
+        // Before the caches are complete nothing is known of what it is about.
+        while !self.view.ready() {
+            self.clock.after(AGAIN).await;
+        }
+        let name = self.what.name();
+        let kept = Kv::get(&self.log, bucket::FEEDS, &name).await?;
+        let mark = kept.and_then(|kept| serde_json::from_slice::<Mark>(&kept.value).ok());
+        let tail = match &mark {
+            Some(mark) => self.tail(mark.seq).await?,
+            None => BTreeSet::new(),
+        };
+        let from = mark.as_ref().map(|mark| mark.version.clone());
+        let from = from.filter(|version| self.what.resumes() && !version.is_empty());
+        let mut told = Told::new(&self.what, mark, tail, self.clock.now());
+        let mut heard = self.view.follow(self.what.clone(), from);
+        let mut kept = told.mark.clone();
+        loop {
+            let mut some = vec![];
+            tokio::select! {
+                biased;
+                count = heard.recv_many(&mut some, BATCH) => {
+                    if count == 0 {
+                        return Ok(());
+                    }
+                }
+                () = self.clock.after(MARKED) => {}
+            }
+            self.take(&mut told, some).await?;
+            if told.mark != kept {
+                let value = serde_json::to_vec(&told.mark).unwrap_or_default();
+                self.log.put(bucket::FEEDS, &name, value, Condition::Always, None).await?;
+                kept = told.mark.clone();
+            }
+        }
+    }
+
+    async fn take(&self, told: &mut Told, some: Vec<Heard>) -> Result<(), LogError> {
+        let mut news = vec![];
+        for heard in some {
+            match heard {
+                Heard::Object { object, listed } => {
+                    let all = happenings(&self.what, &object);
+                    news.extend(told.news(&object, all, listed));
+                }
+                Heard::Gone { uid } => told.gone(&uid),
+                Heard::Version(version) => told.reached(Some(&version)),
+                Heard::Listed(version) => {
+                    self.record(told, std::mem::take(&mut news)).await?;
+                    told.listed(&version);
+                }
+            }
+        }
+        self.record(told, news).await
+    }
+
+    async fn record(&self, told: &mut Told, news: Vec<Envelope<Event>>) -> Result<(), LogError> {
+        if news.is_empty() {
+            return Ok(());
+        }
+        let mut entries = vec![];
+        for event in &news {
+            let mut event = event.clone();
+            event.cluster.clone_from(&self.cluster);
+            enrich(&mut event, &self.view);
+            entries.push(Entry::of(Stream::Events, &event));
+        }
+        let pause = || self.clock.after(AGAIN);
+        let taken = log::insist(&self.log, entries, "what the cluster tells waits", pause).await?;
+        told.durable(&news, taken.iter().map(|it| it.seq).max().unwrap_or_default());
+        Ok(())
+    }
+
+    /// What was made durable after the mark was written.
+    async fn tail(&self, mut after: log::Seq) -> Result<BTreeSet<Id>, LogError> {
+        let mut tail = BTreeSet::new();
+        loop {
+            let page = self.log.read(after, &[Stream::Events], PAGE).await?;
+            for record in &page {
+                after = record.seq;
+                if let Ok(event) = record.open::<Event>()
+                    && event.source == SOURCE
+                {
+                    tail.insert(event.id);
+                }
+            }
+            if page.len() < PAGE {
+                return Ok(tail);
+            }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! What a real API server tells: twenty thousand events and conditions, a server that dies and comes back, a daemon that dies
+//! and comes back, and a history that the server has forgotten. Nothing is lost, and nothing is told twice.
+
+use crate::{
+    plane::Plane,
+    support::{
+        daemon::{self, Killable, Orders},
+        free_port, nats, until,
+    },
+};
+use k8s_openapi::api::core::v1::{Event, Node};
+use kube::{
+    Api,
+    api::{Patch, PatchParams, PostParams},
+};
+use medevac::adapters::nats::Nats;
+use medevac::log::{Log, Stream};
+use serde_json::json;
+use std::{collections::BTreeMap, sync::Arc};
+
+const RULES: &str = r#"
+rules:
+  - {name: events, when: kubernetes.event, if: event.reason == "nobody", then: [{wait: {time: 1s}}]}
+  - {name: conditions, when: kubernetes.node.condition, if: event.reason == "nobody", then: [{wait: {time: 1s}}]}
+"#;
+const EVENTS: usize = 20_000;
+/// Requests under way at the same time.
+const ABREAST: usize = 48;
+
+async fn makes(plane: &Plane, from: usize, to: usize, reason: &str) {
+    let all: Vec<usize> = (from..to).collect();
+    let lanes = all.chunks(all.len().div_ceil(ABREAST).max(1)).map(|lane| {
+        let (api, lane, reason) =
+            (Api::<Event>::namespaced(plane.client.clone(), "default"), lane.to_vec(), reason.to_owned());
+        tokio::spawn(async move {
+            for number in lane {
+                let now = jiff::Timestamp::now();
+                let event = serde_json::from_value(json!({
+                    "metadata": { "name": format!("{reason}-{number}") }, "type": "Warning", "reason": reason,
+                    "involvedObject": { "kind": "Node", "name": "nobody" }, "message": format!("number {number}"),
+                    "firstTimestamp": now, "lastTimestamp": now, "count": 1, "source": { "component": "test" },
+                }))
+                .unwrap();
+                until("the event is made", || async {
+                    match api.create(&PostParams::default(), &event).await {
+                        Ok(_) => Some(()),
+                        Err(kube::Error::Api(status)) if status.reason == "AlreadyExists" => Some(()),
+                        Err(_) => None,
+                    }
+                })
+                .await;
+            }
+        })
+    });
+    for lane in lanes.collect::<Vec<_>>() {
+        lane.await.unwrap();
+    }
+}
+
+/// How often each message of that reason stands in the log.
+async fn told<L: Log>(log: &L, reason: &str) -> BTreeMap<String, usize> {
+    let (mut after, mut all) = (0, BTreeMap::new());
+    loop {
+        let page = log.read(after, &[Stream::Events], 2000).await.unwrap();
+        for record in &page {
+            after = record.seq;
+            let body: serde_json::Value = serde_json::from_slice(&record.body).unwrap();
+            let data = &body["data"]["payload"];
+            if data["reason"] == reason {
+                *all.entry(data["message"].as_str().unwrap().to_owned()).or_default() += 1;
+            }
+        }
+        if page.len() < 2000 {
+            return all;
+        }
+    }
+}
+
+async fn each_once<L: Log>(log: &L, reason: &str, wanted: usize) {
+    until("everything has been told", || async {
+        (told(log, reason).await.len() >= wanted).then_some(())
+    })
+    .await;
+    let all = told(log, reason).await;
+    let twice: Vec<&String> =
+        all.iter().filter(|(_, count)| **count > 1).map(|(it, _)| it).take(5).collect();
+    assert!(twice.is_empty(), "told twice: {twice:?}");
+    assert_eq!(all.len(), wanted, "{reason}");
+}
+
+async fn start(plane: &Plane, server: &nats::Server) -> Killable {
+    let mut orders = Orders::new(plane.directory.path(), free_port(), RULES);
+    orders.kubeconfig = Some(plane.kubeconfig.clone());
+    orders.nats = vec![server.url()];
+    daemon::spawn("feeds", &orders).await
+}
+
+/// The condition of a node that says which GPU is ill.
+async fn ill(plane: &Plane, node: &str, reason: &str, message: &str) {
+    let api: Api<Node> = Api::all(plane.client.clone());
+    let now = jiff::Timestamp::now();
+    let patch = json!({ "status": { "conditions": [{
+        "type": "GPUHealthy", "status": "False", "reason": reason, "message": message,
+        "lastTransitionTime": now, "lastHeartbeatTime": now,
+    }] } });
+    until("the condition is set", || async {
+        api.patch_status(node, &PatchParams::default(), &Patch::Strategic(&patch)).await.ok()
+    })
+    .await;
+}
+
+pub(crate) async fn twenty_thousand_events_are_told_once_over_every_restart(plane: Arc<Plane>) {
+    std::fs::create_dir_all(plane.directory.path().join("feeds")).unwrap();
+    let server = nats::single(&plane.directory.path().join("feeds"), "");
+    let log = nats::connect(&nats::options(&[&server])).await;
+    for number in 0..4 {
+        plane.node(&format!("fed-{number}"), "fed").await;
+    }
+    makes(&plane, 0, 20, "Before").await;
+    let mut daemon = start(&plane, &server).await;
+    // What was there before it came for the first time is history.
+    let mut tries = 0;
+    until("it listens", || {
+        tries += 1;
+        let (plane, log) = (&plane, &log);
+        async move {
+            makes(plane, tries, tries + 1, "Listening").await;
+            (!told(log, "Listening").await.is_empty()).then_some(())
+        }
+    })
+    .await;
+    assert!(told(&log, "Before").await.is_empty());
+    // The API server is killed, and started again, while they are made.
+    let (making, dying) = (Arc::clone(&plane), Arc::clone(&plane));
+    let making = tokio::spawn(async move { makes(&making, 0, EVENTS, "Storm").await });
+    until("a part of them has been told", || async {
+        (told(&log, "Storm").await.len() > EVENTS / 10).then_some(())
+    })
+    .await;
+    dying.restart_api_server().await;
+    ill(&plane, "fed-0", "Xid", "during").await;
+    making.await.unwrap();
+    each_once(&log, "Storm", EVENTS).await;
+    each_once(&log, "Xid", 1).await;
+    daemon.kill();
+    away(&plane, &server, &log).await;
+}
+
+/// The daemon is away: it goes on where it was, also where the server has forgotten that.
+async fn away(plane: &Arc<Plane>, server: &nats::Server, log: &Nats) {
+    makes(plane, 0, 300, "Away").await;
+    ill(plane, "fed-1", "XidAway", "one").await;
+    let mut daemon = start(plane, server).await;
+    each_once(log, "Away", 300).await;
+    each_once(log, "XidAway", 1).await;
+    assert_eq!(told(log, "Storm").await.len(), EVENTS);
+    daemon.kill();
+    makes(plane, 0, 300, "Forgotten").await;
+    ill(plane, "fed-2", "XidForgotten", "two").await;
+    plane.forget().await;
+    let _daemon = start(plane, server).await;
+    each_once(log, "Forgotten", 300).await;
+    each_once(log, "XidForgotten", 1).await;
+    for (reason, count) in [("Storm", EVENTS), ("Away", 300), ("Xid", 1), ("XidAway", 1)] {
+        each_once(log, reason, count).await;
+    }
+    assert!(told(log, "Before").await.is_empty());
+}
