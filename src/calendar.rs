@@ -1,15 +1,18 @@
-//! What recurs, by the clock on the wall of a place: cron in two dialects, intervals, and what a change of clocks does.
+//! What recurs, by the clock on the wall of a place: cron in two dialects, intervals, windows, duties, and what a change of
+//! clocks does to each of them.
 //!
-//! `cron` reads a pattern and knows its days and times, whatever the zone; `recurrence` puts it into a zone, where a
-//! time of the day may be missing or come twice; `schedule` is one with a name, and what is done about runs that were
-//! missed. Who is on call is found with the same care. Pure. May import: `model`.
+//! `span` is a length of time as people write it; `cron` reads a pattern and knows its days and times, whatever the zone;
+//! `recurrence` puts it into a zone, where a time of the day may be missing or come twice; `hours` are windows that open
+//! again and again; `rota` says whose turn it is. Pure. May import: nothing of ours.
 
 mod cron;
+mod hours;
 mod recurrence;
-mod schedule;
-mod shown;
+mod rota;
+mod span;
 
 pub use cron::{BadPattern, Cron, Dialect};
+pub use hours::{Hours, allowed};
 pub use recurrence::{Back, Clocks, Forward, Recurrence};
-pub use schedule::{Due, Known, Missed, Schedule, due};
-pub use shown::{MOST_SHOWN, shown};
+pub use rota::{Duty, Layer, Override, Rota, Shift};
+pub use span::{BadSpan, Span};

@@ -13,6 +13,7 @@ mod incidents;
 mod letters;
 mod logs;
 mod moving;
+mod oncall;
 mod operate;
 mod progress;
 mod replay;
@@ -71,8 +72,12 @@ enum Command {
     Incidents(incidents::Args),
     /// Acknowledge an incident: the calling stops until the acknowledgement expires.
     Ack(incidents::Answer),
+    /// Put an incident off: the calling stops for a time, then it starts over.
+    Snooze(incidents::Snooze),
     /// Resolve an incident.
     Resolve(incidents::Answer),
+    /// Who is on call, at a moment or for some time from then on.
+    Oncall(oncall::Args),
     /// How everything stands: the active replica, lag, stuck remediations. Exit 1 where a person should look.
     Status(status::Args),
     /// Who holds leave from which guard, what has tripped, what is paused.
@@ -208,6 +213,8 @@ impl Cli {
             Command::Send(args) => send::run(args).await,
             Command::Incidents(args) => incidents::run(args).await,
             Command::Ack(answer) => incidents::answer("ack", answer).await,
+            Command::Snooze(args) => incidents::snooze(args).await,
+            Command::Oncall(args) => oncall::run(args).await,
             Command::Resolve(answer) => incidents::answer("resolve", answer).await,
             Command::Status(args) => status::run(args).await,
             Command::Guards(args) => operate::guards(args).await,

@@ -1,7 +1,7 @@
 //! The vocabulary, in the order in which things flow: event, incident, decision, plan, outcome.
 //!
 //! What crosses a wall between rooms is one of these values, inside an [`Envelope`], on the log.
-//! Pure: values and their laws. May import: nothing of ours.
+//! Pure: values and their laws. May import: `calendar`.
 
 mod alert;
 mod backup;
@@ -25,13 +25,14 @@ mod pause;
 mod pending;
 mod plan;
 mod resource;
+mod schedule;
 mod secret;
-mod span;
 mod step;
 mod target;
 mod token;
 mod told;
 
+pub use crate::calendar::{BadSpan, Span};
 pub use alert::{Alert, AlertStatus};
 pub use backup::{
     AwsBackup, Protected, RequireBackup, Snapshot, Sought, Standing, Tool, Vault, VeleroBackup,
@@ -58,8 +59,8 @@ pub use pause::{Pause, Scope};
 pub use pending::{Misfit, Unfit, unfit};
 pub use plan::{Member, Plan, PlannedCheckpoint, PlannedGang, PlannedPod, PlannedStep, Reach};
 pub use resource::{Made, Question, Resource};
+pub use schedule::{Due, Known, MOST_SHOWN, Missed, Schedule, due, duties, shown};
 pub use secret::Secret;
-pub use span::{BadSpan, Span};
 pub use step::{Action, Expect, Mode, StepSpec};
 pub use target::{BadTarget, Target};
 pub use token::{escape, unescape};

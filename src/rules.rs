@@ -1,7 +1,7 @@
 //! Rules: from files to a checked, indexed [`Ruleset`]. All faults at once, each with its place and a hint.
 //!
 //! `yaml` reads text into a tree with places, `walk` reads mappings against the tables of `shape`,
-//! `file`, `rule`, `words`, `hours`, `guard`, `steps`, `people`, `profiles`, `schedules` turn them into values, `condition` checks and
+//! `file`, `rule`, `words`, `hours`, `guard`, `steps`, `people`, `rota`, `profiles`, `schedules` turn them into values, `condition` checks and
 //! compiles CEL, `lint` and `policy` look at rules as a whole, `index` finds those that an event may match. `fmt`
 //! gives files their form, `import` reads other tools' rules. The tests of rule files are the simulator's.
 //! Pure: files are read by the caller. May import: `model`, `calendar`.
@@ -18,6 +18,7 @@ mod lint;
 mod people;
 mod policy;
 mod profiles;
+mod rota;
 mod rule;
 mod schedules;
 mod shape;
@@ -26,13 +27,13 @@ mod walk;
 mod words;
 mod yaml;
 
+pub use crate::calendar::{Hours, allowed};
 pub use condition::{Clause, Condition, Facts, Miss};
 pub(crate) use diagnostic::suggest;
 pub use diagnostic::{Code, Diagnostic, Place, Source};
 pub use file::load;
 pub use fmt::{Unformatted, format};
 pub use guard::{Guard, Limits, Per, Rate};
-pub use hours::{Hours, allowed};
 pub use import::{Foreign, Imported, import};
 pub use index::Role;
 pub use people::SecretRef;
@@ -61,8 +62,7 @@ pub fn as_json(source: &std::sync::Arc<Source>) -> Result<serde_json::Value, Vec
     }
 }
 
-use crate::calendar::Schedule;
-use crate::model::{Directory, Id};
+use crate::model::{Directory, Id, Schedule};
 use index::Index;
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -6,12 +6,12 @@ use std::{fs, io, path::Path};
 
 /// Each room, and the rooms it may name.
 const LAW: &[(&str, &[&str])] = &[
-    ("model", &[]),
+    ("calendar", &[]),
+    ("model", &["calendar"]),
     ("clock", &[]),
     ("planted", &[]),
     ("agent", &["model"]),
     ("log", &["model"]),
-    ("calendar", &["model"]),
     ("rules", &["model", "calendar"]),
     ("cluster", &["model"]),
     ("config", &["model", "rules"]),
@@ -19,7 +19,7 @@ const LAW: &[(&str, &[&str])] = &[
     ("engine", &["model", "rules"]),
     ("plan", &["model"]),
     ("remediation", &["model"]),
-    ("escalation", &["model"]),
+    ("escalation", &["model", "calendar"]),
     ("replay", &["model", "log", "rules", "engine", "escalation"]),
     ("sources", &["model", "log", "clock", "calendar", "cluster", "config"]),
     (

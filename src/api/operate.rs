@@ -4,12 +4,14 @@
 
 use super::letters;
 use super::routes::{Here, Readiness, Shared, problem, unavailable};
-use crate::calendar::{Known, MOST_SHOWN, Schedule, shown};
 use crate::clock::Clock;
 use crate::cluster::ClusterView;
 use crate::engine::{Shown as Guard, shelf::run::PAUSES};
 use crate::log::{Kv, Log, LogError, Stream, bucket};
-use crate::model::{Envelope, Event, Id, Pause, Scope, Span, Target, kind};
+use crate::model::{
+    Envelope, Event, Id, Known, MOST_SHOWN, Pause, Schedule, Scope, Span, Target, duties, kind,
+    shown,
+};
 use crate::remediation::Shown;
 use crate::sources::schedule;
 use axum::{
@@ -138,6 +140,24 @@ pub(super) async fn schedules<L: Log + Kv, C: Clock, V: ClusterView, R: Readines
         }
         Err(error) => unavailable(&error),
     }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Duties {
+    at: Option<Timestamp>,
+    next: Option<Span>,
+}
+
+/// `GET /api/v1/oncall?at=&next=`
+pub(super) async fn on_call<L: Log + Kv, C: Clock, V: ClusterView, R: Readiness>(
+    State(shared): Here<L, C, V, R>,
+    Query(asked): Query<Duties>,
+) -> Response {
+    let at = asked.at.unwrap_or_else(|| shared.site.intake.clock.now());
+    let rules = Arc::clone(&shared.site.rules.borrow());
+    let next = asked.next.unwrap_or_default();
+    let all = rules.directory.on_call.values().map(|rota| duties(rota, at, next));
+    Json(json!({ "on_call": all.collect::<Vec<_>>() })).into_response()
 }
 
 #[derive(Deserialize)]

@@ -5,7 +5,7 @@ use super::{letters, operate, plans, why};
 use crate::clock::Clock;
 use crate::cluster::ClusterView;
 use crate::log::{Kv, Log, LogError, Record, Stream};
-use crate::model::{Envelope, Event, Id, Incident, IncidentState, kind};
+use crate::model::{Envelope, Event, Id, Incident, IncidentState, Span, kind};
 use crate::rules::Ruleset;
 use crate::sources::{Intake, Received, Tally};
 use crate::telemetry::Metrics;
@@ -27,6 +27,8 @@ use tokio::sync::{Semaphore, watch};
 const LARGEST: usize = 32 << 20;
 /// Bytes of all bodies that are being read. Beyond it the answer is 503, and the sender comes again.
 const IN_FLIGHT: usize = 256 << 20;
+/// What is put off for longer should be resolved.
+const LONGEST_SNOOZE: Duration = Duration::from_secs(7 * 86_400);
 /// A body that takes longer is given up.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -80,6 +82,7 @@ where
         .route("/api/v1/guards", get(operate::guards::<L, C, V, R>))
         .route("/api/v1/pauses", post(operate::pause::<L, C, V, R>))
         .route("/api/v1/pauses/{id}", delete(operate::resume::<L, C, V, R>))
+        .route("/api/v1/oncall", get(operate::on_call::<L, C, V, R>))
         .route("/api/v1/schedules", get(operate::schedules::<L, C, V, R>))
         .route("/api/v1/status", get(operate::status::<L, C, V, R>))
         .route("/api/v1/dead-letters", get(letters::dead_letters::<L, C, V, R>))
@@ -363,6 +366,9 @@ struct Answer {
     by: Option<String>,
     #[serde(default)]
     note: String,
+    /// Of `snooze`: how long.
+    #[serde(default, rename = "for")]
+    lasts: Option<Span>,
 }
 
 async fn request<L, C, V, R>(
@@ -378,9 +384,14 @@ where
     R: Readiness,
 {
     let kind = match verb.as_str() {
-        "ack" => kind::INCIDENT_ACK,
+        "ack" | "snooze" => kind::INCIDENT_ACK,
         "resolve" => kind::INCIDENT_RESOLVE,
-        _ => return problem(StatusCode::NOT_FOUND, "an incident is answered by ack or resolve"),
+        _ => {
+            return problem(
+                StatusCode::NOT_FOUND,
+                "an incident is answered by ack, snooze or resolve",
+            );
+        }
     };
     let answer: Answer = match if raw.is_empty() {
         Ok(Answer::default())
@@ -409,8 +420,20 @@ where
         "http"
     };
     let by = clean(answer.by.unwrap_or_else(|| "somebody".into()));
-    let payload = json!({ "incident": id, "by": by, "note": clean(answer.note), "how": how });
     let now = site.intake.clock.now();
+    let until = match (verb.as_str(), answer.lasts) {
+        ("snooze", Some(lasts)) if !lasts.0.is_zero() && lasts.0 <= LONGEST_SNOOZE => {
+            now.checked_add(lasts.0).ok()
+        }
+        ("snooze", _) => {
+            return problem(StatusCode::BAD_REQUEST, "for how long? `for` is from 1m to 7d");
+        }
+        _ => None,
+    };
+    let mut payload = json!({ "incident": id, "by": by, "note": clean(answer.note), "how": how });
+    if let Some(until) = until {
+        payload["until"] = json!(until);
+    }
     let about = Id::of(&["request", &id, &verb, &by, &now.to_string()]);
     let data = Event { payload, ..Event::default() };
     let event = Envelope::new(kind, about, "medevac/api", incident.target, now, data);

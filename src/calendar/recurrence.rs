@@ -4,7 +4,7 @@
 //! nowhere else.
 
 use super::cron::{BadPattern, Cron, Dialect};
-use crate::model::Span;
+use super::span::Span;
 use jiff::{
     Timestamp, ToSpan,
     civil::DateTime,

@@ -32,6 +32,21 @@ pub(super) struct Answer {
     daemon: Daemon,
 }
 
+#[derive(Debug, clap::Args)]
+pub(super) struct Snooze {
+    /// How long nobody is called, for example 2h; 7d at most.
+    #[arg(long = "for", value_name = "DURATION", default_value = "1h")]
+    lasts: crate::model::Span,
+    #[command(flatten)]
+    answer: Answer,
+}
+
+pub(super) async fn snooze(args: Snooze) -> Exit {
+    let Snooze { lasts, answer } = args;
+    let body = json!({ "by": answer.by, "note": answer.note, "for": lasts });
+    send("snooze", answer, body).await
+}
+
 pub(super) async fn run(args: Args) -> Exit {
     let path = match (&args.id, &args.state) {
         (Some(id), _) => format!("/api/v1/incidents/{}", escape(id)),
@@ -95,7 +110,12 @@ fn chain(body: &Value) {
 }
 
 pub(super) async fn answer(verb: &str, args: Answer) -> Exit {
-    let body = json!({ "by": args.by, "note": args.note }).to_string();
+    let body = json!({ "by": args.by, "note": args.note });
+    send(verb, args, body).await
+}
+
+async fn send(verb: &str, args: Answer, body: Value) -> Exit {
+    let body = body.to_string();
     let path = format!("/api/v1/incidents/{}/{verb}", escape(&args.id));
     match args
         .daemon

@@ -2,8 +2,8 @@
 
 use super::words::{escape, moment, table, text};
 use super::{Exit, check::Output, client::Daemon, rulesets, words};
-use crate::calendar::shown;
 use crate::clock::{Clock, System};
+use crate::model::shown;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::path::PathBuf;

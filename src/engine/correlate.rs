@@ -193,7 +193,8 @@ pub(super) fn request(state: &mut State, event: &Envelope<Event>, now: Timestamp
     let Some(incident) = state.incidents.get(&text("incident")) else { return vec![] };
     let (by, note) = (text("by"), text("note"));
     let asked = if event.kind == kind::INCIDENT_ACK {
-        Move::Acknowledged { by, note }
+        let until = payload["until"].as_str().and_then(|until| until.parse().ok());
+        Move::Acknowledged { by, note, until }
     } else {
         Move::Resolved { by, note: if note.is_empty() { "resolved".into() } else { note } }
     };

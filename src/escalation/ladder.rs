@@ -33,6 +33,8 @@ pub enum Input<'a> {
 enum Stand {
     /// Ringing. At `until` it climbs.
     Calling { until: Timestamp },
+    /// Quiet hours: the level rings at `until`.
+    Held { until: Timestamp },
     /// Somebody owns it. If it still burns at `until`, the calling starts over.
     Owned { until: Timestamp },
     /// Every level was called in vain. At `until` the calling starts over.
@@ -103,19 +105,28 @@ impl State {
                 self.noted.pop_first();
             }
         }
-        if let PageStep::Calling { policy, level, nth, until, why } = step {
+        let stand = match step {
+            PageStep::Calling { until, .. } => Some(Stand::Calling { until: *until }),
+            PageStep::Held { until, .. } => Some(Stand::Held { until: *until }),
+            _ => None,
+        };
+        if let PageStep::Calling { policy, level, nth, why, .. }
+        | PageStep::Held { policy, level, nth, why, .. } = step
+            && let Some(stand) = stand
+        {
             let ladder = self.ladders.entry(incident.to_owned()).or_insert_with(|| Ladder {
                 policy: policy.clone(),
                 level: *level,
                 nth: *nth,
                 round: 1,
                 why: why.clone(),
-                stand: Stand::Calling { until: *until },
+                stand: stand.clone(),
                 rung: BTreeSet::new(),
                 dead: BTreeSet::new(),
             });
             if *nth > ladder.nth {
-                ladder.round = if matches!(ladder.stand, Stand::Calling { .. }) {
+                ladder.round = if matches!(ladder.stand, Stand::Calling { .. } | Stand::Held { .. })
+                {
                     ladder.round + 1
                 } else {
                     1
@@ -123,7 +134,7 @@ impl State {
             }
             (ladder.level, ladder.nth) = (*level, *nth);
             (ladder.policy, ladder.why) = (policy.clone(), why.clone());
-            ladder.stand = Stand::Calling { until: *until };
+            ladder.stand = stand;
             return;
         }
         let Some(ladder) = self.ladders.get_mut(incident) else { return };
@@ -173,7 +184,9 @@ impl State {
                 vec![]
             }
             Move::Cleared { .. } => vec![],
-            Move::Acknowledged { by, .. } => self.acknowledged(directory, incident, by, now),
+            Move::Acknowledged { by, until, .. } => {
+                self.acknowledged(directory, incident, by, *until, now)
+            }
             Move::Resolved { by, .. } => self.resolved(incident, &format!("resolved by {by}")),
         }
     }
@@ -183,12 +196,13 @@ impl State {
         directory: &Directory,
         incident: &str,
         by: &str,
+        until: Option<Timestamp>,
         now: Timestamp,
     ) -> Said {
         let Some(ladder) = self.ladders.get(incident) else { return vec![] };
         let policy = directory.policies.get(&ladder.policy);
         let holds = policy.map_or(AGAIN, |policy| policy.ack_expires.0);
-        let until = now.checked_add(holds).unwrap_or(now);
+        let until = until.unwrap_or_else(|| now.checked_add(holds).unwrap_or(now));
         let said = PageStep::Acknowledged { by: by.into(), until };
         self.cancel(incident, "acknowledged")
             .into_iter()
@@ -324,18 +338,27 @@ impl State {
         // Critical goes straight to the top of the ladder.
         let level = if severity == Severity::Critical { top } else { level.clamp(1, top) };
         match self.ladders.get(incident) {
+            // It has become too severe to wait.
+            Some(Ladder { stand: Stand::Held { .. }, level: held, nth, .. })
+                if found.quiet_until(severity, now).is_none() =>
+            {
+                self.ring(directory, incident, found, level.max(*held), *nth, why, now)
+            }
             Some(ladder)
                 if ladder.level >= level || matches!(ladder.stand, Stand::Owned { .. }) =>
             {
                 vec![]
             }
-            Some(ladder) => self.ring(incident, found, level, ladder.nth, why, now),
-            None => self.ring(incident, found, level, 1, why, now),
+            Some(ladder) => self.ring(directory, incident, found, level, ladder.nth, why, now),
+            None => self.ring(directory, incident, found, level, 1, why, now),
         }
     }
 
+    /// Calls that level: its contacts, and whoever has the duties that it names. In quiet hours it waits.
+    #[expect(clippy::too_many_arguments, reason = "each is one fact of the call")]
     fn ring(
         &self,
+        directory: &Directory,
         incident: &str,
         policy: &Policy,
         number: u32,
@@ -346,7 +369,19 @@ impl State {
         let Some(level) = policy.levels.get(number.saturating_sub(1) as usize) else {
             return vec![];
         };
-        let until = now.checked_add(level.delay.0).unwrap_or(now);
+        let case = self.cases.get(incident).cloned().unwrap_or_default();
+        if let Some(until) = policy.quiet_until(case.severity, now) {
+            let (policy, why) = (policy.name.clone(), why.to_owned());
+            let held = PageStep::Held { policy, level: number, nth, until, why };
+            return vec![(incident.to_owned(), held)];
+        }
+        let mut until = now.checked_add(level.delay.0).unwrap_or(now);
+        let called: BTreeSet<&str> =
+            level.contacts.iter().filter_map(|name| directory.meant(name, now)).collect();
+        // Where nobody has the duty, nobody is waited for.
+        if called.is_empty() {
+            until = now;
+        }
         let calling = PageStep::Calling {
             policy: policy.name.clone(),
             level: number,
@@ -355,9 +390,8 @@ impl State {
             why: why.into(),
         };
         let mut said = vec![(incident.to_owned(), calling)];
-        let case = self.cases.get(incident).cloned().unwrap_or_default();
-        for contact in &level.contacts {
-            let (incident, contact) = (incident.to_owned(), contact.clone());
+        for contact in called {
+            let (incident, contact) = (incident.to_owned(), contact.to_owned());
             let report = case.report(&incident, &policy.name, number, level, why);
             let key = PageKey {
                 incident: incident.clone(),
@@ -428,11 +462,12 @@ impl State {
             return vec![self.unanswered(incident, "its escalation is not defined any more", now)];
         };
         if (ladder.level as usize) < policy.levels.len() {
-            return self.ring(incident, policy, ladder.level + 1, ladder.nth, &ladder.why, now);
+            let next = ladder.level + 1;
+            return self.ring(directory, incident, policy, next, ladder.nth, &ladder.why, now);
         }
         if ladder.round < policy.rounds {
             let nth = ladder.nth + u32::from(!planted(Bug::ReusePageKey));
-            return self.ring(incident, policy, 1, nth, &ladder.why, now);
+            return self.ring(directory, incident, policy, 1, nth, &ladder.why, now);
         }
         vec![self.unanswered(
             incident,
@@ -448,6 +483,15 @@ impl State {
                 Stand::Calling { until } if *until <= now => {
                     said.extend(self.climb(directory, incident, now))
                 }
+                Stand::Held { until } if *until <= now => {
+                    if let Some(policy) = directory.policies.get(&ladder.policy) {
+                        let (level, nth, why) = (ladder.level, ladder.nth, &ladder.why);
+                        said.extend(self.ring(directory, incident, policy, level, nth, why, now));
+                    } else {
+                        let why = "its escalation is not defined any more";
+                        said.push(self.unanswered(incident, why, now));
+                    }
+                }
                 Stand::Owned { until } | Stand::Unanswered { until } if *until <= now => {
                     match directory.policies.get(&ladder.policy) {
                         Some(policy) => {
@@ -455,7 +499,8 @@ impl State {
                                 "still open: {}",
                                 ladder.why.trim_start_matches("still open: ")
                             );
-                            said.extend(self.ring(incident, policy, 1, ladder.nth + 1, &why, now));
+                            let nth = ladder.nth + 1;
+                            said.extend(self.ring(directory, incident, policy, 1, nth, &why, now));
                         }
                         None => said.push(self.unanswered(
                             incident,
@@ -473,9 +518,10 @@ impl State {
     /// The deadline is part of the state, so a restart cannot lose it.
     pub fn wake_at(&self) -> Option<Timestamp> {
         let ladders = self.ladders.values().map(|ladder| match &ladder.stand {
-            Stand::Calling { until } | Stand::Owned { until } | Stand::Unanswered { until } => {
-                *until
-            }
+            Stand::Calling { until }
+            | Stand::Held { until }
+            | Stand::Owned { until }
+            | Stand::Unanswered { until } => *until,
         });
         ladders.min()
     }

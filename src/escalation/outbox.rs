@@ -38,6 +38,7 @@ impl Outbox {
                 self.pages.remove(key);
             }
             PageStep::Calling { .. }
+            | PageStep::Held { .. }
             | PageStep::Acknowledged { .. }
             | PageStep::Unanswered { .. }
             | PageStep::StoodDown { .. } => {}

@@ -1,9 +1,11 @@
 //! Who is called, in which order, over which road. Read from rule files; secrets by reference only.
 
-use super::{Secret, Span};
-use std::collections::BTreeMap;
+use super::{Secret, Severity, Span};
+use crate::calendar::{Hours, Rota};
+use jiff::Timestamp;
+use std::{collections::BTreeMap, sync::Arc};
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Policy {
     pub name: String,
     /// The first is level 1.
@@ -12,13 +14,32 @@ pub struct Policy {
     pub rounds: u32,
     /// How long an acknowledgement holds before the calling starts again.
     pub ack_expires: Span,
+    /// Then nobody is called for what is less severe than `quiet_below`: it waits for their end.
+    pub quiet: Vec<Arc<Hours>>,
+    pub quiet_below: Severity,
+}
+
+impl Policy {
+    /// Until when nobody is called for something as severe as that. `None`: somebody is.
+    pub fn quiet_until(&self, severity: Severity, now: Timestamp) -> Option<Timestamp> {
+        let until = |at: Timestamp| self.quiet.iter().filter_map(|it| it.open_until(at)).max();
+        let mut last = until(now).filter(|_| severity < self.quiet_below)?;
+        // One may begin before another one ends.
+        for _ in 0..16 {
+            match until(last) {
+                Some(later) => last = later,
+                None => break,
+            }
+        }
+        Some(last)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Level {
     /// How long a level rings before the next.
     pub delay: Span,
-    /// Names of contacts.
+    /// Names of contacts, and of duties: then whoever has it.
     pub contacts: Vec<String>,
     /// What it has to carry: `logs`, `events`, `runbook`, `dashboards`, `remediation`.
     pub evidence: Vec<String>,
@@ -54,9 +75,17 @@ impl Pager {
     }
 }
 
-/// All policies and contacts of the rule files in force.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// All policies, contacts and duties of the rule files in force.
+#[derive(Debug, Clone, Default)]
 pub struct Directory {
     pub policies: BTreeMap<String, Policy>,
     pub contacts: BTreeMap<String, Contact>,
+    pub on_call: BTreeMap<String, Rota>,
+}
+
+impl Directory {
+    /// The contact that is meant by a name: its own, or who has the duty of that name. `None`: nobody has.
+    pub fn meant<'a>(&'a self, name: &'a str, at: Timestamp) -> Option<&'a str> {
+        self.on_call.get(name).map_or(Some(name), |rota| rota.who(at))
+    }
 }

@@ -89,6 +89,9 @@ pub enum Move {
     Acknowledged {
         by: String,
         note: String,
+        /// The calling stops until then. `None`: for as long as the policy says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
     },
     Resolved {
         by: String,

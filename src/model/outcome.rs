@@ -204,6 +204,14 @@ pub enum PageStep {
         until: Timestamp,
         why: String,
     },
+    /// Quiet hours: the level waits for their end.
+    Held {
+        policy: String,
+        level: u32,
+        nth: u32,
+        until: Timestamp,
+        why: String,
+    },
     Intent {
         key: PageKey,
         report: Report,

@@ -92,6 +92,12 @@ fn page(step: &Value) -> String {
             text(&step["policy"]),
             text(&step["why"])
         ),
+        "held" => format!(
+            "level {} of {} waits for the end of quiet hours: {}",
+            step["level"],
+            text(&step["policy"]),
+            text(&step["until"])
+        ),
         "intent" => format!("{} for {whom}", text(&key["kind"])),
         "attempt" => format!("attempt {} to reach {whom}", step["attempt"]),
         "delivered" => format!("reached {whom}"),

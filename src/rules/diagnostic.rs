@@ -51,6 +51,7 @@ pub enum Code {
     NeverFires,
     Clocks,
     Unscheduled,
+    Gap,
     TooShort,
     Conflict,
     Secret,
@@ -61,7 +62,7 @@ pub enum Code {
 
 impl Code {
     /// Every code: each has a section of its own in `rules/README.md`.
-    pub const ALL: [Code; 26] = [
+    pub const ALL: [Code; 27] = [
         Code::Yaml,
         Code::UnknownKey,
         Code::MissingKey,
@@ -82,6 +83,7 @@ impl Code {
         Code::NeverFires,
         Code::Clocks,
         Code::Unscheduled,
+        Code::Gap,
         Code::TooShort,
         Code::Conflict,
         Code::Secret,
@@ -112,6 +114,7 @@ impl Code {
             Code::NeverFires => "never-fires",
             Code::Clocks => "clocks",
             Code::Unscheduled => "unscheduled",
+            Code::Gap => "gap",
             Code::TooShort => "too-short",
             Code::Conflict => "conflict",
             Code::Secret => "secret",

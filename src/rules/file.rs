@@ -6,11 +6,13 @@ use super::guard::{Guard, guard};
 use super::hours::hours;
 use super::people::{Secrets, contact, policy};
 use super::profiles::profiles;
+use super::rota::rota;
 use super::rule::{Names, Rule, rule};
 use super::schedules::schedules;
 use super::walk::{Entries, Faults, json, pairs, text};
 use super::yaml::{self, Key, Kind, Node};
 use super::{Ruleset, shape};
+use crate::calendar::Rota;
 use crate::model::{Contact, Directory, Id, Policy};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -64,6 +66,7 @@ fn read(files: &[Entries<'_>], secrets: Secrets<'_>, faults: &mut Faults) -> Rul
     };
     let (guard_nodes, policy_nodes) = (nodes("guards", faults), nodes("escalations", faults));
     let (contact_nodes, rule_nodes) = (nodes("contacts", faults), nodes("rules", faults));
+    let rota_nodes = nodes("on_call", faults);
     let window_nodes = nodes("windows", faults);
     named(&window_nodes, "window", faults);
     let windows: super::hours::Named = window_nodes
@@ -76,6 +79,7 @@ fn read(files: &[Entries<'_>], secrets: Secrets<'_>, faults: &mut Faults) -> Rul
         guards: named(&guard_nodes, "guard", faults),
         policies: named(&policy_nodes, "escalation", faults),
         contacts: named(&contact_nodes, "contact", faults),
+        duties: named(&rota_nodes, "duty", faults),
         windows: &windows,
         known: Known::default(),
         profiles: profiles(&nodes("checkpoint_profiles", faults), faults),
@@ -93,6 +97,17 @@ fn read(files: &[Entries<'_>], secrets: Secrets<'_>, faults: &mut Faults) -> Rul
         .map(|contact| (contact.name.clone(), contact))
         .collect();
     circles(&contact_nodes, &contacts, faults);
+    let on_call: BTreeMap<String, Rota> = rota_nodes
+        .iter()
+        .filter_map(|node| rota(node, &names, faults))
+        .map(|rota| (rota.name.clone(), rota))
+        .collect();
+    for (node, name) in rota_nodes.iter().filter_map(|node| Some((node, name_of(node)?))) {
+        if names.contacts.contains(&name) {
+            let message = format!("a contact is called `{name}`, too: a level could mean either");
+            faults.add(Code::Duplicate, &node.place, message);
+        }
+    }
     let policies: BTreeMap<String, Policy> = policy_nodes
         .iter()
         .filter_map(|node| policy(node, &names, faults))
@@ -104,7 +119,11 @@ fn read(files: &[Entries<'_>], secrets: Secrets<'_>, faults: &mut Faults) -> Rul
     let schedules = Arc::new(schedules(&nodes("schedules", faults), faults));
     super::lint::unscheduled(&rules, &schedules, faults);
     let tests = nodes("tests", faults).into_iter().cloned().collect();
-    Ruleset { tests, schedules, ..Ruleset::new(rules, guards, Directory { policies, contacts }) }
+    Ruleset {
+        tests,
+        schedules,
+        ..Ruleset::new(rules, guards, Directory { policies, contacts, on_call })
+    }
 }
 
 /// Definitions and windows as they are written, by name.

@@ -1,4 +1,4 @@
-//! Hours: quiet hours and maintenance windows, by the clock on the wall of a place.
+//! Hours as rule files write them.
 
 use super::diagnostic::Code;
 use super::rule::Names;
@@ -6,116 +6,12 @@ use super::schedules::recurrence;
 use super::shape;
 use super::walk::{Entries, Faults, text};
 use super::yaml::{Kind, Node};
-use crate::calendar::{Back, Clocks, Forward, Recurrence};
-use crate::model::Span;
+use crate::calendar::{Back, Clocks, Forward, Hours, Recurrence};
 use jiff::{
-    Timestamp,
-    civil::{Date, Time, Weekday},
+    civil::{Time, Weekday},
     tz::TimeZone,
 };
 use std::{collections::BTreeMap, sync::Arc};
-
-/// A window that opens again and again.
-#[derive(Debug, Clone)]
-pub struct Hours {
-    /// Empty where it stands in the rule itself.
-    pub name: String,
-    zone: TimeZone,
-    how: How,
-}
-
-#[derive(Debug, Clone)]
-enum How {
-    /// From a time of the day to another, perhaps of the next day.
-    Daily { days: Vec<Weekday>, from: Time, to: Time },
-    /// Opens when the pattern says so, for a time.
-    Cron { opens: Box<Recurrence>, stays: Span },
-}
-
-impl Hours {
-    /// Until when it is open, if it is.
-    pub fn open_until(&self, now: Timestamp) -> Option<Timestamp> {
-        match &self.how {
-            How::Daily { .. } => {
-                let local = now.to_zoned(self.zone.clone()).date();
-                let days = [local.yesterday().ok(), Some(local)];
-                days.into_iter()
-                    .flatten()
-                    .filter_map(|day| self.on(day))
-                    .find_map(|(start, end)| (start <= now && now < end).then_some(end))
-            }
-            How::Cron { opens, stays } => {
-                let end = opens.last(now)?.checked_add(stays.0).ok()?;
-                (now < end).then_some(end)
-            }
-        }
-    }
-
-    /// When it opens next after `now`.
-    pub fn opens_after(&self, now: Timestamp) -> Option<Timestamp> {
-        match &self.how {
-            How::Daily { .. } => {
-                let mut day = now.to_zoned(self.zone.clone()).date();
-                for _ in 0..9 {
-                    if let Some((start, _)) = self.on(day).filter(|(start, _)| *start > now) {
-                        return Some(start);
-                    }
-                    day = day.tomorrow().ok()?;
-                }
-                None
-            }
-            How::Cron { opens, .. } => opens.after(now),
-        }
-    }
-
-    /// The window that begins on that day. A time that a day does not have (the clocks go forward) is the
-    /// moment after the gap; one that it has twice is the first.
-    fn on(&self, day: Date) -> Option<(Timestamp, Timestamp)> {
-        let How::Daily { days, from, to } = &self.how else { return None };
-        if !days.contains(&day.weekday()) {
-            return None;
-        }
-        let last = if to > from { day } else { day.tomorrow().ok()? };
-        let at = |day: Date, time: Time| day.to_datetime(time).to_zoned(self.zone.clone()).ok();
-        Some((at(day, *from)?.timestamp(), at(last, *to)?.timestamp()))
-    }
-}
-
-/// Until when the rule may act, or when it may again: `during` any of those, and in none of `except`.
-///
-/// # Errors
-/// It may not now: when it may next, as far as anybody can see, and the name of what is in the way.
-pub fn allowed(
-    during: &[Arc<Hours>],
-    except: &[Arc<Hours>],
-    now: Timestamp,
-) -> Result<(), (String, Option<Timestamp>)> {
-    let mut at = now;
-    let mut first: Option<String> = None;
-    // Each pass moves to the next moment at which what is in the way may be over.
-    for _ in 0..64 {
-        if let Some((hours, until)) = except.iter().find_map(|it| Some((it, it.open_until(at)?))) {
-            first.get_or_insert_with(|| hours.named("except"));
-            at = until;
-        } else if !during.is_empty() && !during.iter().any(|it| it.open_until(at).is_some()) {
-            let named = || during.first().map_or(String::new(), |hours| hours.named("during"));
-            let why = first.get_or_insert_with(named).clone();
-            match during.iter().filter_map(|it| it.opens_after(at)).min() {
-                Some(opens) => at = opens,
-                None => return Err((why, None)),
-            }
-        } else {
-            return first.map_or(Ok(()), |why| Err((why, Some(at))));
-        }
-    }
-    Err((first.unwrap_or_default(), None))
-}
-
-impl Hours {
-    fn named(&self, word: &str) -> String {
-        if self.name.is_empty() { format!("`{word}`") } else { format!("`{word}: {}`", self.name) }
-    }
-}
 
 pub(super) type Named = BTreeMap<String, Arc<Hours>>;
 
@@ -151,7 +47,8 @@ pub(super) fn hours(
 ) -> Option<Hours> {
     let entries = Entries::of(node, shape, faults)?;
     let zone = entries.get("zone").map_or(Some(TimeZone::UTC), |node| zone(node, faults));
-    let how = match (entries.get("cron"), entries.get("from")) {
+    let name = entries.text("name", faults).unwrap_or_default();
+    let hours = match (entries.get("cron"), entries.get("from")) {
         (Some(node), None) => {
             let stays = entries.span("for", faults);
             if stays.is_none() && entries.get("for").is_none() {
@@ -161,8 +58,8 @@ pub(super) fn hours(
                     "a window by cron needs `for`: how long it stays open",
                 );
             }
-            let opens = opens(node, zone.clone()?, faults);
-            How::Cron { opens: Box::new(opens?), stays: stays? }
+            let opens = opens(node, zone?, faults);
+            Hours::recurring(name, opens?, stays?)
         }
         (None, Some(from)) => {
             let (from, to) = (time(from, faults), entries.get("to").map(|node| time(node, faults)));
@@ -170,20 +67,19 @@ pub(super) fn hours(
                 faults.add(Code::MissingKey, entries.place(), "a window with `from` needs `to`");
                 return None;
             };
-            How::Daily { days: days(&entries, faults), from: from?, to: to? }
+            Hours::daily(name, zone?, days(&entries, faults), from?, to?)
         }
-        (None, None) if entries.get("days").is_some() => How::Daily {
-            days: days(&entries, faults),
-            from: Time::midnight(),
-            to: Time::midnight(),
-        },
+        (None, None) if entries.get("days").is_some() => {
+            let midnight = Time::midnight();
+            Hours::daily(name, zone?, days(&entries, faults), midnight, midnight)
+        }
         _ => {
             let message = "a window has either `from` and `to`, or `days`, or `cron` and `for`";
             faults.add(Code::Conflict, entries.place(), message);
             return None;
         }
     };
-    Some(Hours { name: entries.text("name", faults).unwrap_or_default(), zone: zone?, how })
+    Some(hours)
 }
 
 pub(super) fn zone(node: &Node, faults: &mut Faults) -> Option<TimeZone> {
@@ -196,7 +92,7 @@ pub(super) fn zone(node: &Node, faults: &mut Faults) -> Option<TimeZone> {
     zone
 }
 
-fn time(node: &Node, faults: &mut Faults) -> Option<Time> {
+pub(super) fn time(node: &Node, faults: &mut Faults) -> Option<Time> {
     let written = text(node, faults)?;
     let time = written.split_once(':').and_then(|(hour, minute)| {
         let two = |text: &str| text.len() <= 2 && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -222,7 +118,7 @@ const DAYS: [(&str, Weekday); 7] = [
 ];
 
 /// Days by their names: `mon`, `monday`, or `mon-fri`.
-fn days(entries: &Entries<'_>, faults: &mut Faults) -> Vec<Weekday> {
+pub(super) fn days(entries: &Entries<'_>, faults: &mut Faults) -> Vec<Weekday> {
     if entries.get("days").is_none() {
         return DAYS.map(|(_, day)| day).to_vec();
     }
@@ -258,6 +154,8 @@ fn opens(node: &Node, zone: TimeZone, faults: &mut Faults) -> Option<Recurrence>
 mod tests {
     use super::super::diagnostic::Source;
     use super::*;
+    use crate::calendar::allowed;
+    use jiff::Timestamp;
 
     fn window(text: &str) -> Hours {
         let source = Arc::new(Source { path: "t".into(), text: text.into() });

@@ -3,8 +3,7 @@
 use super::diagnostic::{Code, Place};
 use super::rule::{Deadline, Rule};
 use super::walk::Faults;
-use crate::calendar::Schedule;
-use crate::model::{Action, Mode, StepSpec, fnv1a, kind};
+use crate::model::{Action, Mode, Schedule, StepSpec, fnv1a, kind};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,

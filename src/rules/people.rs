@@ -1,11 +1,12 @@
 //! Policies and contacts. A secret stands in a file or in the environment, never in a rule file.
 
 use super::diagnostic::Code;
-use super::rule::Names;
+use super::hours::list;
+use super::rule::{Names, severities, word};
 use super::shape;
 use super::walk::{Entries, Faults, pairs, text};
 use super::yaml::Node;
-use crate::model::{Contact, Level, Pager, Policy, Secret, Span};
+use crate::model::{Contact, Level, Pager, Policy, Secret, Severity, Span};
 
 /// Where a secret is to be found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,14 +33,18 @@ pub(super) fn policy(node: &Node, names: &Names<'_>, faults: &mut Faults) -> Opt
         levels,
         rounds: entries.number("rounds", faults).unwrap_or(2).max(1),
         ack_expires: entries.span("ack_expires", faults).unwrap_or(Span::seconds(4 * 3600)),
+        quiet: list(&entries, "quiet", names, faults),
+        quiet_below: word(&entries, "quiet_below", &severities(), faults)
+            .unwrap_or(Severity::Error),
     })
 }
 
 fn level(node: &Node, names: &Names<'_>, faults: &mut Faults) -> Option<Level> {
     let entries = Entries::of(node, &shape::LEVEL, faults)?;
     let contacts = entries.texts("contacts", faults);
+    let called: Vec<&str> = names.contacts.iter().chain(&names.duties).copied().collect();
     for (contact, place) in &contacts {
-        names.check("contact", contact, &names.contacts, place, faults);
+        names.check("contact or duty", contact, &called, place, faults);
     }
     let evidence = entries.texts("evidence", faults);
     for (word, place) in &evidence {

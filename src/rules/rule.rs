@@ -95,6 +95,8 @@ pub(super) struct Names<'a> {
     pub(super) guards: Vec<&'a str>,
     pub(super) policies: Vec<&'a str>,
     pub(super) contacts: Vec<&'a str>,
+    /// Of `on_call`.
+    pub(super) duties: Vec<&'a str>,
     pub(super) windows: &'a super::hours::Named,
     pub(super) known: Known,
     /// How workloads are asked for a checkpoint that do not say so themselves.
@@ -173,6 +175,10 @@ where
     value
 }
 
+pub(super) fn severities() -> [(&'static str, Severity); 4] {
+    Severity::ALL.map(|it| (it.word(), it))
+}
+
 pub(super) fn rule(node: &Node, names: &Names<'_>, faults: &mut Faults) -> Option<Rule> {
     let entries = Entries::of(node, &shape::RULE, faults)?;
     let when = when(&entries, faults);
@@ -188,15 +194,13 @@ pub(super) fn rule(node: &Node, names: &Names<'_>, faults: &mut Faults) -> Optio
     if let (Some(policy), Some(node)) = (&escalate, entries.get("escalate")) {
         names.check("escalation", policy, &names.policies, &node.place, faults);
     }
-    let severities: Vec<(&str, Severity)> =
-        Severity::ALL.iter().map(|it| (it.word(), *it)).collect();
     let modes = [("enforce", Mode::Enforce), ("observe", Mode::Observe)];
     let rule = Rule {
         name: entries.text("name", faults).unwrap_or_default(),
         place: entries.get("name").map_or(entries.place(), |node| &node.place).clone(),
         condition,
         about: about(&entries, &when, names, faults),
-        severity: word(&entries, "severity", &severities, faults),
+        severity: word(&entries, "severity", &severities(), faults),
         words: Words {
             version: Some(names.version(&entries)),
             ..Reading { when: &when, names }.words(&entries, faults)

@@ -7,8 +7,8 @@ use super::rule::word;
 use super::shape;
 use super::walk::{Entries, Faults, text};
 use super::yaml::Node;
-use crate::calendar::{Back, Clocks, Forward, Missed, Recurrence, Schedule};
-use crate::model::{Id, Target};
+use crate::calendar::{Back, Clocks, Forward, Recurrence};
+use crate::model::{Id, Missed, Schedule, Target};
 use jiff::tz::TimeZone;
 
 pub(super) fn schedules(nodes: &[&Node], faults: &mut Faults) -> Vec<Schedule> {

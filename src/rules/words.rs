@@ -8,7 +8,7 @@ mod read;
 pub(super) use read::Reading;
 
 use super::condition::Condition;
-use super::hours::Hours;
+use crate::calendar::Hours;
 use crate::model::{Id, Span};
 use std::sync::Arc;
 

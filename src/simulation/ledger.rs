@@ -270,7 +270,8 @@ impl Ledger {
 
     fn page(&mut self, incident: &str, step: &PageStep) {
         match step {
-            PageStep::Calling { level, nth, until, .. } => {
+            PageStep::Calling { level, nth, until, .. }
+            | PageStep::Held { level, nth, until, .. } => {
                 let ladder = LadderFact { level: *level, nth: *nth, until: *until };
                 self.ladders.insert(incident.to_owned(), ladder);
             }

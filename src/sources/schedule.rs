@@ -4,11 +4,10 @@
 //! the same run again, under the same id, and the engine knows it.
 
 use super::enrich::enrich;
-use crate::calendar::{Due, Known, Schedule, due};
 use crate::clock::Clock;
 use crate::cluster::{ClusterView, Sight};
 use crate::log::{self, Condition, Entry, Kv, Log, LogError, Stream, bucket};
-use crate::model::{Envelope, Event, Id, kind};
+use crate::model::{Due, Envelope, Event, Id, Known, Schedule, due, kind};
 use jiff::Timestamp;
 use serde_json::json;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};

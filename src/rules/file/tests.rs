@@ -177,7 +177,7 @@ fn what_is_wrong_as_a_whole_is_told() {
         "error[bad-value]: `at_least` is from 2 to 10000",
         "error[bad-value]: a window is longer than nothing and at most 7d",
         "error[conflict]: `throttle` needs either `once_within` or `once_after`",
-        "error[unknown-name]: there is no window `noon` (there are: never, night",
+        "error[unknown-name]: there is no window `noon` (there are: night",
         "error[bad-value]: `25:00` is not a time of the day",
         "error[bad-value]: an event is late by an hour at most",
         "error[bad-value]: a cron pattern has five fields, and this has 4",
@@ -303,4 +303,54 @@ fn schedules_say_their_dialect_and_what_the_clocks_do() {
     assert!(told("schedule: every 6h, zone: Nowhere/Land").contains("no time zone"));
     let lone = try_load("rules:\n  - {name: r, when: schedule.due, then: [{wait: {time: 1s}}]}\n");
     assert_eq!(lone.unwrap().warnings[0].code, Code::Unscheduled);
+}
+
+#[test]
+fn duties_are_read_and_a_gap_is_an_error() {
+    let file = |duty: &str| {
+        try_load(&format!(
+            "contacts: [{{name: ann, console: {{}}}}, {{name: bob, console: {{}}}}]\nwindows: [{{name: office, days: mon-fri, from: \"9:00\", to: \"17:00\", zone: Europe/Berlin}}]\non_call:\n  - {{name: duty, zone: Europe/Berlin, {duty}}}\nescalations: [{{name: p, quiet: office, quiet_below: critical, levels: [{{contacts: [duty, ann]}}]}}]\nrules: [{{name: r, when: x, escalate: p}}]\n"
+        ))
+    };
+    let good = file("people: [ann, bob], shift: weekly, starts: 2026-01-05, hand_off: \"9:30\", overrides: [{who: bob, from: 2026-06-01T00:00, until: 2026-06-02T00:00}]").unwrap();
+    let rota = &good.directory.on_call["duty"];
+    assert_eq!(
+        rota.who("2026-01-05T08:30:00Z".parse().unwrap()),
+        Some("ann"),
+        "half past nine in Berlin"
+    );
+    assert_eq!(rota.who("2026-01-12T08:29:59Z".parse().unwrap()), Some("ann"));
+    assert_eq!(rota.who("2026-01-12T08:30:00Z".parse().unwrap()), Some("bob"));
+    assert_eq!(
+        rota.who("2026-05-31T22:00:00Z".parse().unwrap()),
+        Some("bob"),
+        "midnight in Berlin"
+    );
+    assert_eq!(good.directory.policies["p"].quiet.len(), 1);
+    let layers = "layers: [{people: ann, starts: 2026-01-05, during: office}, {people: bob, shift: 12h, starts: 2026-01-05}]";
+    assert!(file(layers).is_ok());
+    for (duty, why) in [
+        (
+            "people: ann, starts: 2026-01-05, during: office",
+            "error[gap]: from 2026-01-07 00:00 until 2026-01-07 09:00 nobody",
+        ),
+        ("people: ann", "needs `starts`"),
+        ("people: eve, starts: 2026-01-05", "there is no contact `eve`"),
+        ("people: [], starts: 2026-01-05", "nobody takes turns"),
+        ("people: ann, starts: soon", "`soon` is not a day"),
+        ("people: ann, starts: 2026-01-05, shift: 90m", "`90m` is not a turn"),
+        ("people: ann, starts: 2026-01-05, hand_off: \"25:00\"", "not a time of the day"),
+        ("starts: 2026-01-05", "either `people` or `layers`"),
+        (
+            "people: ann, starts: 2026-01-05, overrides: [{who: bob, from: 2026-06-02T00:00, until: 2026-06-01T00:00}]",
+            "ends before it begins",
+        ),
+    ] {
+        let told = file(duty).unwrap_err();
+        assert!(told.contains(why), "{duty}: {told}");
+    }
+    let twice = try_load(
+        "contacts: [{name: a, console: {}}]\non_call: [{name: a, people: a, starts: 2026-01-05}]\n",
+    );
+    assert!(twice.unwrap_err().contains("a level could mean either"));
 }

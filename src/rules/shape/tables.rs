@@ -37,6 +37,7 @@ pub(in crate::rules) static FILE: Shape = Shape {
         key("guards", Of::List(&GUARD), "Limits on how much may be touched at once."),
         key("escalations", Of::List(&POLICY), "Who is called, level by level."),
         key("contacts", Of::List(&CONTACT), "The roads to people."),
+        key("on_call", Of::List(&ROTA), "Duties: people who take turns."),
         key("tests", Of::Any, "What must come of which events; see `medevac test`."),
     ],
 };
@@ -146,13 +147,54 @@ pub(in crate::rules) static POLICY: Shape = Shape {
             "How often the ladder is climbed before nobody-answered is cried out. Default 2.",
         ),
         key("ack_expires", Of::Duration, "An acknowledgement holds this long. Default 4h."),
+        key(
+            "quiet",
+            Of::Hours,
+            "Names of windows, or windows: then nobody is called for what is less severe than `quiet_below`; it waits for their end.",
+        ),
+        key("quiet_below", Of::Words(SEVERITIES), "Default error. `info` would let nothing wait."),
+    ],
+};
+
+pub(in crate::rules) static ROTA: Shape = Shape {
+    name: "a duty",
+    fields: &[
+        must("name", Of::Text, "Unique among all files, and no contact's: levels name either."),
+        key("zone", Of::Text, "IANA time zone of all its times. Default UTC."),
+        key("people", Of::Texts, "Contacts, in their order. Or `layers`."),
+        key("shift", Of::Text, "daily, weekly, or a time as 3d or 8h. Default weekly."),
+        key("starts", Of::Text, "The day on which the first of them begins: 2026-01-05."),
+        key("hand_off", Of::Text, "Time of the day. Default \"09:00\"."),
+        key("during", Of::Hours, "Only then: names of windows, or windows."),
+        key("layers", Of::List(&LAYER), "Several: the first that covers a moment says who."),
+        key("overrides", Of::List(&OVERRIDE), "Somebody else, for a time; the last one wins."),
+    ],
+};
+
+pub(in crate::rules) static LAYER: Shape = Shape {
+    name: "a layer",
+    fields: &[
+        must("people", Of::Texts, "Contacts, in their order."),
+        key("shift", Of::Text, "daily, weekly, or a time as 3d or 8h. Default weekly."),
+        must("starts", Of::Text, "The day on which the first of them begins: 2026-01-05."),
+        key("hand_off", Of::Text, "Time of the day. Default \"09:00\"."),
+        key("during", Of::Hours, "Only then: names of windows, or windows."),
+    ],
+};
+
+pub(in crate::rules) static OVERRIDE: Shape = Shape {
+    name: "an override",
+    fields: &[
+        must("who", Of::Text, "A contact."),
+        must("from", Of::Text, "In the duty's zone: 2026-12-24T18:00."),
+        must("until", Of::Text, "In the duty's zone."),
     ],
 };
 
 pub(in crate::rules) static LEVEL: Shape = Shape {
     name: "a level",
     fields: &[
-        must("contacts", Of::Texts, "Who is called."),
+        must("contacts", Of::Texts, "Who is called: contacts, or duties of `on_call`."),
         key("delay", Of::Duration, "How long before the next level. Default 5m."),
         key(
             "evidence",

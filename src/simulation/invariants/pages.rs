@@ -64,7 +64,8 @@ impl Book {
             PageStep::StoodDown { .. } => {
                 self.over.insert(incident.to_owned());
             }
-            PageStep::Undelivered { .. }
+            PageStep::Held { .. }
+            | PageStep::Undelivered { .. }
             | PageStep::Acknowledged { .. }
             | PageStep::Unanswered { .. } => {}
         }

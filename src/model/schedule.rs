@@ -1,9 +1,10 @@
 //! Schedules: what recurs, by name, and what is done about runs that nobody was there for.
 
-use super::Recurrence;
-use crate::model::{Id, Span, Target};
+use super::{Id, Span, Target};
+use crate::calendar::{Recurrence, Rota};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// What is done about runs while the daemon was away.
@@ -76,6 +77,53 @@ pub fn due(schedule: &Schedule, known: &Known, now: Timestamp) -> Option<Due> {
             }),
         };
     Some(Due { at, missed, runs })
+}
+
+/// Runs that are told at once.
+pub const MOST_SHOWN: usize = 1000;
+
+/// With its next `count` runs after `from`, and what is known of its past.
+pub fn shown(schedule: &Schedule, known: Option<&Known>, from: Timestamp, count: usize) -> Value {
+    let recurrence = &schedule.recurrence;
+    let following = std::iter::successors(recurrence.after(from), |at| recurrence.after(*at));
+    let next: Vec<String> = following
+        .take(count.min(MOST_SHOWN))
+        .map(|at| match recurrence.zone() {
+            Some(zone) => at.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+            None => at.to_string(),
+        })
+        .collect();
+    let missed = match schedule.missed {
+        Missed::Skip => json!("skip"),
+        Missed::Once { within: None } => json!("once"),
+        Missed::Once { within: Some(within) } => json!(format!("once, within {within}")),
+    };
+    json!({
+        "name": schedule.name,
+        "schedule": schedule.text,
+        "dialect": recurrence.dialect(),
+        "zone": recurrence.zone().and_then(|zone| zone.iana_name()),
+        "clocks": recurrence.clocks().map(crate::calendar::Clocks::describe),
+        "missed": missed,
+        "subject": schedule.target.to_string(),
+        "last_run": known.and_then(|known| known.ran),
+        "next": next,
+    })
+}
+
+/// Who has the duty at that moment, and for so long after it, as people and scripts see it.
+pub fn duties(rota: &Rota, at: Timestamp, next: Span) -> Value {
+    let moment =
+        |at: Timestamp| at.to_zoned(rota.zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
+    let until = at.checked_add(next.0).unwrap_or(Timestamp::MAX);
+    let all = rota.duties(at, until).into_iter().map(
+        |duty| json!({ "who": duty.who, "from": moment(duty.from), "until": moment(duty.until) }),
+    );
+    let all: Vec<Value> = all.take(MOST_SHOWN).collect();
+    json!({
+        "name": rota.name, "zone": rota.zone.iana_name(), "at": moment(at), "who": rota.who(at),
+        "duties": all,
+    })
 }
 
 #[cfg(test)]
