@@ -184,7 +184,7 @@ impl Cli {
     /// Runs the command that was asked for.
     pub async fn run(self) -> Exit {
         match self.command {
-            Command::Run(args) => run::run(*args).await,
+            Command::Run(args) => Box::pin(run::run(*args)).await,
             Command::Agent(args) => agent::run(args).await,
             Command::Demo(args) => demo::run(args).await,
             Command::Check(args) => check::run(&args),

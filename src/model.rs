@@ -21,6 +21,7 @@ mod job;
 mod mapping;
 mod means;
 mod outcome;
+mod page;
 mod pause;
 mod pending;
 mod plan;
@@ -43,7 +44,7 @@ pub use checkpoint::{Handshake, Learned, REQUEST, STATE, Said, learned_key, work
 pub use cluster::{Look, Node, Owner, Pod, PodPhase, Stay, Taint, Waiting, Workload, WorkloadKind};
 pub use decision::{Decision, Reservation, Severity, Suppression, Timer, Verdict};
 pub use envelope::{Cause, Envelope, MAX_CAUSES, RECORD_VERSION};
-pub use escalation::{Contact, Directory, Level, Pager, Policy};
+pub use escalation::{Contact, Directory, Level, MailTls, Mailbox, Pager, Policy};
 pub use event::{Context, Event, Pool, Sizes, kind};
 pub use fault::chain;
 pub use hook::{Hook, HookResult, hook_ends};
@@ -52,9 +53,8 @@ pub use incident::{Incident, IncidentChange, IncidentState, Move, Signal};
 pub use job::Job;
 pub use mapping::{BadTemplate, Mapping, Template, TimeUnit};
 pub use means::{ASKED_BY, Means, Profile, Proof, Transport};
-pub use outcome::{
-    Delivery, Entry, Outcome, PageKey, PageKind, PageStep, PlanEnd, PodRecord, Report, Undo,
-};
+pub use outcome::{Entry, Outcome, PlanEnd, PodRecord, Undo};
+pub use page::{Delivery, PageKey, PageKind, PageStep, Report};
 pub use pause::{Pause, Scope};
 pub use pending::{Misfit, Unfit, unfit};
 pub use plan::{Member, Plan, PlannedCheckpoint, PlannedGang, PlannedPod, PlannedStep, Reach};

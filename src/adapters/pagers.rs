@@ -1,6 +1,9 @@
 //! The roads to people, one file per provider: its wire format, its limits, what its answers mean.
 
 mod alertmanager;
+mod email;
+mod goalert;
+mod opsgenie;
 mod pagerduty;
 mod slack;
 mod webhook;
@@ -35,7 +38,14 @@ impl<C: Clock> Pagers<C> {
             // PagerDuty: 120 a minute and key. Slack: 1 a second and channel.
             Pager::PagerDuty { .. } => 100,
             Pager::Slack { .. } => 50,
-            Pager::Console | Pager::Webhook { .. } | Pager::Alertmanager { .. } => 600,
+            // What a person can read, and a mail server takes from anybody.
+            Pager::Email(_) => 20,
+            // Opsgenie's smallest plan.
+            Pager::Opsgenie { .. } => 100,
+            Pager::Console
+            | Pager::Webhook { .. }
+            | Pager::Alertmanager { .. }
+            | Pager::GoAlert { .. } => 600,
         };
         let limiter = {
             let mut limits = self.limits.lock().await;
@@ -54,9 +64,18 @@ impl<C: Clock> Dispatch for Pagers<C> {
         self.place(contact).await;
         match &contact.pager {
             Pager::Console => console(key, report),
-            Pager::Webhook { url, headers } => {
-                webhook::send(&self.client, url, headers, key, report).await
+            Pager::Webhook { url, headers, sign } => {
+                let now = sign.as_ref().map(|secret| (secret, self.clock.now()));
+                webhook::send(&self.client, url, headers, now, key, report).await
             }
+            Pager::Opsgenie { api_key, responders, url } => {
+                let road = opsgenie::Road { client: &self.client, url, api_key, responders };
+                road.send(&self.clock, key, report).await
+            }
+            Pager::GoAlert { token, url } => {
+                goalert::send(&self.client, url, token, key, report).await
+            }
+            Pager::Email(mailbox) => email::send(mailbox, key, report).await,
             Pager::PagerDuty { routing_key, url } => {
                 pagerduty::send(&self.client, url, routing_key, key, report).await
             }

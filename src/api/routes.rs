@@ -18,6 +18,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{delete, get, post},
 };
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::{sync::Arc, time::Duration};
@@ -371,6 +372,31 @@ struct Answer {
     lasts: Option<Span>,
 }
 
+impl Answer {
+    /// An empty body says nothing more.
+    fn read(raw: &[u8]) -> Result<Answer, String> {
+        if raw.is_empty() {
+            return Ok(Answer::default());
+        }
+        serde_json::from_slice(raw).map_err(|error| format!("expected {{by, note}}: {error}"))
+    }
+}
+
+/// Until when an answer holds, where it says so.
+fn until(
+    verb: &str,
+    lasts: Option<Span>,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, &'static str> {
+    match (verb, lasts) {
+        ("snooze", Some(lasts)) if !lasts.0.is_zero() && lasts.0 <= LONGEST_SNOOZE => {
+            Ok(now.checked_add(lasts.0).ok())
+        }
+        ("snooze", _) => Err("for how long? `for` is from 1m to 7d"),
+        _ => Ok(None),
+    }
+}
+
 async fn request<L, C, V, R>(
     State(shared): Here<L, C, V, R>,
     Path((id, verb)): Path<(String, String)>,
@@ -393,15 +419,9 @@ where
             );
         }
     };
-    let answer: Answer = match if raw.is_empty() {
-        Ok(Answer::default())
-    } else {
-        serde_json::from_slice(&raw)
-    } {
+    let answer = match Answer::read(&raw) {
         Ok(answer) => answer,
-        Err(error) => {
-            return problem(StatusCode::BAD_REQUEST, &format!("expected {{by, note}}: {error}"));
-        }
+        Err(why) => return problem(StatusCode::BAD_REQUEST, &why),
     };
     let site = &shared.site;
     let incident = match crate::engine::run::find(&site.intake.log, &id).await {
@@ -412,25 +432,19 @@ where
         Ok(None) => return problem(StatusCode::NOT_FOUND, &format!("there is no incident `{id}`")),
         Err(error) => return unavailable(&error),
     };
-    let clean =
-        |text: String| text.chars().filter(|c| !c.is_control()).take(500).collect::<String>();
     let how = if certified.is_some_and(|Extension(certified)| certified.0) {
         "certificate"
     } else {
         "http"
     };
-    let by = clean(answer.by.unwrap_or_else(|| "somebody".into()));
+    let by = operate::clean(answer.by.as_deref().unwrap_or("somebody"));
     let now = site.intake.clock.now();
-    let until = match (verb.as_str(), answer.lasts) {
-        ("snooze", Some(lasts)) if !lasts.0.is_zero() && lasts.0 <= LONGEST_SNOOZE => {
-            now.checked_add(lasts.0).ok()
-        }
-        ("snooze", _) => {
-            return problem(StatusCode::BAD_REQUEST, "for how long? `for` is from 1m to 7d");
-        }
-        _ => None,
+    let until = match until(&verb, answer.lasts, now) {
+        Ok(until) => until,
+        Err(why) => return problem(StatusCode::BAD_REQUEST, why),
     };
-    let mut payload = json!({ "incident": id, "by": by, "note": clean(answer.note), "how": how });
+    let mut payload =
+        json!({ "incident": id, "by": by, "note": operate::clean(&answer.note), "how": how });
     if let Some(until) = until {
         payload["until"] = json!(until);
     }

@@ -1,5 +1,7 @@
 //! The ladder: one per incident that needs a person.
 
+mod fold;
+
 use super::{Case, Outbox};
 use crate::model::{
     Decision, Directory, Entry, IncidentChange, Mode, Move, PageKey, PageKind, PageStep, Policy,
@@ -94,69 +96,6 @@ pub fn step(
 type Said = Vec<(String, PageStep)>;
 
 impl State {
-    /// Takes in what was recorded.
-    pub fn fold(&mut self, incident: &str, step: &PageStep, now: Timestamp) {
-        self.outbox.fold(step, now);
-        if let PageStep::Intent { key, .. } = step
-            && key.kind == PageKind::Note
-        {
-            self.noted.insert(key.clone());
-            if self.noted.len() > MOST_NOTES {
-                self.noted.pop_first();
-            }
-        }
-        let stand = match step {
-            PageStep::Calling { until, .. } => Some(Stand::Calling { until: *until }),
-            PageStep::Held { until, .. } => Some(Stand::Held { until: *until }),
-            _ => None,
-        };
-        if let PageStep::Calling { policy, level, nth, why, .. }
-        | PageStep::Held { policy, level, nth, why, .. } = step
-            && let Some(stand) = stand
-        {
-            let ladder = self.ladders.entry(incident.to_owned()).or_insert_with(|| Ladder {
-                policy: policy.clone(),
-                level: *level,
-                nth: *nth,
-                round: 1,
-                why: why.clone(),
-                stand: stand.clone(),
-                rung: BTreeSet::new(),
-                dead: BTreeSet::new(),
-            });
-            if *nth > ladder.nth {
-                ladder.round = if matches!(ladder.stand, Stand::Calling { .. } | Stand::Held { .. })
-                {
-                    ladder.round + 1
-                } else {
-                    1
-                };
-            }
-            (ladder.level, ladder.nth) = (*level, *nth);
-            (ladder.policy, ladder.why) = (policy.clone(), why.clone());
-            ladder.stand = stand;
-            return;
-        }
-        let Some(ladder) = self.ladders.get_mut(incident) else { return };
-        match step {
-            PageStep::Delivered { key, .. } if key.kind == PageKind::Trigger => {
-                ladder.rung.insert((key.level, key.contact.clone()));
-            }
-            PageStep::Undelivered { key, .. } => {
-                ladder.dead.insert((key.level, key.nth, key.contact.clone()));
-            }
-            PageStep::Acknowledged { until, .. } => ladder.stand = Stand::Owned { until: *until },
-            PageStep::Unanswered { until, .. } => {
-                ladder.stand = Stand::Unanswered { until: *until }
-            }
-            PageStep::StoodDown { .. } => {
-                self.ladders.remove(incident);
-                self.cases.remove(incident);
-            }
-            _ => {}
-        }
-    }
-
     fn changed(
         &mut self,
         directory: &Directory,

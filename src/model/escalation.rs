@@ -56,10 +56,58 @@ pub struct Contact {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pager {
     Console,
-    Webhook { url: String, headers: BTreeMap<String, Secret> },
-    PagerDuty { routing_key: Secret, url: String },
-    Slack { token: Secret, channel: String, url: String },
-    Alertmanager { urls: Vec<String> },
+    Webhook {
+        url: String,
+        headers: BTreeMap<String, Secret>,
+        /// With it the body is signed.
+        sign: Option<Secret>,
+    },
+    PagerDuty {
+        routing_key: Secret,
+        url: String,
+    },
+    Slack {
+        token: Secret,
+        channel: String,
+        url: String,
+    },
+    Alertmanager {
+        urls: Vec<String>,
+    },
+    Opsgenie {
+        api_key: Secret,
+        responders: Vec<String>,
+        url: String,
+    },
+    GoAlert {
+        token: Secret,
+        url: String,
+    },
+    Email(Box<Mailbox>),
+}
+
+/// A mail server, and who hears by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mailbox {
+    pub server: String,
+    pub port: u16,
+    pub tls: MailTls,
+    /// User and password.
+    pub login: Option<(String, Secret)>,
+    pub from: String,
+    pub to: Vec<String>,
+}
+
+/// How a mail server is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MailTls {
+    /// STARTTLS, and nothing without it. Usually port 587.
+    #[default]
+    StartTls,
+    /// From the first byte. Usually port 465.
+    Wrapped,
+    /// In clear text: for a relay on this machine.
+    Off,
 }
 
 impl Pager {
@@ -71,6 +119,9 @@ impl Pager {
             Pager::PagerDuty { .. } => "pagerduty",
             Pager::Slack { .. } => "slack",
             Pager::Alertmanager { .. } => "alertmanager",
+            Pager::Opsgenie { .. } => "opsgenie",
+            Pager::GoAlert { .. } => "goalert",
+            Pager::Email(_) => "email",
         }
     }
 }

@@ -54,7 +54,7 @@ pub(super) enum Machine {
     Drain(Drain),
     Checkpoint(Checkpoint),
     Suspend(Suspend),
-    Hook(HookMachine),
+    Hook(Box<HookMachine>),
     Until(Timestamp),
     Verify(Verify),
     /// A tool outside is asked, and asked again.
@@ -72,14 +72,7 @@ pub(super) fn start(plan: &Plan, step: &PlannedStep, look: &Look, now: Timestamp
         | Action::Taint { .. }
         | Action::Label { .. }
         | Action::Annotate { .. }
-        | Action::Uncordon => {
-            let Reach::Node { name } = &step.reach else { return Machine::Nothing };
-            let (patch, undo, note) = node_change(&step.action, &plan.incident, node, now);
-            let call = patch
-                .map(|patch| Work::Cluster(ClusterCall::PatchNode { name: name.clone(), patch }));
-            let shows = matches!(undo, Undo::Uncordon { .. });
-            once(call, &note).map_call(|call| if shows { call.shown() } else { call })
-        }
+        | Action::Uncordon => on_node(plan, step, node, now),
         Action::Checkpoint { .. } => Machine::Checkpoint(Checkpoint::new(&step.name)),
         Action::Drain { timeout, force } => {
             let Reach::Node { name } = &step.reach else { return Machine::Nothing };
@@ -94,7 +87,8 @@ pub(super) fn start(plan: &Plan, step: &PlannedStep, look: &Look, now: Timestamp
         }
         Action::CompleteLifecycleAction { result, after } => match &step.reach {
             Reach::Hook { hook } => {
-                Machine::Hook(HookMachine::new(hook.clone(), *result, after.clone(), now))
+                let hook = HookMachine::new(hook.clone(), *result, after.clone(), now);
+                Machine::Hook(Box::new(hook))
             }
             _ => once(None, "nobody named the hook: instance metadata does not"),
         },
@@ -127,6 +121,17 @@ pub(super) fn start(plan: &Plan, step: &PlannedStep, look: &Look, now: Timestamp
         }
         Action::Notify { .. } | Action::Escalate { .. } => Machine::Nothing,
     }
+}
+
+/// A change of the node itself.
+fn on_node(plan: &Plan, step: &PlannedStep, node: Option<&Node>, now: Timestamp) -> Machine {
+    let Reach::Node { name } = &step.reach else { return Machine::Nothing };
+    let (patch, undo, note) = node_change(&step.action, &plan.incident, node, now);
+    let call =
+        patch.map(|patch| Work::Cluster(ClusterCall::PatchNode { name: name.clone(), patch }));
+    let shows = matches!(undo, Undo::Uncordon { .. });
+    let machine = Once::machine(call, &note, plan.deadline, now);
+    machine.map_call(|call| if shows { call.shown() } else { call })
 }
 
 fn workload_call(step: &PlannedStep) -> Option<ClusterCall> {

@@ -91,15 +91,33 @@ fn read(files: &[Entries<'_>], secrets: Secrets<'_>, faults: &mut Faults) -> Rul
         .filter_map(|node| guard(node, &definitions, faults))
         .map(|guard| (guard.name.clone(), guard))
         .collect();
+    let people = [contact_nodes.as_slice(), &rota_nodes, &policy_nodes];
+    let directory = directory(people, &names, secrets, faults);
+    let rules: Vec<Rule> =
+        rule_nodes.iter().filter_map(|node| rule(node, &names, faults)).collect();
+    super::lint::shadowed(&rules, faults);
+    let schedules = Arc::new(schedules(&nodes("schedules", faults), faults));
+    super::lint::unscheduled(&rules, &schedules, faults);
+    let tests = nodes("tests", faults).into_iter().cloned().collect();
+    Ruleset { tests, schedules, ..Ruleset::new(rules, guards, directory) }
+}
+
+/// Contacts, duties and policies.
+fn directory(
+    [contact_nodes, rota_nodes, policy_nodes]: [&[&Node]; 3],
+    names: &Names<'_>,
+    secrets: Secrets<'_>,
+    faults: &mut Faults,
+) -> Directory {
     let contacts: BTreeMap<String, Contact> = contact_nodes
         .iter()
-        .filter_map(|node| contact(node, &names, secrets, faults))
+        .filter_map(|node| contact(node, names, secrets, faults))
         .map(|contact| (contact.name.clone(), contact))
         .collect();
-    circles(&contact_nodes, &contacts, faults);
+    circles(contact_nodes, &contacts, faults);
     let on_call: BTreeMap<String, Rota> = rota_nodes
         .iter()
-        .filter_map(|node| rota(node, &names, faults))
+        .filter_map(|node| rota(node, names, faults))
         .map(|rota| (rota.name.clone(), rota))
         .collect();
     for (node, name) in rota_nodes.iter().filter_map(|node| Some((node, name_of(node)?))) {
@@ -110,20 +128,10 @@ fn read(files: &[Entries<'_>], secrets: Secrets<'_>, faults: &mut Faults) -> Rul
     }
     let policies: BTreeMap<String, Policy> = policy_nodes
         .iter()
-        .filter_map(|node| policy(node, &names, faults))
+        .filter_map(|node| policy(node, names, faults))
         .map(|policy| (policy.name.clone(), policy))
         .collect();
-    let rules: Vec<Rule> =
-        rule_nodes.iter().filter_map(|node| rule(node, &names, faults)).collect();
-    super::lint::shadowed(&rules, faults);
-    let schedules = Arc::new(schedules(&nodes("schedules", faults), faults));
-    super::lint::unscheduled(&rules, &schedules, faults);
-    let tests = nodes("tests", faults).into_iter().cloned().collect();
-    Ruleset {
-        tests,
-        schedules,
-        ..Ruleset::new(rules, guards, Directory { policies, contacts, on_call })
-    }
+    Directory { policies, contacts, on_call }
 }
 
 /// Definitions and windows as they are written, by name.

@@ -1,12 +1,12 @@
 //! Policies and contacts. A secret stands in a file or in the environment, never in a rule file.
 
-use super::diagnostic::Code;
+use super::diagnostic::{Code, Place};
 use super::hours::list;
-use super::rule::{Names, severities, word};
+use super::rule::{Names, word};
 use super::shape;
 use super::walk::{Entries, Faults, pairs, text};
 use super::yaml::Node;
-use crate::model::{Contact, Level, Pager, Policy, Secret, Severity, Span};
+use crate::model::{Contact, Level, MailTls, Mailbox, Pager, Policy, Secret, Severity, Span};
 
 /// Where a secret is to be found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,10 @@ pub enum SecretRef {
 
 /// Reads a secret, or says in a few words why it cannot be had.
 pub(super) type Secrets<'a> = &'a dyn Fn(&SecretRef) -> Result<Secret, String>;
+
+pub(super) fn severities() -> [(&'static str, Severity); 4] {
+    Severity::ALL.map(|it| (it.word(), it))
+}
 
 pub(super) fn policy(node: &Node, names: &Names<'_>, faults: &mut Faults) -> Option<Policy> {
     let entries = Entries::of(node, &shape::POLICY, faults)?;
@@ -72,7 +76,16 @@ pub(super) fn contact(
     if let (Some(fallback), Some(node)) = (&fallback, entries.get("fallback")) {
         names.check("contact", fallback, &names.contacts, &node.place, faults);
     }
-    let roads = ["console", "webhook", "pagerduty", "slack", "alertmanager"];
+    let roads = [
+        "console",
+        "webhook",
+        "pagerduty",
+        "slack",
+        "alertmanager",
+        "opsgenie",
+        "goalert",
+        "email",
+    ];
     let given: Vec<(&str, &Node)> =
         roads.iter().filter_map(|road| Some((*road, entries.get(road)?))).collect();
     let [(road, node)] = given.as_slice() else {
@@ -96,7 +109,10 @@ fn pager(road: &str, node: &Node, secrets: Secrets<'_>, faults: &mut Faults) -> 
                 headers
                     .extend(secret(value, secrets, faults).map(|value| (name.text.clone(), value)));
             }
-            Some(Pager::Webhook { url: url(&entries, "url", faults)?, headers })
+            let sign = entries.get("sign").map(|node| secret(node, secrets, faults));
+            // A signature that cannot be made is not left out.
+            let sign = if let Some(read) = sign { Some(read?) } else { None };
+            Some(Pager::Webhook { url: url(&entries, "url", faults)?, headers, sign })
         }
         "pagerduty" => {
             let entries = Entries::of(node, &shape::PAGERDUTY, faults)?;
@@ -115,12 +131,80 @@ fn pager(road: &str, node: &Node, secrets: Secrets<'_>, faults: &mut Faults) -> 
                     .unwrap_or_else(|| "https://slack.com/api/chat.postMessage".into()),
             })
         }
+        "opsgenie" => {
+            let entries = Entries::of(node, &shape::OPSGENIE, faults)?;
+            let responders = entries.texts("responders", faults);
+            Some(Pager::Opsgenie {
+                api_key: secret(entries.get("api_key")?, secrets, faults)?,
+                responders: responders.into_iter().map(|(team, _)| team).collect(),
+                url: url(&entries, "url", faults)
+                    .unwrap_or_else(|| "https://api.opsgenie.com".into()),
+            })
+        }
+        "goalert" => {
+            let entries = Entries::of(node, &shape::GOALERT, faults)?;
+            Some(Pager::GoAlert {
+                token: secret(entries.get("token")?, secrets, faults)?,
+                url: url(&entries, "url", faults)?,
+            })
+        }
+        "email" => mailbox(node, secrets, faults),
         _ => {
             let entries = Entries::of(node, &shape::ALERTMANAGER, faults)?;
             let urls = entries.texts("urls", faults);
             Some(Pager::Alertmanager { urls: urls.into_iter().map(|(url, _)| url).collect() })
         }
     }
+}
+
+fn mailbox(node: &Node, secrets: Secrets<'_>, faults: &mut Faults) -> Option<Pager> {
+    let entries = Entries::of(node, &shape::EMAIL, faults)?;
+    let words =
+        [("starttls", MailTls::StartTls), ("wrapped", MailTls::Wrapped), ("off", MailTls::Off)];
+    let tls = word(&entries, "tls", &words, faults).unwrap_or_default();
+    let to: Vec<(String, &Place)> = entries.texts("to", faults);
+    let from = entries.text("from", faults)?;
+    let sender = entries.get("from").map_or(entries.place(), |node| &node.place);
+    let all = to.iter().map(|(address, place)| (address.as_str(), *place));
+    for (address, place) in all.chain([(from.as_str(), sender)]) {
+        let good = address.split_once('@').is_some_and(|(user, host)| {
+            !user.is_empty() && !host.is_empty() && !address.contains(char::is_whitespace)
+        });
+        if !good {
+            faults.add(Code::BadValue, place, format!("`{address}` is not an address"));
+        }
+    }
+    let server = entries.text("server", faults)?;
+    let usual = match tls {
+        MailTls::StartTls => 587,
+        MailTls::Wrapped => 465,
+        MailTls::Off => 25,
+    };
+    let (host, port) = match server.rsplit_once(':') {
+        Some((host, port)) => (host.to_owned(), port.parse().ok()),
+        None => (server.clone(), Some(usual)),
+    };
+    let Some(port) = port.filter(|_| !host.is_empty()) else {
+        let place = entries.get("server").map_or(entries.place(), |node| &node.place);
+        faults.add(Code::BadValue, place, format!("`{server}` is not HOST or HOST:PORT"));
+        return None;
+    };
+    let local = matches!(host.as_str(), "localhost" | "127.0.0.1" | "[::1]");
+    if let (MailTls::Off, false, Some(node)) = (tls, local, entries.get("tls")) {
+        let message = "without TLS a mail goes no further than this machine";
+        faults.add(Code::BadValue, &node.place, message).hint =
+            Some("take starttls or wrapped, or a relay on localhost".into());
+    }
+    let login = match (entries.text("user", faults), entries.get("password")) {
+        (Some(user), Some(node)) => Some((user, secret(node, secrets, faults)?)),
+        (None, None) => None,
+        _ => {
+            faults.add(Code::Conflict, entries.place(), "`user` and `password` go together");
+            return None;
+        }
+    };
+    let to = to.into_iter().map(|(address, _)| address).collect();
+    Some(Pager::Email(Box::new(Mailbox { server: host, port, tls, login, from, to })))
 }
 
 fn url(entries: &Entries<'_>, key: &str, faults: &mut Faults) -> Option<String> {

@@ -175,10 +175,6 @@ where
     value
 }
 
-pub(super) fn severities() -> [(&'static str, Severity); 4] {
-    Severity::ALL.map(|it| (it.word(), it))
-}
-
 pub(super) fn rule(node: &Node, names: &Names<'_>, faults: &mut Faults) -> Option<Rule> {
     let entries = Entries::of(node, &shape::RULE, faults)?;
     let when = when(&entries, faults);
@@ -200,7 +196,7 @@ pub(super) fn rule(node: &Node, names: &Names<'_>, faults: &mut Faults) -> Optio
         place: entries.get("name").map_or(entries.place(), |node| &node.place).clone(),
         condition,
         about: about(&entries, &when, names, faults),
-        severity: word(&entries, "severity", &severities(), faults),
+        severity: word(&entries, "severity", &super::people::severities(), faults),
         words: Words {
             version: Some(names.version(&entries)),
             ..Reading { when: &when, names }.words(&entries, faults)

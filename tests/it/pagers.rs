@@ -10,10 +10,19 @@ use axum::{
     extract::State,
     http::{HeaderMap, StatusCode, Uri},
 };
+use medevac::adapters::pagers::Pagers;
+use medevac::clock::System;
+use medevac::escalation::Dispatch;
+use medevac::model::{
+    Contact, Delivery, MailTls, Mailbox, PageKey, PageKind, Pager, Report, Secret, Severity,
+};
 use serde_json::{Value, json};
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
 };
 
 /// A provider that answers as it was told, and remembers what it was asked.
@@ -21,18 +30,38 @@ use std::{
 struct Provider {
     asked: Arc<Mutex<Vec<(String, HeaderMap, Value)>>>,
     answers: Arc<Mutex<VecDeque<(u16, Value)>>>,
+    /// Path with its query, and the bytes.
+    raw: Arc<Mutex<Vec<(String, String)>>>,
+    /// So often nothing is known yet of a request that was taken.
+    slow: Arc<AtomicU32>,
 }
 
 async fn answer(
     State(provider): State<Provider>,
     uri: Uri,
     headers: HeaderMap,
-    Json(body): Json<Value>,
+    text: String,
 ) -> (StatusCode, Json<Value>) {
+    let body = serde_json::from_str(&text).unwrap_or_default();
     provider.asked.lock().unwrap().push((uri.path().to_owned(), headers, body));
-    let next = provider.answers.lock().unwrap().pop_front();
+    provider.raw.lock().unwrap().push((uri.to_string(), text));
+    // What became of a request is asked for besides.
+    if uri.path().contains("/requests/")
+        && provider.slow.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok()
+    {
+        return (StatusCode::NOT_FOUND, Json(json!({ "message": "Request not found" })));
+    }
+    let next = match uri.path().contains("/requests/") {
+        true => None,
+        false => provider.answers.lock().unwrap().pop_front(),
+    };
     let usual = match uri.path() {
         "/slack" => (200, json!({ "ok": true, "channel": "C1", "ts": "1.2" })),
+        "/v2/alerts" => (202, json!({ "result": "Request will be processed", "requestId": "r-1" })),
+        "/v2/alerts/requests/r-1" => {
+            (200, json!({ "data": { "isSuccess": true, "alertId": "a-1" } }))
+        }
+        path if path.ends_with("/close") => (202, json!({ "requestId": "r-1" })),
         "/pd" => (202, json!({ "status": "success", "dedup_key": "k" })),
         _ => (200, json!({})),
     };
@@ -192,4 +221,222 @@ async fn alertmanager_gets_an_alert_that_lasts_and_its_end() {
         |alert: &Value| alert["endsAt"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
     let now = jiff::Timestamp::now();
     assert!(ends(fires) > now && ends(over) <= now);
+}
+
+#[tokio::test]
+async fn opsgenie_takes_it_at_first_and_is_asked_whether_it_did_it() {
+    let port = free_port();
+    let provider = Provider::start(port, vec![(422, json!({ "message": "no" }))]).await;
+    provider.slow.store(2, Relaxed);
+    let road = |kind: PageKind| {
+        let contact = Contact {
+            name: "road".into(),
+            pager: Pager::Opsgenie {
+                api_key: Secret::new("genie"),
+                responders: vec!["platform".into()],
+                url: format!("http://127.0.0.1:{port}"),
+            },
+            fallback: None,
+        };
+        sends(contact, kind)
+    };
+    let refused = road(PageKind::Trigger).await;
+    assert!(matches!(&refused, Delivery::Refused(why) if why.contains("422")), "{refused:?}");
+    assert_eq!(road(PageKind::Trigger).await, Delivery::Accepted("a-1".into()));
+    let asked = provider.asked("/v2/alerts");
+    let (headers, alert) = asked.last().unwrap();
+    assert_eq!(headers["authorization"], "GenieKey genie");
+    assert_eq!(alert["priority"], "P3");
+    assert_eq!(alert["responders"][0], json!({ "name": "platform", "type": "team" }));
+    assert!(alert["message"].as_str().unwrap().chars().count() <= 130);
+    assert_eq!(provider.asked("/v2/alerts/requests/r-1").len(), 3, "until it is known");
+    assert_eq!(road(PageKind::Resolve).await, Delivery::Accepted("a-1".into()));
+    let raw = provider.raw.lock().unwrap().clone();
+    let close = raw.iter().find(|(path, _)| path.contains("/close")).unwrap();
+    let alias = alert["alias"].as_str().unwrap().replace(':', "%3A");
+    assert_eq!(close.0, format!("/v2/alerts/{alias}/close?identifierType=alias"));
+    provider.slow.store(99, Relaxed);
+    let never = road(PageKind::Trigger).await;
+    assert!(matches!(&never, Delivery::Retry { .. }), "{never:?}");
+}
+
+#[tokio::test]
+async fn goalert_gets_no_more_than_it_keeps_and_its_token_is_in_no_error() {
+    let port = free_port();
+    let provider = Provider::start(port, vec![]).await;
+    let road = |port: u16, kind: PageKind| {
+        let contact = Contact {
+            name: "road".into(),
+            pager: Pager::GoAlert {
+                token: Secret::new("top/secret"),
+                url: format!("http://127.0.0.1:{port}/"),
+            },
+            fallback: None,
+        };
+        sends(contact, kind)
+    };
+    assert!(matches!(road(port, PageKind::Trigger).await, Delivery::Accepted(_)));
+    assert!(matches!(road(port, PageKind::Resolve).await, Delivery::Accepted(_)));
+    let asked = provider.asked("/api/v2/generic/incoming");
+    assert_eq!(asked[0].1["dedup"], asked[1].1["dedup"]);
+    assert_eq!((&asked[0].1["action"], &asked[1].1["action"]), (&Value::Null, &json!("close")));
+    assert_eq!(asked[0].0["accept"], "application/json");
+    assert!(asked[0].1["details"].as_str().unwrap().chars().count() <= 6144);
+    assert!(provider.raw.lock().unwrap()[0].0.ends_with("?token=top%2Fsecret"));
+    let lost = format!("{:?}", road(free_port(), PageKind::Trigger).await);
+    assert!(lost.starts_with("Retry") && !lost.contains("secret"), "{lost}");
+}
+
+#[tokio::test]
+async fn a_webhook_is_signed_and_the_signature_is_of_these_bytes() {
+    let port = free_port();
+    let provider = Provider::start(port, vec![]).await;
+    let contact = Contact {
+        name: "road".into(),
+        pager: Pager::Webhook {
+            url: format!("http://127.0.0.1:{port}/hook"),
+            headers: Default::default(),
+            sign: Some(Secret::new("key")),
+        },
+        fallback: None,
+    };
+    assert!(matches!(sends(contact, PageKind::Trigger).await, Delivery::Accepted(_)));
+    let (headers, _) = &provider.asked("/hook")[0];
+    let (_, bytes) = provider.raw.lock().unwrap()[0].clone();
+    let signature = headers["medevac-signature"].to_str().unwrap().to_owned();
+    let (time, code) = signature.split_once(",v1=").unwrap();
+    let time = time.strip_prefix("t=").unwrap();
+    let age = jiff::Timestamp::now().as_second() - time.parse::<i64>().unwrap();
+    assert!((0..60).contains(&age));
+    use hmac::{Hmac, Mac};
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(b"key").unwrap();
+    mac.update(format!("{time}.{bytes}").as_bytes());
+    let wanted: String = mac.finalize().into_bytes().iter().map(|it| format!("{it:02x}")).collect();
+    assert_eq!(code, wanted);
+}
+
+/// A page over that contact, as the daemon sends it.
+async fn sends(contact: Contact, kind: PageKind) -> Delivery {
+    let pagers = Pagers::new(client(), System);
+    let key =
+        PageKey { incident: "inc-1".into(), level: 2, nth: 1, contact: contact.name.clone(), kind };
+    let report = Report {
+        incident: "inc-1".into(),
+        title: "Xid 79\r\nBcc: everybody@example.org".into(),
+        target: "node/n1".into(),
+        severity: Severity::Warning,
+        policy: "p".into(),
+        level: 2,
+        why: "the drain failed".into(),
+        evidence: vec![("events".into(), "x".repeat(20_000))],
+        missing: vec![("logs".into(), "nobody has them".into())],
+    };
+    pagers.send(&contact, &key, &report).await
+}
+
+/// A mail server that takes one mail after the other, or answers as it was told: what it was sent, line by line.
+async fn mail_server(refusal: Option<&'static str>) -> (u16, Arc<Mutex<Vec<String>>>) {
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let lines: Arc<Mutex<Vec<String>>> = Arc::default();
+    let kept = Arc::clone(&lines);
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let (read, mut write) = stream.into_split();
+            let mut read = BufReader::new(read).lines();
+            write.write_all(b"220 mail.example ESMTP\r\n").await.unwrap();
+            let mut within = false;
+            while let Ok(Some(line)) = read.next_line().await {
+                kept.lock().unwrap().push(line.clone());
+                let answer = match line.split_whitespace().next().unwrap_or_default() {
+                    "." if within => {
+                        within = false;
+                        "250 2.0.0 queued as 42\r\n"
+                    }
+                    _ if within => continue,
+                    "EHLO" => "250-mail.example\r\n250 8BITMIME\r\n",
+                    "RCPT" if refusal.is_some() => refusal.unwrap(),
+                    "DATA" => {
+                        within = true;
+                        "354 go on\r\n"
+                    }
+                    "QUIT" => "221 bye\r\n",
+                    _ => "250 ok\r\n",
+                };
+                if write.write_all(answer.as_bytes()).await.is_err() {
+                    break;
+                }
+            }
+        }
+    });
+    (port, lines)
+}
+
+fn by_mail(port: u16, tls: MailTls) -> Contact {
+    let mailbox = Mailbox {
+        server: "127.0.0.1".into(),
+        port,
+        tls,
+        login: None,
+        from: "medevac@example.org".into(),
+        to: vec!["sre@example.org".into()],
+    };
+    Contact { name: "mail".into(), pager: Pager::Email(Box::new(mailbox)), fallback: None }
+}
+
+#[tokio::test]
+async fn a_mail_has_one_id_for_ever_and_no_header_of_somebody_elses() {
+    let (port, lines) = mail_server(None).await;
+    for _ in 0..2 {
+        let sent = sends(by_mail(port, MailTls::Off), PageKind::Trigger).await;
+        assert!(
+            matches!(&sent, Delivery::Accepted(said) if said.contains("queued as 42")),
+            "{sent:?}"
+        );
+    }
+    assert!(matches!(
+        sends(by_mail(port, MailTls::Off), PageKind::Resolve).await,
+        Delivery::Accepted(_)
+    ));
+    let lines = lines.lock().unwrap().clone();
+    // What stands in a body is no header, whatever it looks like.
+    let mails = lines.split(|line| line == "DATA").skip(1);
+    let headers: Vec<&String> =
+        mails.flat_map(|mail| mail.iter().take_while(|line| !line.is_empty())).collect();
+    let all = |name: &str| -> Vec<&String> {
+        headers.iter().copied().filter(|line| line.starts_with(name)).collect()
+    };
+    let ids = all("Message-ID:");
+    assert!(ids[0] == ids[1] && ids[1] != ids[2], "{ids:?}");
+    let threads = all("References:");
+    assert!(threads.len() == 3 && threads.iter().all(|it| *it == threads[0]));
+    assert!(all("Bcc:").is_empty(), "a title is no header");
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.contains("events: missing") || line.contains("the drain failed"))
+    );
+}
+
+#[tokio::test]
+async fn a_mail_server_that_refuses_is_told_from_one_that_is_busy_and_one_without_tls_gets_nothing()
+{
+    let (port, _) = mail_server(Some("550 5.1.1 no such user\r\n")).await;
+    let refused = sends(by_mail(port, MailTls::Off), PageKind::Trigger).await;
+    assert!(
+        matches!(&refused, Delivery::Refused(why) if why.contains("no such user")),
+        "{refused:?}"
+    );
+    let (port, _) = mail_server(Some("451 4.7.1 greylisted\r\n")).await;
+    let busy = sends(by_mail(port, MailTls::Off), PageKind::Trigger).await;
+    assert!(matches!(&busy, Delivery::Retry { .. }), "{busy:?}");
+    let (port, lines) = mail_server(None).await;
+    let plain = sends(by_mail(port, MailTls::StartTls), PageKind::Trigger).await;
+    assert!(!matches!(&plain, Delivery::Accepted(_)), "{plain:?}");
+    assert!(
+        !lines.lock().unwrap().iter().any(|line| line.starts_with("MAIL")),
+        "in clear text it says nothing"
+    );
 }

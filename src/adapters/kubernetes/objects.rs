@@ -2,9 +2,11 @@
 
 use super::answer::answer;
 use super::control::MANAGER;
+use super::convert;
 use crate::model::{Answer, Made, Refusal, Resource};
+use k8s_openapi::api::core::v1 as core;
 use kube::{
-    Api, Client,
+    Api, Client, ResourceExt,
     api::{ApiResource, DynamicObject, ListParams, PostParams},
 };
 use serde_json::{Value, json};
@@ -79,5 +81,26 @@ pub(super) async fn make(client: &Client, made: &Made) -> Answer {
             Answer::Refused(Refusal::Changed(status.message.clone()))
         }
         other => answer(other),
+    }
+}
+
+/// Whether anything that has to go is left on the node: the caches may be a moment behind.
+pub(super) async fn is_empty(client: &Client, node: &str) -> Answer {
+    let pods: Api<core::Pod> = Api::all(client.clone());
+    // Resource version 0: from the server's own cache, which costs etcd nothing.
+    let params = ListParams::default().fields(&format!("spec.nodeName={node}")).match_any();
+    let listed = match pods.list(&params).await {
+        Ok(listed) => listed,
+        Err(error) => return answer::<()>(Err(error)),
+    };
+    let stays = |pod: &&core::Pod| {
+        pod.metadata.deletion_timestamp.is_none() && convert::pod(pod).stays().is_none()
+    };
+    match listed.items.iter().find(stays) {
+        None => Answer::Done,
+        Some(pod) => {
+            let message = format!("{} has just come to the node", pod.name_any());
+            Answer::Refused(Refusal::Busy { retry_after: None, message })
+        }
     }
 }

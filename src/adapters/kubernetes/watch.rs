@@ -2,12 +2,11 @@
 
 use super::{answer, cache::Cache, clocks, convert, feed, objects};
 use crate::cluster::{ClusterView, Followed, Heard, Sight};
-use crate::model::{Answer, Context, Look, Question, Refusal, Target, WorkloadKind};
+use crate::model::{Answer, Context, Look, Question, Target, WorkloadKind};
 use futures_util::StreamExt;
 use k8s_openapi::api::{apps::v1 as apps, batch::v1 as batch, core::v1 as core};
 use kube::{
     Api, Client, Resource, ResourceExt,
-    api::ListParams,
     runtime::{WatchStreamExt, watcher},
 };
 use serde::de::DeserializeOwned;
@@ -119,27 +118,6 @@ impl KubernetesView {
     fn read<T>(&self, ask: impl FnOnce(&Cache) -> T) -> T {
         ask(&self.inner.cache.read().unwrap_or_else(PoisonError::into_inner))
     }
-
-    /// Whether anything that has to go is left on the node: the caches may be a moment behind.
-    async fn is_empty(&self, node: &str) -> Answer {
-        let pods: Api<core::Pod> = Api::all(self.inner.client.clone());
-        // Resource version 0: from the server's own cache, which costs etcd nothing.
-        let params = ListParams::default().fields(&format!("spec.nodeName={node}")).match_any();
-        let listed = match pods.list(&params).await {
-            Ok(listed) => listed,
-            Err(error) => return answer::answer::<()>(Err(error)),
-        };
-        let stays = |pod: &&core::Pod| {
-            pod.metadata.deletion_timestamp.is_none() && convert::pod(pod).stays().is_none()
-        };
-        match listed.items.iter().find(stays) {
-            None => Answer::Done,
-            Some(pod) => {
-                let message = format!("{} has just come to the node", pod.name_any());
-                Answer::Refused(Refusal::Busy { retry_after: None, message })
-            }
-        }
-    }
 }
 
 impl ClusterView for KubernetesView {
@@ -163,7 +141,7 @@ impl ClusterView for KubernetesView {
         let client = &self.inner.client;
         let asked = async {
             match &question {
-                Question::Empty { node } => self.is_empty(node).await,
+                Question::Empty { node } => objects::is_empty(client, node).await,
                 Question::One { what, namespace, name } => {
                     objects::one(client, *what, namespace.as_deref(), name).await
                 }

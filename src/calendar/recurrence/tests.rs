@@ -29,9 +29,19 @@ const ALL: [Clocks; 4] = [
     Clocks { forward: Forward::RunAfter, back: Back::Twice },
 ];
 
+type Change = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    [&'static str; 2],
+);
+
 /// Zone, the day on which the clocks go forward, a pattern that is missing then, the moment of the change; the day
 /// on which they go back, a pattern that comes twice then, and both its moments.
-const CHANGES: &[(&str, &str, &str, &str, &str, &str, [&str; 2])] = &[
+const CHANGES: &[Change] = &[
     (
         "America/New_York",
         "2026-03-08",

@@ -1,5 +1,6 @@
 //! The mappings of a rule file, key by key.
 
+use super::roads::CONTACT;
 use super::words::{ABSENT, BURST, COUNT, SCHEDULE, SEQUENCE, WINDOW};
 use super::{Of, Shape, key, must};
 
@@ -204,19 +205,6 @@ pub(in crate::rules) static LEVEL: Shape = Shape {
     ],
 };
 
-pub(in crate::rules) static CONTACT: Shape = Shape {
-    name: "a contact",
-    fields: &[
-        must("name", Of::Text, "Unique among all files."),
-        key("console", Of::Mapping(&CONSOLE), "Prints on the daemon's terminal or log."),
-        key("webhook", Of::Mapping(&WEBHOOK), "Posts the page as JSON."),
-        key("pagerduty", Of::Mapping(&PAGERDUTY), "PagerDuty Events v2."),
-        key("slack", Of::Mapping(&SLACK), "Slack chat.postMessage."),
-        key("alertmanager", Of::Mapping(&ALERTMANAGER), "Alertmanager v2, every peer."),
-        key("fallback", Of::Text, "The contact to use when this one does not accept."),
-    ],
-};
-
 /// The keys besides the selector are those of the annotations `medevac.dev/checkpoint-<key>`.
 pub(in crate::rules) static PROFILE: Shape = Shape {
     name: "a checkpoint profile",
@@ -242,38 +230,5 @@ pub(in crate::rules) static PROFILE: Shape = Shape {
         key("file", Of::Text, "It is durable once this file is newer than the request."),
         key("ask", Of::Words(&["all", "leader"]), "Of a gang: whom. Default all."),
         key("timeout", Of::Duration, "Where no deadline is nearer. Default 10m."),
-    ],
-};
-
-pub(in crate::rules) static CONSOLE: Shape = Shape { name: "`console`", fields: &[] };
-pub(in crate::rules) static WEBHOOK: Shape = Shape {
-    name: "`webhook`",
-    fields: &[
-        must("url", Of::Text, "http or https."),
-        key("headers", Of::Map, "Header to {env: NAME} or {file: PATH}."),
-    ],
-};
-pub(in crate::rules) static PAGERDUTY: Shape = Shape {
-    name: "`pagerduty`",
-    fields: &[
-        must("routing_key", Of::Secret, "The integration key, by reference."),
-        key("url", Of::Text, "Default https://events.pagerduty.com/v2/enqueue."),
-    ],
-};
-pub(in crate::rules) static SLACK: Shape = Shape {
-    name: "`slack`",
-    fields: &[
-        must("channel", Of::Text, "Id or #name."),
-        must("token", Of::Secret, "The bot token, by reference."),
-        key("url", Of::Text, "Default https://slack.com/api/chat.postMessage."),
-    ],
-};
-pub(in crate::rules) static ALERTMANAGER: Shape =
-    Shape { name: "`alertmanager`", fields: &[must("urls", Of::Texts, "Base URL of every peer.")] };
-pub(in crate::rules) static SECRET: Shape = Shape {
-    name: "a secret",
-    fields: &[
-        key("env", Of::Text, "Name of an environment variable."),
-        key("file", Of::Text, "Path of a file; white space at its end is dropped."),
     ],
 };

@@ -1,5 +1,7 @@
 //! I4 and I7: what was asked of the world was written down first, looked at again after a crash, and is gentle.
 
+mod grace;
+
 use super::super::ledger::{Ledger, PlanFact, StepFact};
 use super::super::world::World;
 use super::on_node;
@@ -74,29 +76,22 @@ impl Book {
                 let Some(pod) = pod else { return vec![] };
                 let plan = on_node(ledger, &pod.node);
                 let mut faults = journaled(plan, life, &format!("pod {}", pod.full_name()), drains);
-                faults.extend(gentle(pod, world.has_to_stay(&pod.uid), plan, *grace, begun));
+                faults.extend(grace::gentle(pod, world.has_to_stay(&pod.uid), plan, *grace, begun));
                 faults
             }
             ClusterCall::Announce { .. } => vec![],
             ClusterCall::Make(made) => {
-                let by = made.labels.get("medevac.dev/incident");
-                let mut plans = ledger.holders.values().filter_map(|id| ledger.plans.get(id));
-                let plan = plans.rfind(|fact| Some(&fact.plan.incident) == by);
+                let by = made.labels.get("medevac.dev/incident").map_or("", String::as_str);
                 let backs = |action: &Action| matches!(action, Action::VeleroBackup(_));
-                journaled(plan, life, &made.name, backs)
+                journaled(of_incident(ledger, by), life, &made.name, backs)
             }
             ClusterCall::Suspend { job, by, .. } => {
-                let mut plans = ledger.holders.values().filter_map(|id| ledger.plans.get(id));
-                let plan = plans.rfind(|fact| fact.plan.incident == *by);
-                journaled(plan, life, &job.full_name(), suspends)
+                journaled(of_incident(ledger, by), life, &job.full_name(), suspends)
             }
             ClusterCall::Release { claim, .. } => {
-                let node = world.node_of_claim(claim);
                 let gives = |action: &Action| matches!(action, Action::TerminateInstance);
-                match node {
-                    Some(node) => journaled(on_node(ledger, &node), life, claim, gives),
-                    None => vec![],
-                }
+                let node = world.node_of_claim(claim);
+                node.map_or(vec![], |node| journaled(on_node(ledger, &node), life, claim, gives))
             }
             ClusterCall::PatchPod { namespace, name, .. }
             | ClusterCall::Exec { namespace, name, .. } => {
@@ -171,6 +166,12 @@ impl Book {
         }
         faults
     }
+}
+
+/// The plan of an incident that holds its target.
+fn of_incident<'l>(ledger: &'l Ledger, incident: &str) -> Option<&'l PlanFact> {
+    let mut plans = ledger.holders.values().filter_map(|id| ledger.plans.get(id));
+    plans.rfind(|fact| fact.plan.incident == incident)
 }
 
 /// Record, then act: a plan that holds the target, with a step of that kind under way, begun by this process.
@@ -263,46 +264,4 @@ fn stands(world: &World, name: &str, patch: &NodePatch) -> bool {
     patch.unschedulable.is_none_or(|closed| closed == node.unschedulable)
         && patch.taints.iter().all(|taint| node.taints.contains(taint))
         && same(&node.annotations, &patch.annotations)
-}
-
-/// Grace is `min(spec, deadline - now - reserve)`, never longer, never zero; what has to stay is left alone.
-fn gentle(
-    pod: &Pod,
-    stays: bool,
-    plan: Option<&PlanFact>,
-    grace: u32,
-    begun: Timestamp,
-) -> Vec<Fault> {
-    let mut faults = vec![];
-    let name = pod.full_name();
-    if stays {
-        faults.push(("I7", format!("{name} is asked to go and has to stay")));
-    }
-    if grace == 0 || grace > pod.grace.max(1) {
-        let text = format!("{name} gets {grace} s of grace, its spec says {}", pod.grace);
-        faults.push(("I7", text));
-    }
-    let Some(plan) = plan else { return faults };
-    let drain = plan.plan.steps.iter().find_map(|step| match step.action {
-        Action::Drain { timeout, .. } => {
-            let from = plan.steps.get(&step.name)?.at;
-            from.checked_add(timeout.0).ok()
-        }
-        _ => None,
-    });
-    let Some(until) = plan.plan.until().into_iter().chain(drain).min() else { return faults };
-    let left = u32::try_from(until.duration_since(begun).as_secs().max(0)).unwrap_or(u32::MAX);
-    let least = pod.grace.min(left.saturating_sub(CLOCKS)).max(1);
-    if grace < least {
-        let text = format!("{name} gets {grace} s of grace where {least} s are left for it");
-        faults.push(("I7", text));
-    }
-    let Some(hard) = plan.plan.until() else { return faults };
-    let ends = begun.checked_add(Duration::from_secs(u64::from(grace)));
-    let late = ends.is_ok_and(|ends| ends > hard.checked_add(SLACK).unwrap_or(hard));
-    if late && grace > 1 {
-        let text = format!("{name} gets {grace} s of grace, which ends after the deadline");
-        faults.push(("I7", text));
-    }
-    faults
 }

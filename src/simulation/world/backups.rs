@@ -166,78 +166,61 @@ impl World {
     }
 
     pub(super) fn backup_call(&mut self, call: &CloudCall) -> Answer {
-        let gone = Answer::Refused(Refusal::Gone);
-        let said =
-            |standing: Standing| Answer::Said(serde_json::to_string(&standing).unwrap_or_default());
-        match call {
+        let found = match call {
             CloudCall::StartBackup { resource, token, .. } => {
-                self.start_backup(&resource.to_string(), token)
+                return self.start_backup(&resource.to_string(), token);
             }
-            CloudCall::RunningBackup { resource, .. } => {
-                let resource = resource.to_string();
-                let mut jobs = self.shelf.jobs.values();
-                let running = jobs.find(|job| job.resource == resource && !self.is_done(job.begun));
-                running.map_or(gone, |job| said(self.job(job)))
-            }
+            CloudCall::Tagged { .. } => return self.tagged(),
+            CloudCall::RunningBackup { resource, .. } => self.running(&resource.to_string()),
             CloudCall::BackupJob { id } => {
-                let job = self.shelf.jobs.values().find(|job| job.id == *id);
-                job.map_or(gone, |job| said(self.job(job)))
+                self.shelf.jobs.values().find(|job| job.id == *id).map(|job| self.job(job))
             }
             CloudCall::RecoveryPoint { arn, .. } => {
-                said(Standing { id: arn.clone(), state: "COMPLETED".into(), ..Standing::default() })
+                Some(Standing { id: arn.clone(), state: "COMPLETED".into(), ..Standing::default() })
             }
             CloudCall::NewestRecoveryPoint { resource, .. } => {
                 let resource = resource.to_string();
                 let good = self.shelf.jobs.values().filter(|job| {
-                    job.resource == resource
-                        && job.ends == Ends::Completed
-                        && self.is_done(job.begun)
+                    let done = job.ends == Ends::Completed && self.is_done(job.begun);
+                    job.resource == resource && done
                 });
                 let newest = good.map(|job| job.begun).chain(self.shelf.oldest).max();
-                let state = "COMPLETED".to_owned();
-                newest.map_or(gone, |at| {
-                    said(Standing {
-                        id: "point".into(),
-                        state,
-                        made_at: Some(at),
-                        ..Standing::default()
-                    })
-                })
-            }
-            // As many as there are claims.
-            CloudCall::Tagged { .. } => {
-                let arn = |claim: &String| {
-                    let name = claim.replace('/', "-");
-                    format!("arn:aws:ec2:eu-west-1:123456789012:volume/vol-{name}")
-                };
-                let all: Vec<String> = self.shelf.manners.claims.iter().map(arn).collect();
-                Answer::Said(json!(all).to_string())
+                newest.map(|at| made("point", "COMPLETED", at))
             }
             CloudCall::TakeSnapshot { volume, key, .. } => {
                 let (slot, now) = ((volume.clone(), key.clone()), self.now);
                 let id = format!("snap-{}", Id::of(&[volume, key]).short(12));
                 let (id, _) = self.shelf.snapshots.entry(slot).or_insert((id, now)).clone();
-                said(self.snapshot(&id))
+                Some(self.snapshot(&id))
             }
-            CloudCall::SnapshotState { id } => said(self.snapshot(id)),
+            CloudCall::SnapshotState { id } => Some(self.snapshot(id)),
             CloudCall::NewestSnapshot { volume } => {
                 let all = self.shelf.snapshots.iter().filter(|((of, _), _)| of == volume);
                 let done = all.map(|(_, (_, at))| *at).filter(|at| self.is_done(*at));
                 let newest = done.chain(self.shelf.oldest).max();
-                let state = "completed".to_owned();
-                newest.map_or(gone, |at| {
-                    said(Standing {
-                        id: "snap".into(),
-                        state,
-                        made_at: Some(at),
-                        ..Standing::default()
-                    })
-                })
+                newest.map(|at| made("snap", "completed", at))
             }
             CloudCall::CompleteHook { .. }
             | CloudCall::Heartbeat { .. }
-            | CloudCall::ObjectChanged { .. } => gone,
-        }
+            | CloudCall::ObjectChanged { .. } => None,
+        };
+        found.map_or(Answer::Refused(Refusal::Gone), said)
+    }
+
+    fn running(&self, resource: &str) -> Option<Standing> {
+        let mut jobs = self.shelf.jobs.values();
+        let running = jobs.find(|job| job.resource == resource && !self.is_done(job.begun));
+        running.map(|job| self.job(job))
+    }
+
+    /// As many as there are claims.
+    fn tagged(&self) -> Answer {
+        let arn = |claim: &String| {
+            let name = claim.replace('/', "-");
+            format!("arn:aws:ec2:eu-west-1:123456789012:volume/vol-{name}")
+        };
+        let all: Vec<String> = self.shelf.manners.claims.iter().map(arn).collect();
+        Answer::Said(json!(all).to_string())
     }
 
     fn start_backup(&mut self, resource: &str, token: &str) -> Answer {
@@ -258,8 +241,7 @@ impl World {
             self.shelf.jobs.insert(token.to_owned(), job);
             self.begins("AWS Backup", resource, ends);
         }
-        let standing = self.shelf.jobs.get(token).map(|job| self.job(job)).unwrap_or_default();
-        Answer::Said(serde_json::to_string(&standing).unwrap_or_default())
+        said(self.shelf.jobs.get(token).map(|job| self.job(job)).unwrap_or_default())
     }
 
     fn job(&self, job: &Job) -> Standing {
@@ -283,6 +265,15 @@ impl World {
         let state = if over { "completed" } else { "pending" };
         Standing { id: id.into(), state: state.into(), made_at: begun, ..Standing::default() }
     }
+}
+
+fn said(standing: Standing) -> Answer {
+    Answer::Said(serde_json::to_string(&standing).unwrap_or_default())
+}
+
+fn made(id: &str, state: &str, at: Timestamp) -> Standing {
+    let (id, state) = (id.to_owned(), state.to_owned());
+    Standing { id, state, made_at: Some(at), ..Standing::default() }
 }
 
 fn claim(whole: &str) -> Value {
