@@ -5,7 +5,7 @@ mod grace;
 use super::super::ledger::{Ledger, PlanFact, StepFact};
 use super::super::world::World;
 use super::on_node;
-use crate::model::{Action, ClusterCall, Id, NodePatch, Pod, Reach};
+use crate::model::{Action, ClusterCall, Id, NodePatch, Reach};
 use crate::remediation::WebCall;
 use jiff::Timestamp;
 use std::{
