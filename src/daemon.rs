@@ -221,11 +221,14 @@ fn part<T: Send + Sync + 'static>(
     let now = of(&rules.borrow_and_update());
     let (sender, receiver) = watch::channel(now);
     tokio::spawn(async move {
-        while rules.changed().await.is_ok() {
-            let next = of(&rules.borrow_and_update());
-            if sender.send(next).is_err() {
-                return;
+        loop {
+            tokio::select! {
+                biased;
+                () = sender.closed() => return,
+                changed = rules.changed() => if changed.is_err() { return },
             }
+            let next = of(&rules.borrow_and_update());
+            sender.send_replace(next);
         }
     });
     receiver

@@ -1,8 +1,8 @@
 //! Escalation: who is called, with what in hand, and when the calling stops.
 //!
 //! `ladder` decides from the state, one input and `now`; `outbox` is what has been decided to be sent and has
-//! not been taken yet; `evidence` is what a page carries. `run` records, sends and waits.
-//! Pure but for `run`. May import: `model`.
+//! not been taken yet; `evidence` is what a page carries. `run` records, sends and waits. Who has a duty is found when it
+//! rings. Pure but for `run`. May import: `model`, `calendar`.
 
 mod evidence;
 mod ladder;

@@ -18,7 +18,7 @@
 //! |---|---|
 //! | [`model`] | the vocabulary, in flow order |
 //! | [`clock`] | the only reader of the time |
-//! | [`calendar`] | what recurs: cron, intervals, schedules, by the clock on the wall of a place |
+//! | [`calendar`] | what recurs: cron, intervals, windows, duties, by the clock on the wall of a place |
 //! | [`log`] | the port to the log and the keys beside it; the grammar of subjects |
 //! | [`cluster`] | the port to the cluster: a view, and a hand that observe mode does not have |
 //! | [`rules`] | files to a checked ruleset, all faults at once |
