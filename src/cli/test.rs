@@ -149,8 +149,13 @@ const LONGEST: Duration = Duration::from_secs(7 * 86_400);
 fn mutate(args: &Args, rules: &Arc<Ruleset>, tests: &[Test]) -> Exit {
     let bounded: Vec<&Test> = tests.iter().filter(|it| it.scenario.lasts <= LONGEST).collect();
     let all: Vec<Mutant> = trial::mutants(rules).collect();
-    let noticed =
-        every("changes", &all, |mutant| bounded.iter().any(|test| !test.run(&mutant.rules).good()));
+    // Whoever expects something of a rule notices first what becomes of it; the shorter, the sooner.
+    let notices = |mutant: &Mutant| {
+        let mut order = bounded.clone();
+        order.sort_by_key(|test| (!test.names(&mutant.rule), test.scenario.lasts));
+        order.iter().any(|test| !test.run(&mutant.rules).good())
+    };
+    let noticed = every("changes", &all, notices);
     let survived: Vec<&Mutant> =
         all.iter().zip(&noticed).filter(|(_, noticed)| !**noticed).map(|(it, _)| it).collect();
     match args.output {

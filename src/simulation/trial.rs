@@ -64,6 +64,11 @@ impl Test {
         Ok(())
     }
 
+    /// Whether it expects something of that rule.
+    pub fn names(&self, rule: &str) -> bool {
+        self.wanted.iter().any(|wanted| wanted.name == rule)
+    }
+
     /// Plays it with these rules.
     pub fn run(&self, rules: &Arc<Ruleset>) -> Outcome {
         let orders = Orders { silent: true, keep_events: true, ..Orders::default() };
