@@ -117,7 +117,10 @@ fn plain(report: &Report) -> String {
 
 /// Same incident and contact, same key: the provider recognises a repetition, and the end of it.
 fn dedup_key(key: &PageKey) -> String {
-    format!("medevac:{}:{}", key.incident, key.contact).chars().take(255).collect()
+    // A note opens nothing that a page would be taken for a repetition of.
+    let note =
+        if key.kind == PageKind::Note { format!(":note:{}", key.nth) } else { String::new() };
+    format!("medevac:{}:{}{note}", key.incident, key.contact).chars().take(255).collect()
 }
 
 fn cut(text: &str, most: usize) -> String {

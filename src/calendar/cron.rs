@@ -105,13 +105,23 @@ impl Cron {
     }
 
     fn unix(text: &str) -> Result<Cron, BadPattern> {
+        let fields: Vec<&str> = text.split_whitespace().collect();
         // Extensions of one program or another: what they mean elsewhere is not what is meant here.
-        if let Some(odd) = text.chars().find(|c| "?LW#".contains(c.to_ascii_uppercase()))
-            && !text.split_whitespace().skip(3).any(|field| has_name_with(field, odd))
-        {
+        for field in &fields {
+            let odd = field.chars().find(|c| "?LW#+".contains(c.to_ascii_uppercase()));
+            if let Some(odd) = odd.filter(|odd| !has_name_with(field, *odd)) {
+                return Err(BadPattern::new(
+                    format!("`{odd}` is not crontab's"),
+                    "write AWS's dialect for it: `cron(0 2 L * ? *)`",
+                ));
+            }
+        }
+        let (month, week) = (fields[2], fields[4]);
+        let steps = |one: &str, other: &str| one.starts_with("*/") && other != "*";
+        if steps(month, week) || steps(week, month) {
             return Err(BadPattern::new(
-                format!("`{odd}` is not crontab's"),
-                "write AWS's dialect for it: `cron(0 2 L * ? *)`",
+                "both days are restricted, and one by a step of `*`: programs differ about what that means",
+                "name the days, as in `0 0 1-31/2 * *`, or leave one of the fields `*`",
             ));
         }
         let parser =

@@ -136,6 +136,11 @@ impl Recurrence {
             }
             How::Cron { pattern, zone, clocks } => {
                 let wall = zone.to_datetime(now);
+                let plain = wall.checked_add(1.second()).ok().and_then(|at| pattern.next(at));
+                let plain = plain.and_then(|it| moment_of(it, zone)).filter(|at| *at > now);
+                if let Some(at) = plain.filter(|at| !changes(zone, now, *at)) {
+                    return Some(at);
+                }
                 let mut at = wall.checked_sub(JUMP_HOURS.hours()).ok()?;
                 let enough = wall.checked_add(JUMP_HOURS.hours()).ok()?;
                 let mut best: Option<Timestamp> = None;
@@ -161,6 +166,10 @@ impl Recurrence {
             }
             How::Cron { pattern, zone, clocks } => {
                 let wall = zone.to_datetime(now);
+                let plain = pattern.last(wall).and_then(|it| moment_of(it, zone));
+                if let Some(at) = plain.filter(|at| *at <= now && !changes(zone, *at, now)) {
+                    return Some(at);
+                }
                 let mut at = wall.checked_add(JUMP_HOURS.hours()).ok()?;
                 let enough = wall.checked_sub(JUMP_HOURS.hours()).ok()?;
                 let mut best: Option<Timestamp> = None;
@@ -219,6 +228,23 @@ impl Recurrence {
             How::Every(_) => None,
         }
     }
+}
+
+/// The one moment of a time on the calendar, where it has one.
+fn moment_of(wall: DateTime, zone: &TimeZone) -> Option<Timestamp> {
+    match zone.to_ambiguous_timestamp(wall).offset() {
+        AmbiguousOffset::Unambiguous { offset } => offset.to_timestamp(wall).ok(),
+        AmbiguousOffset::Gap { .. } | AmbiguousOffset::Fold { .. } => None,
+    }
+}
+
+/// Whether the clocks change between two moments, or just before or after them.
+fn changes(zone: &TimeZone, from: Timestamp, to: Timestamp) -> bool {
+    let around = jiff::SignedDuration::from_hours(JUMP_HOURS + 1);
+    let (Ok(from), Ok(to)) = (from.checked_sub(around), to.checked_add(around)) else {
+        return true;
+    };
+    zone.following(from).next().is_some_and(|change| change.timestamp() <= to)
 }
 
 /// The moments of a time on the calendar: none, one or two.

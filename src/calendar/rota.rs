@@ -56,7 +56,7 @@ pub struct Duty {
     pub who: Option<String>,
 }
 
-/// Duties that are listed at once; a year of hours is fewer.
+/// Changes that are looked at; a year of hours is fewer.
 const MOST: usize = 20_000;
 /// Days in which gaps are looked for: two years have every change of clocks, and most rotations come round.
 const LOOKED: i64 = 731;
@@ -127,7 +127,10 @@ impl Rota {
     pub fn duties(&self, from: Timestamp, until: Timestamp) -> Vec<Duty> {
         let mut all: Vec<Duty> = vec![];
         let mut at = from;
-        while at < until && all.len() < MOST {
+        for _ in 0..MOST {
+            if at >= until {
+                break;
+            }
             let next = self.changes(at).unwrap_or(until).min(until);
             let who = self.who(at).map(str::to_owned);
             match all.last_mut().filter(|last| last.who == who) {

@@ -28,12 +28,12 @@ impl Followed {
     /// Of the place where it is kept how far it has been heard.
     pub fn name(&self) -> String {
         match self {
-            Followed::Events { all: false } => "events-warning".into(),
-            Followed::Events { all: true } => "events-all".into(),
-            Followed::Nodes => "nodes".into(),
-            Followed::Pods => "pods".into(),
+            // One place for both: who asks for more goes on from there.
+            Followed::Events { .. } => "feed-events".into(),
+            Followed::Nodes => "feed-nodes".into(),
+            Followed::Pods => "feed-pods".into(),
             Followed::Objects(custom) => {
-                format!("{}-{}", custom.api_version.replace(['/', '.'], "-"), custom.plural)
+                format!("feed-{}-{}", custom.api_version.replace(['/', '.'], "-"), custom.plural)
             }
         }
     }

@@ -120,7 +120,7 @@ impl State {
                 if let Some(case) = self.cases.get_mut(incident) {
                     case.severity = case.severity.max(*severity);
                 }
-                vec![]
+                self.too_severe(directory, incident, *severity, now)
             }
             Move::Cleared { .. } => vec![],
             Move::Acknowledged { by, until, .. } => {
@@ -128,6 +128,23 @@ impl State {
             }
             Move::Resolved { by, .. } => self.resolved(incident, &format!("resolved by {by}")),
         }
+    }
+
+    /// What waits for the end of quiet hours, and has become too severe for that, rings.
+    fn too_severe(
+        &self,
+        directory: &Directory,
+        incident: &str,
+        severity: Severity,
+        now: Timestamp,
+    ) -> Said {
+        let held = self.ladders.get(incident).filter(|it| matches!(it.stand, Stand::Held { .. }));
+        let Some(Ladder { policy, level, why, .. }) = held else { return vec![] };
+        let quiet = directory.policies.get(policy).and_then(|it| it.quiet_until(severity, now));
+        if quiet.is_some() {
+            return vec![];
+        }
+        self.call(directory, incident, policy, *level, severity, why, now)
     }
 
     fn acknowledged(

@@ -295,6 +295,8 @@ fn a_level_whose_time_comes_in_quiet_hours_waits_and_what_becomes_severe_does_no
     room.deliver(9 * 60 - 2);
     room.hear(&Input::Woke, 9 * 60 + 3);
     assert_eq!(room.pages(), [page("one", 1, 1)], "the second level waits");
+    room.change(Move::Joined { signal: None, severity: Severity::Info }, 10 * 60);
+    assert_eq!(room.pages().len(), 1);
     room.change(Move::Joined { signal: None, severity: Severity::Error }, 10 * 60);
     room.escalate(1, 10 * 60);
     assert_eq!(room.pages(), [page("one", 1, 1), page("two", 2, 1)]);

@@ -32,10 +32,7 @@ pub mod bucket {
     /// Up to when each schedule has run.
     pub const SCHEDULES: &str = "schedules";
 
-    /// How far what the cluster tells has been heard.
-    pub const FEEDS: &str = "feeds";
-
-    pub const ALL: [&str; 13] = [
+    pub const ALL: [&str; 12] = [
         SNAPSHOTS,
         INCIDENTS,
         INCIDENT_IDS,
@@ -48,7 +45,6 @@ pub mod bucket {
         LEARNED,
         PLACES,
         SCHEDULES,
-        FEEDS,
     ];
 }
 

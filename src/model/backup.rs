@@ -147,7 +147,11 @@ pub enum Protected {
 impl Protected {
     /// What a rule file or AWS calls it.
     pub fn named(text: &str) -> Protected {
-        if text.starts_with("vol-") {
+        if let Some((_, id)) = text.rsplit_once(":volume/").filter(|(arn, _)| arn.contains(":ec2:"))
+        {
+            // However it is named, it is one.
+            Protected::Volume(id.into())
+        } else if text.starts_with("vol-") {
             Protected::Volume(text.into())
         } else if text.starts_with("fs-") {
             Protected::FileSystem(text.into())
@@ -270,6 +274,8 @@ mod tests {
         );
         assert!(Protected::Volume("vol-1".into()).arn("backup", "eu-west-1").is_err());
         let arn = Protected::named("arn:aws:ec2:eu-west-1:1:volume/vol-9");
-        assert_eq!((arn.volume(), arn.to_string().as_str()), (Some("vol-9"), "volume/vol-9"));
+        assert_eq!(arn, Protected::Volume("vol-9".into()), "however it is named");
+        let other = Protected::named("arn:aws:rds:eu-west-1:1:db:orders");
+        assert_eq!((other.volume(), other.to_string().as_str()), (None, "orders"));
     }
 }

@@ -10,12 +10,18 @@ use crate::log::{self, Condition, Entry, Kv, Log, LogError, Stream, bucket};
 use crate::model::{Due, Envelope, Event, Id, Known, Schedule, due, kind};
 use jiff::Timestamp;
 use serde_json::json;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::sync::watch;
 
 const SOURCE: &str = "medevac/schedule";
 /// A clock that is set is noticed within this time.
 const TICK: Duration = Duration::from_secs(60);
+/// Schedules that are known; rule files have fewer.
+const MOST: usize = 10_000;
 /// Before a full log is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -33,6 +39,7 @@ pub async fn run<L: Log + Kv>(
     let mut known: BTreeMap<String, Known> = BTreeMap::new();
     loop {
         let all = Arc::clone(&schedules.borrow_and_update());
+        forget(&log, &all, &mut known).await?;
         for schedule in all.iter() {
             if known.get(&schedule.name).is_none_or(|known| known.version != schedule.version) {
                 let past = past(&log, schedule, clock.now()).await?;
@@ -57,6 +64,25 @@ pub async fn run<L: Log + Kv>(
             () = clock.until(wake) => {}
         }
     }
+}
+
+/// One that is taken out and put back begins anew: for the time between it was not in force.
+async fn forget(
+    log: &impl Kv,
+    all: &[Schedule],
+    known: &mut BTreeMap<String, Known>,
+) -> Result<(), LogError> {
+    if !known.is_empty() && known.keys().all(|name| all.iter().any(|it| it.name == *name)) {
+        return Ok(());
+    }
+    known.retain(|name, _| all.iter().any(|it| it.name == *name));
+    let keys: BTreeSet<String> = all.iter().map(key).collect();
+    for entry in log.list(bucket::SCHEDULES, None, MOST).await? {
+        if !keys.contains(&entry.key) {
+            log.delete(bucket::SCHEDULES, &entry.key, Condition::Always).await?;
+        }
+    }
+    Ok(())
 }
 
 /// What is known of a schedule; one that is new, or another than before, begins now.

@@ -3,6 +3,7 @@
 use super::Cloud;
 use super::cloud::refused;
 use crate::model::{Answer, CloudCall, Protected, Refusal, Span, Standing, Vault};
+use aws_config::retry::RetryConfig;
 use aws_sdk_backup as backup;
 use aws_sdk_ec2 as ec2;
 use aws_sdk_resourcegroupstagging as tagging;
@@ -234,7 +235,10 @@ impl Cloud {
             .set_tags(Some(all.collect()))
             .build();
         let taken = client.create_snapshot().volume_id(volume).description("Made by Medevac");
-        let taken = taken.tag_specifications(specification).send().await;
+        // Sent again below this it would be another one: who does not hear an answer looks for the tag first.
+        let once = ec2::config::Config::builder().retry_config(RetryConfig::disabled());
+        let taken = taken.tag_specifications(specification).customize().config_override(once);
+        let taken = taken.send().await;
         let need = "ec2:CreateSnapshot and ec2:CreateTags";
         let taken = taken.map_err(|error| refused(&error, need))?;
         Ok(Some(Standing {

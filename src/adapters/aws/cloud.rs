@@ -226,6 +226,8 @@ pub(super) fn refused(error: &(dyn std::error::Error + 'static), need: &str) -> 
         "SlowDown",
         "RequestLimitExceeded",
         "RateExceeded",
+        "ConcurrentSnapshotLimitExceeded",
+        "PendingSnapshotLimitExceeded",
     ]) {
         Answer::Refused(Refusal::Busy { retry_after: None, message: why })
     } else if has(&[

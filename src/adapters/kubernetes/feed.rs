@@ -19,6 +19,8 @@ const WAITING: usize = 1024;
 const WATCHED: u32 = 280;
 const AGAIN: Duration = Duration::from_millis(500);
 const AGAIN_MOST: Duration = Duration::from_secs(30);
+/// After so many failures in a row everything is listed.
+const HOPELESS: u32 = 6;
 
 /// Follows until nobody listens.
 pub(super) fn follow(
@@ -72,17 +74,17 @@ enum End {
 impl From<kube::Error> for End {
     fn from(error: kube::Error) -> End {
         match error {
-            kube::Error::Api(status) if status.code == 410 => End::Forgotten,
+            kube::Error::Api(status)
+                if status.code == 410 || status.message.contains("Too large resource version") =>
+            {
+                End::Forgotten
+            }
             other => End::Failed(other),
         }
     }
 }
 
 impl Feed {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a pause of the adapter's own: no decision waits on it"
-    )]
     async fn run(self, from: Option<String>) {
         let (mut version, mut failures) = (from, 0_u32);
         loop {
@@ -98,6 +100,7 @@ impl Feed {
                 },
             };
             match end {
+                _ if self.sender.is_closed() => return,
                 End::Unheard => return,
                 End::Forgotten => {
                     tracing::info!(
@@ -105,7 +108,10 @@ impl Feed {
                         "the server has forgotten where the watch was; everything is listed"
                     );
                     version = None;
+                    self.pause(AGAIN).await;
                 }
+                // A server that ends each watch at once is not asked without a pause.
+                End::Over if version == before => self.pause(AGAIN).await,
                 End::Over => failures = 0,
                 End::Failed(error) => {
                     let why = missing(&error);
@@ -113,14 +119,26 @@ impl Feed {
                         tracing::warn!(feed = self.name, why, "it is taken up again");
                     }
                     failures = if version == before { failures.saturating_add(1) } else { 1 };
-                    let pause = AGAIN.saturating_mul(1 << failures.min(6)).min(AGAIN_MOST);
-                    tokio::select! {
-                        biased;
-                        () = self.sender.closed() => return,
-                        () = tokio::time::sleep(pause) => {}
+                    // It may be the version that the server cannot make anything of.
+                    if failures >= HOPELESS {
+                        version = None;
                     }
+                    self.pause(AGAIN.saturating_mul(1 << failures.min(6)).min(AGAIN_MOST)).await;
                 }
             }
+        }
+    }
+
+    /// Whoever does not listen any more is not waited for.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a pause of the adapter's own: no decision waits on it"
+    )]
+    async fn pause(&self, time: Duration) {
+        tokio::select! {
+            biased;
+            () = self.sender.closed() => {}
+            () = tokio::time::sleep(time) => {}
         }
     }
 

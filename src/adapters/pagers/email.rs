@@ -22,7 +22,11 @@ pub(super) async fn send(mailbox: &Mailbox, key: &PageKey, report: &Report) -> D
         Ok(transport) => transport,
         Err(error) => return Delivery::Refused(chain(&error)),
     };
-    match transport.send(mail).await {
+    // The transport's own time-out is for connecting alone.
+    let Ok(sent) = tokio::time::timeout(TIMEOUT, transport.send(mail)).await else {
+        return Delivery::Retry { after: None, why: "the mail server says nothing".into() };
+    };
+    match sent {
         Ok(answer) => {
             let said: Vec<&str> = answer.message().collect();
             Delivery::Accepted(cut(&said.join(" "), 200))

@@ -87,6 +87,13 @@ impl Road<'_> {
         for _ in 0..LOOKS {
             clock.after(APART).await;
             let looked = ask(self.authorized(self.client.get(&path))).await;
+            // Who may not look has to believe it.
+            if let Ok((401 | 403, _, _)) = &looked {
+                tracing::warn!(
+                    "Opsgenie's key may not look at requests: what was taken is taken as done"
+                );
+                return Delivery::Accepted(request.into());
+            }
             // Not known yet, or not now: it is asked for again.
             let Ok((200, _, answer)) = looked else { continue };
             let answer: Value = serde_json::from_str(&answer).unwrap_or_default();

@@ -61,7 +61,12 @@ impl Field {
 
     fn check(&self, at: usize, text: &str) -> Result<(), BadPattern> {
         let parts: Vec<&str> = text.split(',').collect();
-        let special = |part: &&&str| part.contains(['#', 'L', 'W']) && self.number(part).is_none();
+        let named = |part: &str| part.strip_suffix(['L', 'W']).and_then(|day| self.number(day));
+        let special = |part: &&&str| {
+            part.contains('#')
+                || matches!(**part, "L" | "LW")
+                || (self.number(part).is_none() && named(part).is_some())
+        };
         if parts.len() > 1
             && let Some(part) = parts.iter().find(special)
         {

@@ -29,6 +29,8 @@ const VALID: &[(&str, &[&str])] = &[
     ("0 2 ? * FRI#5 *", &["2026-05-29T02:00"]),
     ("0 2 ? * TUE,THU *", &["2026-02-03T02:00", "2026-02-05T02:00"]),
     ("59 23 31 12 ? 2199", &["2199-12-31T23:59"]),
+    ("0 2 ? * MON-WED,FRI *", &["2026-02-02T02:00", "2026-02-03T02:00", "2026-02-04T02:00"]),
+    ("0 2 1 JUL-AUG,DEC ? *", &["2026-07-01T02:00", "2026-08-01T02:00", "2026-12-01T02:00"]),
     ("0 2 ? * mon *", &["2026-02-02T02:00"]),
 ];
 
@@ -131,6 +133,9 @@ fn crontab_is_read_as_crontab_and_nothing_is_guessed() {
         ("0 2 L * *", "not crontab's"),
         ("0 2 * * 5L", "not crontab's"),
         ("0 2 * * 5#2", "not crontab's"),
+        ("0 2 * jul fri#2", "not crontab's"),
+        ("0 2 1 * +mon", "not crontab's"),
+        ("0 0 */2 * mon", "programs differ"),
         ("61 2 * * *", "not a cron pattern"),
         ("cron(0 2 * * ? *", "not closed"),
         ("", "five fields"),

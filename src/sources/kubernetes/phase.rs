@@ -63,7 +63,11 @@ impl Pod<'_> {
             "exit_code": exit_code, "restarts": container["restartCount"].as_u64().unwrap_or(0),
             "message": message(ended, "/message"),
         });
-        let parts = ["ended", name, &time.to_string()];
+        // The container's own name tells one death from another; a kubelet that lost it tells no time of its own, either.
+        let own = [text(ended, "/containerID"), text(ended, "/finishedAt")];
+        let restarts = container["restartCount"].as_u64().unwrap_or(0).to_string();
+        let own = own.into_iter().find(|it| !it.is_empty()).unwrap_or(&restarts);
+        let parts = ["ended", name, own];
         Some(self.tells(format!("ended/{name}"), &parts, time, payload))
     }
 

@@ -4,7 +4,7 @@ use super::told::{Mark, Told};
 use super::{SOURCE, happenings};
 use crate::clock::Clock;
 use crate::cluster::{ClusterView, Followed, Follows, Heard};
-use crate::log::{self, Condition, Entry, Kv, Log, LogError, Stream, bucket};
+use crate::log::{self, Condition, Entry, Kv, Log, LogError, Stream, bucket::SNAPSHOTS};
 use crate::model::{Envelope, Event, Id};
 use crate::sources::enrich::enrich;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -16,6 +16,8 @@ const BATCH: usize = 256;
 const AGAIN: Duration = Duration::from_secs(1);
 /// A feed that hears nothing new says so this often: what the server forgets meanwhile is not missed.
 const MARKED: Duration = Duration::from_secs(60);
+/// It is written down no more often how far it is.
+const SAVED: Duration = Duration::from_secs(10);
 /// Records of the log that are read at once.
 const PAGE: usize = 1000;
 
@@ -33,6 +35,7 @@ pub async fn run<L: Log + Kv, C: Clock, V: ClusterView>(
     loop {
         let wanted = Arc::clone(&follows.borrow_and_update());
         let mut feeds = JoinSet::new();
+        forget(&log, &wanted).await?;
         for what in wanted.feeds() {
             let feed = Feed {
                 log: log.clone(),
@@ -60,6 +63,16 @@ pub async fn run<L: Log + Kv, C: Clock, V: ClusterView>(
     }
 }
 
+/// What nobody asks for any more begins anew, should somebody ask again.
+async fn forget(log: &impl Kv, wanted: &Follows) -> Result<(), LogError> {
+    let wanted: Vec<String> = wanted.feeds().iter().map(Followed::name).collect();
+    let known = [Followed::Events { all: false }, Followed::Nodes, Followed::Pods];
+    for name in known.iter().map(Followed::name).filter(|name| !wanted.contains(name)) {
+        log.delete(SNAPSHOTS, &name, Condition::Always).await?;
+    }
+    Ok(())
+}
+
 struct Feed<L, C, V> {
     log: L,
     clock: C,
@@ -75,33 +88,39 @@ impl<L: Log + Kv, C: Clock, V: ClusterView> Feed<L, C, V> {
             self.clock.after(AGAIN).await;
         }
         let name = self.what.name();
-        let kept = Kv::get(&self.log, bucket::FEEDS, &name).await?;
-        let mark = kept.and_then(|kept| serde_json::from_slice::<Mark>(&kept.value).ok());
+        let mark = log::snapshot::<Option<Mark>>(&self.log, &name).await?.state;
         let tail = match &mark {
             Some(mark) => self.tail(mark.seq).await?,
             None => BTreeSet::new(),
         };
         let from = mark.as_ref().map(|mark| mark.version.clone());
         let from = from.filter(|version| self.what.resumes() && !version.is_empty());
-        let mut told = Told::new(&self.what, mark, tail, self.clock.now());
+        let mut told = Told::new(&self.what, mark, tail);
         let mut heard = self.view.follow(self.what.clone(), from);
-        let mut kept = told.mark.clone();
+        let mut due = self.clock.now();
         loop {
             let mut some = vec![];
-            tokio::select! {
+            let waited = tokio::select! {
                 biased;
                 count = heard.recv_many(&mut some, BATCH) => {
                     if count == 0 {
                         return Ok(());
                     }
+                    false
                 }
-                () = self.clock.after(MARKED) => {}
-            }
+                () = self.clock.after(MARKED) => true,
+            };
             self.take(&mut told, some).await?;
-            if told.mark != kept {
-                let value = serde_json::to_vec(&told.mark).unwrap_or_default();
-                self.log.put(bucket::FEEDS, &name, value, Condition::Always, None).await?;
-                kept = told.mark.clone();
+            if waited {
+                told.settled();
+            }
+            let now = self.clock.now();
+            // What is told between two marks is found in the log.
+            if now >= due
+                && let Some(mark) = told.mark(self.log.last())
+            {
+                log::save(&self.log, &name, mark.seq, &Some(mark)).await?;
+                due = now.checked_add(SAVED).unwrap_or(now);
             }
         }
     }
@@ -117,15 +136,15 @@ impl<L: Log + Kv, C: Clock, V: ClusterView> Feed<L, C, V> {
                 Heard::Gone { uid } => told.gone(&uid),
                 Heard::Version(version) => told.reached(Some(&version)),
                 Heard::Listed(version) => {
-                    self.record(told, std::mem::take(&mut news)).await?;
+                    self.record(std::mem::take(&mut news)).await?;
                     told.listed(&version);
                 }
             }
         }
-        self.record(told, news).await
+        self.record(news).await
     }
 
-    async fn record(&self, told: &mut Told, news: Vec<Envelope<Event>>) -> Result<(), LogError> {
+    async fn record(&self, news: Vec<Envelope<Event>>) -> Result<(), LogError> {
         if news.is_empty() {
             return Ok(());
         }
@@ -137,9 +156,7 @@ impl<L: Log + Kv, C: Clock, V: ClusterView> Feed<L, C, V> {
             entries.push(Entry::of(Stream::Events, &event));
         }
         let pause = || self.clock.after(AGAIN);
-        let taken = log::insist(&self.log, entries, "what the cluster tells waits", pause).await?;
-        told.durable(&news, taken.iter().map(|it| it.seq).max().unwrap_or_default());
-        Ok(())
+        log::insist(&self.log, entries, "what the cluster tells waits", pause).await.map(|_| ())
     }
 
     /// What was made durable after the mark was written.

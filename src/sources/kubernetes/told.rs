@@ -1,48 +1,45 @@
 //! What was told before: a restart goes on where it was, and what is listed once more is no news.
 //!
-//! An event of the API has a version of its own: what is newer than the last one that was taken is news. A condition is
-//! news by the time of its transition. What happened in the same seconds as the last that was taken is known by its id.
+//! An event of the API has a version of its own: what is newer than the last one that was taken is news. Of everything
+//! else it is remembered what each object told last about each of its things: another word about it is news, whatever
+//! the clocks of kubelets show.
 
 use super::Happening;
 use crate::cluster::Followed;
 use crate::log::Seq;
 use crate::model::{Envelope, Event, Id};
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Clocks of kubelets differ, and times are told to the second.
-const SLACK: Duration = Duration::from_secs(60);
-/// Ids of the last seconds that are kept: more happens within a minute only in a storm, and then a few are told twice.
-const MOST_EDGE: usize = 8192;
+/// What each object told last, by what it was about: ids, in short.
+type Known = BTreeMap<String, BTreeMap<String, String>>;
 
 /// Where a feed stands, kept beside the log.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Mark {
+    /// Everything that was there has been listed once.
+    pub(super) listed: bool,
     /// Of the last object that was taken; what the server is asked to go on from.
     pub(super) version: String,
-    /// The latest moment that was told of.
-    pub(super) upto: Timestamp,
-    /// Ids of what was told of the last seconds before that, in short.
-    pub(super) edge: BTreeSet<(Timestamp, String)>,
     /// Where the log stood then.
     pub(super) seq: Seq,
+    /// Of events nothing: their versions tell.
+    pub(super) known: Known,
 }
 
 #[derive(Debug)]
 pub(super) struct Told {
-    pub(super) mark: Mark,
+    version: String,
     events: bool,
     /// Nothing was followed before: what is there now is how things are, and not what happens.
     first: bool,
-    /// What each object told last, by what it was about.
-    known: BTreeMap<String, BTreeMap<String, Id>>,
+    known: Known,
     /// What another life has made durable without saying so to the mark.
     tail: BTreeSet<Id>,
+    /// What has been seen of the list that is under way.
+    seen: BTreeSet<String>,
+    changed: bool,
 }
 
 /// Versions of the API server grow: source Kubernetes 1.35, "comparable resource version semantics".
@@ -50,21 +47,13 @@ fn newer(version: &str, than: &str) -> Option<bool> {
     Some(version.parse::<u128>().ok()? > than.parse::<u128>().ok()?)
 }
 
-fn short(id: &Id) -> String {
-    id.short(12).to_owned()
-}
-
 impl Told {
-    pub(super) fn new(
-        what: &Followed,
-        mark: Option<Mark>,
-        tail: BTreeSet<Id>,
-        now: Timestamp,
-    ) -> Told {
-        let first = mark.is_none();
-        let mark = mark.unwrap_or_else(|| Mark { upto: now, ..Mark::default() });
+    pub(super) fn new(what: &Followed, mark: Option<Mark>, tail: BTreeSet<Id>) -> Told {
         let events = matches!(what, Followed::Events { .. });
-        Told { mark, events, first, known: BTreeMap::new(), tail }
+        let first = !mark.as_ref().is_some_and(|mark| mark.listed);
+        let Mark { version, known, .. } = mark.unwrap_or_default();
+        let (seen, changed) = (BTreeSet::new(), false);
+        Told { version, events, first, known, tail, seen, changed }
     }
 
     /// What of that is news. `listed`: it was there when everything was listed.
@@ -76,65 +65,65 @@ impl Told {
     ) -> Vec<Envelope<Event>> {
         let version = object.pointer("/metadata/resourceVersion").and_then(Value::as_str);
         let uid = object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default();
+        if listed {
+            self.seen.insert(uid.to_owned());
+        }
+        let newer = version.and_then(|version| newer(version, &self.version));
+        let old = listed && (self.first || self.events && newer == Some(false));
         let mut news = vec![];
         for Happening { about, event } in happenings {
-            let known = self.known.entry(uid.to_owned()).or_default();
-            if known.insert(about, event.id.clone()).as_ref() == Some(&event.id) {
+            let (known, short) =
+                (self.known.entry(uid.to_owned()).or_default(), event.id.short(12));
+            if known.get(&about).is_some_and(|last| last == short) {
                 continue;
             }
-            let old = listed && (self.first || self.is_old(version, &event));
+            known.insert(about, short.to_owned());
+            self.changed = true;
             if !old && !self.tail.contains(&event.id) {
                 news.push(event);
             }
         }
-        if self.events && !listed {
+        if !listed {
             self.reached(version);
         }
         news
     }
 
-    fn is_old(&self, version: Option<&str>, event: &Envelope<Event>) -> bool {
-        if self.events
-            && let Some(newer) = version.and_then(|version| newer(version, &self.mark.version))
-        {
-            return !newer;
-        }
-        let since = self.mark.upto.checked_sub(SLACK).unwrap_or(Timestamp::MIN);
-        event.time < since || self.mark.edge.contains(&(event.time, short(&event.id)))
-    }
-
     /// The object is gone, and what it told with it.
     pub(super) fn gone(&mut self, uid: &str) {
-        self.known.remove(uid);
+        self.changed |= self.known.remove(uid).is_some();
     }
 
     /// Everything up to that version has been heard.
     pub(super) fn reached(&mut self, version: Option<&str>) {
         if let Some(version) = version
-            && newer(version, &self.mark.version).unwrap_or(true)
+            && newer(version, &self.version).unwrap_or(true)
         {
-            self.mark.version = version.to_owned();
+            version.clone_into(&mut self.version);
+            self.changed = true;
         }
     }
 
     /// Everything that was there has been listed, as of that version.
     pub(super) fn listed(&mut self, version: &str) {
-        self.first = false;
-        self.mark.version = version.to_owned();
+        let seen = std::mem::take(&mut self.seen);
+        self.known.retain(|uid, _| seen.contains(uid));
+        version.clone_into(&mut self.version);
+        (self.first, self.changed) = (false, true);
+        self.settled();
     }
 
-    /// That is durable.
-    pub(super) fn durable(&mut self, events: &[Envelope<Event>], seq: Seq) {
-        self.mark.seq = seq;
-        for event in events {
-            self.mark.upto = self.mark.upto.max(event.time);
-            self.mark.edge.insert((event.time, short(&event.id)));
+    /// What another life told has been heard again by now.
+    pub(super) fn settled(&mut self) {
+        self.tail.clear();
+    }
+
+    /// Where it stands, if that is another place than before. Everything that was news is in the log up to `seq`.
+    pub(super) fn mark(&mut self, seq: Seq) -> Option<Mark> {
+        if self.first || !std::mem::take(&mut self.changed) {
+            return None;
         }
-        let since = self.mark.upto.checked_sub(SLACK).unwrap_or(Timestamp::MIN);
-        while self.mark.edge.len() > MOST_EDGE
-            || self.mark.edge.first().is_some_and(|(at, _)| *at < since)
-        {
-            self.mark.edge.pop_first();
-        }
+        let known = if self.events { Known::new() } else { self.known.clone() };
+        Some(Mark { listed: true, version: self.version.clone(), seq, known })
     }
 }

@@ -3,6 +3,10 @@
 //!
 //! Source of states: AWS Backup API, DescribeBackupJob and DescribeRecoveryPoint.
 
+mod judge;
+
+pub(super) use judge::{Judged, judge_job, judge_point};
+
 use super::super::super::saga::Work;
 use super::super::Status;
 use super::Asking;
@@ -13,6 +17,9 @@ use jiff::Timestamp;
 
 /// Jobs asked about at the same time.
 const ABREAST: usize = 8;
+
+/// So often a job is begun where another one was in the way.
+const ATTEMPTS: u32 = 5;
 
 /// What AWS says of a resource that another job works on. Sources: StartBackupJob's and DescribeBackupJob's messages.
 const ANOTHER: &str = "running job for the same resource";
@@ -35,6 +42,7 @@ struct Job {
     stage: Stage,
     turn: Turn,
     joined: bool,
+    attempt: u32,
     last: String,
 }
 
@@ -47,33 +55,6 @@ pub(super) struct Jobs {
     jobs: Vec<Job>,
     failed: Option<String>,
     until: Timestamp,
-}
-
-/// What a state comes to.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Judged {
-    Running,
-    Good,
-    Bad,
-}
-
-/// The states of a backup job.
-pub(super) fn judge_job(state: &str) -> Judged {
-    match state {
-        "COMPLETED" => Judged::Good,
-        "FAILED" | "ABORTED" | "EXPIRED" | "PARTIAL" => Judged::Bad,
-        // CREATED, PENDING, RUNNING, ABORTING, and what AWS may add: until our own time is up.
-        _ => Judged::Running,
-    }
-}
-
-/// The states of a recovery point.
-pub(super) fn judge_point(state: &str) -> Judged {
-    match state {
-        "COMPLETED" | "AVAILABLE" => Judged::Good,
-        "PARTIAL" | "STOPPED" | "DELETING" | "EXPIRED" => Judged::Bad,
-        _ => Judged::Running,
-    }
 }
 
 impl Jobs {
@@ -111,6 +92,7 @@ impl Jobs {
                     stage: Stage::Start,
                     turn: Turn::new(now),
                     joined: false,
+                    attempt: 1,
                     last: "not begun".into(),
                 };
                 self.jobs = all.into_iter().map(job).collect();
@@ -128,7 +110,7 @@ impl Job {
             Stage::Start => CloudCall::StartBackup {
                 vault: vault(),
                 resource: self.of.clone(),
-                token: Id::of(&["backup", key.as_str(), &self.of.to_string()]).short(32).to_owned(),
+                token: self.token(key),
                 start_within: of.start_within,
                 complete_within: of.complete_within,
                 delete_after_days: of.delete_after_days,
@@ -141,6 +123,22 @@ impl Job {
         })
     }
 
+    /// The same for ever, for that resource and that attempt: its whole name counts, not how it is shown.
+    fn token(&self, key: &Id) -> String {
+        let (of, attempt) = (format!("{:?}", self.of), self.attempt.to_string());
+        Id::of(&["backup", key.as_str(), &of, &attempt]).short(32).to_owned()
+    }
+
+    /// The other job has ended in between: ours may begin, after a while, and not for ever.
+    fn anew(&mut self, now: Timestamp) {
+        if self.attempt >= ATTEMPTS {
+            return self.over(Err(format!("another job was in the way: {}", self.last)));
+        }
+        self.attempt += 1;
+        self.stage = Stage::Start;
+        self.turn.later(now);
+    }
+
     fn answer(&mut self, answer: Answer, vault: &Vault, now: Timestamp) {
         match (&self.stage, self.turn.weigh(answer, now)) {
             (_, Weighed::Again(why)) => self.last = why,
@@ -149,8 +147,7 @@ impl Job {
                 self.said(standing, now);
             }
             (Stage::Start, Weighed::Changed(_)) => self.go(Stage::Join, now),
-            // It has ended in between: ours may begin.
-            (Stage::Join, Weighed::Gone) => self.go(Stage::Start, now),
+            (Stage::Join, Weighed::Gone) => self.anew(now),
             (Stage::Start, Weighed::Gone) => {
                 let vault = vault.vault.as_deref().unwrap_or("of the configuration");
                 self.over(Err(format!("the vault `{vault}` or the resource is not there")));
@@ -278,7 +275,9 @@ impl Asking for Jobs {
 
     fn wake_at(&self) -> Option<Timestamp> {
         let finding = self.jobs.is_empty().then(|| self.find.turn.wake_at()).flatten();
-        let jobs = self.jobs.iter().filter(|job| job.open());
+        // Where all places are taken, an answer wakes the next.
+        let full = self.jobs.iter().filter(|job| job.turn.busy()).count() >= ABREAST;
+        let jobs = self.jobs.iter().filter(|job| job.open() && !full);
         let jobs = jobs.filter_map(|job| job.turn.wake_at());
         jobs.chain(finding).chain([self.until]).min()
     }

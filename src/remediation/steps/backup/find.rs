@@ -74,7 +74,7 @@ impl Find {
                 what: Resource::CLAIM,
                 namespace: Some(namespace.clone()),
                 labels: String::new(),
-                limit: MOST as u32,
+                limit: MOST as u32 + 1,
             }),
             Ask::Claim { namespace, name } => Work::Ask(Question::One {
                 what: Resource::CLAIM,
@@ -118,9 +118,16 @@ impl Find {
         match asked {
             Ask::Tags(_) => {
                 let arns = told.as_array().into_iter().flatten().filter_map(Value::as_str);
-                self.found.extend(arns.map(|arn| Protected::Arn(arn.into())));
+                // Backups have the tags of what they are of: they are not backed up again.
+                let made = [":snapshot/", ":image/", ":recovery-point:", ":backup:"];
+                let arns = arns.filter(|arn| !made.iter().any(|it| arn.contains(it)));
+                self.found.extend(arns.map(Protected::named));
             }
-            Ask::Namespace(_) => {
+            Ask::Namespace(namespace) => {
+                if told.as_array().is_some_and(|all| all.len() > MOST) {
+                    let why = format!("the namespace `{namespace}` has more than {MOST} claims");
+                    self.failed = Some(why);
+                }
                 for claim in told.as_array().into_iter().flatten() {
                     // What nobody has bound holds nothing.
                     if claim["status"]["phase"] == "Bound" {

@@ -122,8 +122,21 @@ impl Require {
         let selects = !labels.is_null() || backup["spec"]["orLabelSelectors"].is_array();
         let same = serde_json::to_value(&self.of.labels).unwrap_or_default();
         let selected = !selects || (!self.of.labels.is_empty() && labels["matchLabels"] == same);
+        // What leaves kinds or volumes out is no backup of a namespace.
+        let spec = backup["spec"].as_object().into_iter().flatten();
+        let part = |(key, value): (&String, &Value)| {
+            let lists = key.to_lowercase().ends_with("resources");
+            let listed = value.as_array().is_some_and(|list| list.iter().any(|it| *it != "*"));
+            lists && listed || key == "snapshotVolumes" && *value == false
+        };
+        let whole = !spec.into_iter().any(part)
+            && labels["matchExpressions"].as_array().is_none_or(Vec::is_empty);
         let status = &backup["status"];
-        within && selected && status["phase"] == "Completed" && wanting(status, None).is_none()
+        whole
+            && within
+            && selected
+            && status["phase"] == "Completed"
+            && wanting(status, None).is_none()
     }
 
     fn standing(&mut self, said: &str, now: Timestamp) {
@@ -143,9 +156,11 @@ impl Require {
     }
 }
 
-/// When it was done.
+/// What it holds is as old as its beginning.
 fn made(backup: &Value) -> Option<Timestamp> {
-    backup["status"]["completionTimestamp"].as_str()?.parse().ok()
+    let status = &backup["status"];
+    let begun = status["startTimestamp"].as_str().or(status["completionTimestamp"].as_str());
+    begun?.parse().ok()
 }
 
 const FIND: &str = "find";

@@ -400,7 +400,7 @@ fn snapshots_are_of_what_stands_behind_claims_and_tags_each_once() {
     assert!(note.contains("snap-vol-tagged of vol-tagged"), "{note}");
     assert_eq!(took, 0, "what it holds is what the volume held then");
     let volumes: Vec<&str> = taken.iter().map(|(volume, _)| volume.as_str()).collect();
-    assert_eq!(volumes, ["vol-tagged", "vol-pv-data-0", "vol-pv-data-1"]);
+    assert_eq!(volumes, ["vol-pv-data-0", "vol-pv-data-1", "vol-tagged"]);
 }
 
 #[test]

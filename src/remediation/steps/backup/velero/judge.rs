@@ -93,7 +93,9 @@ pub(in super::super) fn judge(status: &Value, expect_volumes: Option<u32>) -> Ju
 
 fn volumes(status: &Value) -> u64 {
     let number = |name: &str| status[name].as_u64().unwrap_or(0);
-    number("volumeSnapshotsCompleted") + number("csiVolumeSnapshotsCompleted")
+    let snapshots = number("volumeSnapshotsCompleted") + number("csiVolumeSnapshotsCompleted");
+    // Where data is moved, an operation for each volume stands for its snapshot.
+    snapshots.max(number("backupItemOperationsCompleted"))
 }
 
 /// Why one that is "Completed" is not to be relied on.
