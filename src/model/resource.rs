@@ -22,15 +22,6 @@ impl Resource {
         resource("velero.io/v1", "BackupStorageLocation", "backupstoragelocations");
     pub const CLAIM: Resource = resource("v1", "PersistentVolumeClaim", "persistentvolumeclaims");
     pub const VOLUME: Resource = resource("v1", "PersistentVolume", "persistentvolumes");
-
-    /// The API group; empty for the first one.
-    pub fn group(&self) -> &'static str {
-        self.api_version.split_once('/').map_or("", |(group, _)| group)
-    }
-
-    pub fn version(&self) -> &'static str {
-        self.api_version.split_once('/').map_or(self.api_version, |(_, version)| version)
-    }
 }
 
 /// What the API server itself is asked, because no cache has it, or not surely. Nothing is changed by it.

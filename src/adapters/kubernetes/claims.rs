@@ -2,11 +2,12 @@
 
 use super::answer::answer;
 use super::control::MANAGER;
+use super::objects::named;
 use crate::model::{Answer, Refusal};
 use jiff::{Timestamp, Unit};
 use kube::{
-    Api, Client,
-    api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams},
+    Client,
+    api::{DeleteParams, Patch, PatchParams},
 };
 use serde_json::json;
 
@@ -14,14 +15,7 @@ use serde_json::json;
 const ENDS: &str = "karpenter.sh/nodeclaim-termination-timestamp";
 
 pub(super) async fn release(client: &Client, claim: &str, by: Option<Timestamp>) -> Answer {
-    let resource = ApiResource {
-        group: "karpenter.sh".into(),
-        version: "v1".into(),
-        api_version: "karpenter.sh/v1".into(),
-        kind: "NodeClaim".into(),
-        plural: "nodeclaims".into(),
-    };
-    let claims: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+    let claims = named(client, ["karpenter.sh/v1", "NodeClaim", "nodeclaims"], None);
     if let Some(by) = by {
         let whole = by.round(Unit::Second).unwrap_or(by);
         let body = json!({ "metadata": { "annotations": { ENDS: whole } } });

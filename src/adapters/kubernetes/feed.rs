@@ -2,11 +2,12 @@
 //! goes on where it was, and one that the server has forgotten (410) begins with a list.
 
 use super::answer::missing;
+use super::objects::named;
 use crate::cluster::{Followed, Heard};
 use futures_util::TryStreamExt;
 use kube::{
     Api, Client, ResourceExt,
-    api::{ApiResource, DynamicObject, ListParams, WatchEvent, WatchParams},
+    api::{DynamicObject, ListParams, WatchEvent, WatchParams},
 };
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -29,27 +30,19 @@ pub(super) fn follow(
     from: Option<String>,
 ) -> mpsc::Receiver<Heard> {
     let (sender, receiver) = mpsc::channel(WAITING);
-    let api = Api::all_with(client.clone(), &resource(&what));
+    let api = named(client, names(&what), None);
     let only = matches!(what, Followed::Events { all: false }).then_some("type=Warning");
     let feed = Feed { api, name: what.name(), only, sender };
     tokio::spawn(feed.run(from));
     receiver
 }
 
-fn resource(what: &Followed) -> ApiResource {
-    let (api_version, kind, plural) = match what {
-        Followed::Events { .. } => ("v1", "Event", "events"),
-        Followed::Nodes => ("v1", "Node", "nodes"),
-        Followed::Pods => ("v1", "Pod", "pods"),
-        Followed::Objects(of) => (of.api_version.as_str(), of.kind.as_str(), of.plural.as_str()),
-    };
-    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    ApiResource {
-        group: group.into(),
-        version: version.into(),
-        api_version: api_version.into(),
-        kind: kind.into(),
-        plural: plural.into(),
+fn names(what: &Followed) -> [&str; 3] {
+    match what {
+        Followed::Events { .. } => ["v1", "Event", "events"],
+        Followed::Nodes => ["v1", "Node", "nodes"],
+        Followed::Pods => ["v1", "Pod", "pods"],
+        Followed::Objects(of) => [&of.api_version, &of.kind, &of.plural],
     }
 }
 

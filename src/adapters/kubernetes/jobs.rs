@@ -3,10 +3,11 @@
 
 use super::answer::answer;
 use super::control::MANAGER;
+use super::objects::named;
 use crate::model::{Answer, Job, Refusal};
 use kube::{
     Api, Client, ResourceExt,
-    api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, ValidationDirective},
+    api::{DynamicObject, ListParams, Patch, PatchParams, ValidationDirective},
 };
 use serde_json::{Value, json};
 
@@ -67,26 +68,9 @@ fn is_suspended(job: &Job, object: &DynamicObject) -> bool {
     field.and_then(Value::as_bool).unwrap_or(false)
 }
 
-fn api(
-    client: &Client,
-    api_version: &str,
-    kind: &str,
-    plural: &str,
-    namespace: &str,
-) -> Api<DynamicObject> {
-    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    let resource = ApiResource {
-        group: group.into(),
-        version: version.into(),
-        api_version: api_version.into(),
-        kind: kind.into(),
-        plural: plural.into(),
-    };
-    Api::namespaced_with(client.clone(), namespace, &resource)
-}
-
 fn of(client: &Client, job: &Job) -> Api<DynamicObject> {
-    api(client, &job.api_version, &job.kind, &job.plural(), &job.namespace)
+    let names = [job.api_version.as_str(), job.kind.as_str(), &job.plural()];
+    named(client, names, Some(&job.namespace))
 }
 
 /// The outermost job that this one is a part of.
@@ -184,7 +168,7 @@ async fn workload(
     let selected = ListParams::default().labels(&format!("{JOB_UID}={uid}"));
     let mut last = Ok(None);
     for version in WORKLOADS {
-        let workloads = api(client, version, "Workload", "workloads", namespace);
+        let workloads = named(client, [version, "Workload", "workloads"], Some(namespace));
         match workloads.list(&selected).await {
             Ok(list) => {
                 let name = list.items.first().map(ResourceExt::name_any);

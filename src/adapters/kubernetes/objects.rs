@@ -14,18 +14,28 @@ use serde_json::{Value, json};
 /// Objects on one page.
 const PAGE: u32 = 250;
 
-fn api(client: &Client, what: Resource, namespace: Option<&str>) -> Api<DynamicObject> {
+/// The API of a kind by its three names; in all namespaces, or of a kind that has none, without one.
+pub(super) fn named(
+    client: &Client,
+    [api_version, kind, plural]: [&str; 3],
+    namespace: Option<&str>,
+) -> Api<DynamicObject> {
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
     let resource = ApiResource {
-        group: what.group().into(),
-        version: what.version().into(),
-        api_version: what.api_version.into(),
-        kind: what.kind.into(),
-        plural: what.plural.into(),
+        group: group.into(),
+        version: version.into(),
+        api_version: api_version.into(),
+        kind: kind.into(),
+        plural: plural.into(),
     };
     match namespace {
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
         None => Api::all_with(client.clone(), &resource),
     }
+}
+
+fn api(client: &Client, what: Resource, namespace: Option<&str>) -> Api<DynamicObject> {
+    named(client, [what.api_version, what.kind, what.plural], namespace)
 }
 
 pub(super) async fn one(

@@ -1,9 +1,11 @@
 //! Backups: begun under a name or token that is the same for ever, watched until their tool is done, and verified.
 //!
-//! `turn` asks one thing at a time and knows what to make of a refusal; `find` resolves what is to be backed up.
+//! `turn` asks one thing at a time and knows what to make of a refusal; `find` resolves what is to be backed up; `many` has
+//! one small machine for each of it.
 
 mod aws;
 mod find;
+mod many;
 mod require;
 mod snapshot;
 mod turn;
@@ -36,15 +38,17 @@ pub(super) fn start(plan: &Plan, step: &PlannedStep, now: Timestamp) -> Option<B
         Action::VeleroBackup(of) => {
             Box::new(velero::Velero::new(plan, &step.key, of, within(of.timeout), now))
         }
-        Action::AwsBackup(of) => {
-            Box::new(aws::Jobs::new(plan, &step.key, of, within(of.timeout), now))
-        }
-        Action::Snapshot(of) => {
-            Box::new(snapshot::Snapshots::new(plan, &step.key, of, within(of.timeout), now))
-        }
+        Action::AwsBackup(of) => aws::start(plan, &step.key, of, within(of.timeout), now),
+        Action::Snapshot(of) => snapshot::start(plan, &step.key, of, within(of.timeout), now),
         Action::RequireBackup(of) => Box::new(require::Require::new(of, within(of.timeout), now)),
         _ => return None,
     })
+}
+
+/// By whom it was made, for whoever finds it.
+fn marks(plan: &Plan) -> [(String, String); 2] {
+    [("medevac.dev/incident", &plan.incident), ("medevac.dev/rule", &plan.rule)]
+        .map(|(name, value)| (name.to_owned(), value.clone()))
 }
 
 #[cfg(test)]

@@ -25,8 +25,7 @@ pub(super) struct Require {
     open: Option<VecDeque<Protected>>,
     turn: Turn,
     good: Vec<String>,
-    failed: Option<String>,
-    done: bool,
+    over: Option<Result<String, String>>,
     until: Timestamp,
     last: String,
 }
@@ -40,8 +39,7 @@ impl Require {
             open: None,
             turn: Turn::new(now),
             good: vec![],
-            failed: None,
-            done: false,
+            over: None,
             until,
             last: "nobody has answered yet".into(),
         }
@@ -95,10 +93,11 @@ impl Require {
         match newest {
             Some((at, backup)) if self.fresh(at, now) => {
                 let name = backup["metadata"]["name"].as_str().unwrap_or_default();
-                self.good.push(format!("{name} of {at}"));
-                self.done = true;
+                self.over = Some(Ok(format!("{name} of {at}")));
             }
-            newest => self.failed = Some(self.too_old(&what, newest.map(|it| it.0), now)),
+            newest => {
+                self.over = Some(Err(self.too_old(&what, newest.map(|it| it.0), now)));
+            }
         }
     }
 
@@ -150,8 +149,11 @@ impl Require {
             Some(at) if self.fresh(at, now) => {
                 self.good.push(format!("{} of {of}", standing.id));
                 self.turn.on(now);
+                if self.open.as_ref().is_some_and(VecDeque::is_empty) {
+                    self.over = Some(Ok(self.good.join("; ")));
+                }
             }
-            at => self.failed = Some(self.too_old(&of.to_string(), at, now)),
+            at => self.over = Some(Err(self.too_old(&of.to_string(), at, now))),
         }
     }
 }
@@ -177,20 +179,17 @@ impl Asking for Require {
                         .collect();
                 }
                 Some(Ok(all)) => self.open = Some(all.into()),
-                Some(Err(why)) => self.failed = Some(why),
+                Some(Err(why)) => self.over = Some(Err(why)),
             }
         }
-        if self.failed.is_some() || self.done {
-            return vec![];
-        }
-        if self.open.as_ref().is_some_and(VecDeque::is_empty) {
-            self.done = true;
+        if self.over.is_some() {
             return vec![];
         }
         let Some(work) = self.ask() else {
             let odd = self.open.as_ref().and_then(|open| open.front());
             let odd = odd.map_or_else(String::new, ToString::to_string);
-            self.failed = Some(format!("{odd} is no volume: EC2 has snapshots of volumes alone"));
+            let why = format!("{odd} is no volume: EC2 has snapshots of volumes alone");
+            self.over = Some(Err(why));
             return vec![];
         };
         if self.turn.take(now) { vec![(String::new(), work)] } else { vec![] }
@@ -207,23 +206,20 @@ impl Asking for Require {
             Weighed::Gone => {
                 let what = self.open.as_ref().and_then(|open| open.front());
                 let what = what.map_or_else(|| "anything".into(), ToString::to_string);
-                self.failed = Some(self.too_old(&what, None, now));
+                self.over = Some(Err(self.too_old(&what, None, now)));
             }
-            Weighed::Never(why) | Weighed::Changed(why) => self.failed = Some(why),
+            Weighed::Never(why) | Weighed::Changed(why) => self.over = Some(Err(why)),
         }
     }
 
     fn status(&self, now: Timestamp) -> Status {
-        match (&self.failed, self.done) {
-            (Some(why), _) => Status::Failed(why.clone()),
-            (None, true) => Status::Done(self.good.join("; ")),
-            (None, false) if self.open.as_ref().is_some_and(VecDeque::is_empty) => {
-                Status::Done(self.good.join("; "))
-            }
-            (None, false) if now >= self.until => {
+        match &self.over {
+            Some(Err(why)) => Status::Failed(why.clone()),
+            Some(Ok(good)) => Status::Done(good.clone()),
+            None if now >= self.until => {
                 Status::Failed(format!("nobody could tell in time: {}", self.last))
             }
-            (None, false) => Status::Working,
+            None => Status::Working,
         }
     }
 

@@ -61,7 +61,7 @@ impl Turn {
     /// Takes an answer in. What is only refused for the moment is asked again by itself.
     pub(super) fn weigh(&mut self, answer: Answer, now: Timestamp) -> Weighed {
         self.in_flight = false;
-        let busy = match answer {
+        let (after, why) = match answer {
             Answer::Done => return Weighed::Said(String::new()),
             Answer::Said(said) => return Weighed::Said(said),
             Answer::Refused(Refusal::Gone) => return Weighed::Gone,
@@ -72,16 +72,14 @@ impl Turn {
             Answer::Refused(Refusal::NamespaceEnding) => {
                 return Weighed::Never("its namespace is being deleted".into());
             }
-            Answer::Refused(Refusal::Busy { retry_after, message }) => (retry_after, message),
-            Answer::Refused(Refusal::Budget { retry_after, message }) => (retry_after, message),
-            Answer::Refused(Refusal::Admission(why)) | Answer::Unknown(why) => (None, why),
+            Answer::Refused(
+                Refusal::Busy { retry_after, message } | Refusal::Budget { retry_after, message },
+            ) => (retry_after.unwrap_or(0), message),
+            Answer::Refused(Refusal::Admission(why)) | Answer::Unknown(why) => (0, why),
         };
         self.later(now);
-        if let (Some(seconds), message) = &busy {
-            let asked = now.checked_add(Duration::from_secs((*seconds).into())).unwrap_or(now);
-            self.next_at = self.next_at.max(asked);
-            return Weighed::Again(message.clone());
-        }
-        Weighed::Again(busy.1)
+        let asked = now.checked_add(Duration::from_secs(after.into())).unwrap_or(now);
+        self.next_at = self.next_at.max(asked);
+        Weighed::Again(why)
     }
 }

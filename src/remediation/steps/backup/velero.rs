@@ -9,8 +9,8 @@ pub(super) use judge::{Judged, judge, wanting};
 
 use super::super::super::saga::Work;
 use super::super::Status;
-use super::Asking;
 use super::turn::{Turn, Weighed};
+use super::{Asking, marks};
 use crate::model::{
     Answer, ClusterCall, Id, Made, Plan, Question, Resource, Span, VeleroBackup, Volumes,
 };
@@ -57,11 +57,10 @@ impl Velero {
             let text: String = text.chars().filter(|c| good(*c)).take(63).collect();
             text.trim_matches(|c: char| !c.is_ascii_alphanumeric()).to_owned()
         };
-        let labels = [("medevac.dev/incident", &plan.incident), ("medevac.dev/rule", &plan.rule)];
         Velero {
             of: of.clone(),
             name: format!("medevac-{}", key.short(16)),
-            labels: labels.map(|(name, value)| (name.to_owned(), label(value))).into(),
+            labels: marks(plan).map(|(name, value)| (name, label(&value))).into(),
             attempt: 1,
             stage: Stage::Location,
             turn: Turn::new(now),
