@@ -5,7 +5,9 @@
 
 mod alert;
 mod backup;
+mod bearing;
 mod call;
+mod capacity;
 mod checkpoint;
 mod cluster;
 mod decision;
@@ -39,7 +41,12 @@ pub use backup::{
     AwsBackup, Protected, RequireBackup, Snapshot, Sought, Standing, Tool, Vault, VeleroBackup,
     Volumes,
 };
+pub use bearing::{Bearing, Destination, Extent, MOVED_FROM, Mover, PlannedMove, label};
 pub use call::{Answer, Claim, CloudCall, ClusterCall, NodePatch, Refusal};
+pub use capacity::{
+    Climbed, Climbing, Displaced, Granted, Group, Joined, Ladder, Order, Placeholders,
+    PlannedCapacity, PlannedRung, Rung, Source, Way, Zone,
+};
 pub use checkpoint::{Handshake, Learned, REQUEST, STATE, Said, learned_key, work_since};
 pub use cluster::{Look, Node, Owner, Pod, PodPhase, Stay, Taint, Waiting, Workload, WorkloadKind};
 pub use decision::{Decision, Reservation, Severity, Suppression, Timer, Verdict};

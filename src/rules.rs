@@ -1,11 +1,12 @@
 //! Rules: from files to a checked, indexed [`Ruleset`]. All faults at once, each with its place and a hint.
 //!
 //! `yaml` reads text into a tree with places, `walk` reads mappings against the tables of `shape`,
-//! `file`, `rule`, `words`, `hours`, `guard`, `steps`, `people`, `rota`, `profiles`, `schedules` turn them into values, `condition` checks and
-//! compiles CEL, `lint` and `policy` look at rules as a whole, `index` finds those that an event may match. `fmt`
+//! `file`, `rule`, `words`, `hours`, `guard`, `steps`, `people`, `rota`, `profiles`, `capacity`, `schedules` turn them
+//! into values, `condition` checks and compiles CEL, `lint` and `policy` look at rules as a whole, `index` finds those that an event may match. `fmt`
 //! gives files their form, `import` reads other tools' rules. The tests of rule files are the simulator's.
 //! Pure: files are read by the caller. May import: `model`, `calendar`.
 
+mod capacity;
 mod condition;
 mod diagnostic;
 mod file;

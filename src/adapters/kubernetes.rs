@@ -16,6 +16,7 @@ mod exec;
 mod feed;
 mod jobs;
 mod lease;
+mod moves;
 mod objects;
 mod turns;
 mod watch;

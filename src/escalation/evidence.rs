@@ -1,6 +1,6 @@
 //! The case of an incident: everything a person who is called will want to see, gathered as it happens.
 
-use crate::model::{Decision, Entry, Handshake, Level, Report, Severity};
+use crate::model::{Climbing, Decision, Entry, Handshake, Level, Report, Severity};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -52,6 +52,16 @@ impl Case {
                     format!("checkpoint of {unit}: none: {why}; about {lost} of work are lost")
                 }
             },
+            Entry::Climbed { ladder, climbed, .. } => {
+                let nth = climbed.rung + 1;
+                match &climbed.state {
+                    Climbing::Asked => format!("capacity by {ladder}: rung {nth} is asked"),
+                    Climbing::Refused { why } => format!("capacity by {ladder}: rung {nth}: {why}"),
+                    Climbing::Ready { nodes } => {
+                        format!("capacity by {ladder}: ready: {}", nodes.join(", "))
+                    }
+                }
+            }
             Entry::UndoStarted { step } => format!("{step}: taking it back"),
             Entry::Undone { step } => format!("{step}: taken back"),
             Entry::UndoFailed { step, why } => format!("{step}: could not be taken back: {why}"),

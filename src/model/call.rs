@@ -1,6 +1,9 @@
 //! What may be asked of the cluster, and what comes back.
 
-use super::{Hook, HookResult, Job, Made, Protected, Span, Taint, Vault, WorkloadKind};
+use super::{
+    Destination, Hook, HookResult, Job, Made, Mover, Order, Protected, Resource, Span, Taint,
+    Vault, WorkloadKind,
+};
 use jiff::Timestamp;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -88,6 +91,28 @@ pub enum ClusterCall {
         claim: String,
         by: Option<Timestamp>,
     },
+    /// Lets a workload run elsewhere, or only there, and remembers on it what was before. A job has to be suspended, and
+    /// its pods gone.
+    Move {
+        mover: Mover,
+        to: Destination,
+        /// Who does: an incident.
+        by: String,
+        /// The checkpoint that its pods are to go on from.
+        reference: Option<String>,
+    },
+    /// Puts back what was before, where nobody else has changed it since.
+    MoveBack {
+        mover: Mover,
+        /// Only what this incident has done. `None`: whoever did.
+        by: Option<String>,
+    },
+    /// Takes away objects that we have made, by their labels.
+    Unmake {
+        what: Resource,
+        namespace: String,
+        labels: String,
+    },
     /// Makes an object. [`Refusal::Changed`]: there is one of that name; whoever made it under a name of its own did so
     /// in another life.
     Make(Made),
@@ -110,6 +135,14 @@ pub enum CloudCall {
     ObjectChanged {
         bucket: String,
         key: String,
+    },
+    /// Asks for machines, once for that key, and says what has come so far: [`Answer::Said`], a [`super::Granted`].
+    /// [`Refusal::Invalid`]: there are none to be had that way.
+    Provision(Order),
+    /// Gives back what was asked for and has not come, and ends these of its machines.
+    GiveBack {
+        order: Order,
+        machines: Vec<String>,
     },
     /// Begins a backup job of AWS Backup; the same token is the same job. [`Answer::Said`]: a [`super::Standing`].
     /// [`Refusal::Changed`]: another job works on the resource.

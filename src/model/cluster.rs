@@ -112,6 +112,12 @@ pub struct Pod {
     /// The daemon itself runs in it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub own: bool,
+    /// GPUs that it asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpus: Option<u32>,
+    /// Why it has no node, as the scheduler says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unscheduled: Option<String>,
 }
 
 /// Why a drain leaves a pod where it is (invariant I7).
@@ -195,6 +201,11 @@ impl Pod {
     pub fn full_name(&self) -> String {
         format!("{}/{}", self.namespace, self.name)
     }
+
+    /// The gang that it is of, or it alone: what is asked for one checkpoint, and suspended as one.
+    pub fn unit(&self) -> String {
+        self.gang().unwrap_or_else(|| format!("pod/{}", self.full_name()))
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -263,6 +274,8 @@ pub struct Waiting {
     pub count: usize,
     /// The full names of a few.
     pub names: Vec<String>,
+    /// Why one of them has no node.
+    pub why: Option<String>,
 }
 
 impl Waiting {

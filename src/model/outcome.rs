@@ -1,6 +1,6 @@
 //! What happened: the journal of a remediation, and the outbox of pages.
 
-use super::{Handshake, Id, PageStep, Plan};
+use super::{Climbed, Handshake, Id, PageStep, Plan};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +44,12 @@ pub enum Entry {
         step: String,
         unit: String,
         state: Handshake,
+    },
+    /// A ladder was climbed further.
+    Climbed {
+        step: String,
+        ladder: String,
+        climbed: Climbed,
     },
     /// What became of each pod that a drain has met.
     Pods {
@@ -124,6 +130,10 @@ pub enum Undo {
     Scale {
         replicas: u32,
     },
+    /// Machines that nobody needs, and the pods that held a place: whatever becomes of the plan, they do not stay so.
+    GiveBack,
+    /// Where workloads may run, as it was before.
+    MoveBack,
     /// The gangs of the plan that it suspended: whatever becomes of the plan, they do not stay so.
     Resume,
 }
@@ -163,6 +173,7 @@ impl Entry {
             | Entry::Skipped { step, .. }
             | Entry::Failed { step, .. }
             | Entry::Checkpoint { step, .. }
+            | Entry::Climbed { step, .. }
             | Entry::Pods { step, .. }
             | Entry::UndoStarted { step }
             | Entry::Undone { step }

@@ -1,6 +1,7 @@
 //! Why a pod has no node: the scheduler's sentence, taken apart.
 
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Nodes that do not take a pod, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -9,6 +10,17 @@ pub struct Unfit {
     pub why: Misfit,
     /// The resource, the taint, or the scheduler's own words.
     pub what: String,
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Unfit { nodes, why, what } = self;
+        let word = why.word().replace('_', " ");
+        match what.is_empty() {
+            true => write!(f, "{nodes}: {word}"),
+            false => write!(f, "{nodes}: {word} ({what})"),
+        }
+    }
 }
 
 /// Reasons of the scheduler's own plugins. Source: kubernetes pkg/scheduler/framework/plugins, v1.36.

@@ -33,6 +33,12 @@ pub struct Plan {
     /// The jobs of gangs with a member on the node: what `suspend` suspends.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gangs: Vec<PlannedGang>,
+    /// What is asked for in place of the machine that goes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capacity: Vec<super::PlannedCapacity>,
+    /// What is sent elsewhere, or back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moves: Vec<super::PlannedMove>,
     /// Of the node's machine: another one tells that it has started anew.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub boot_id: String,

@@ -22,6 +22,11 @@ impl Resource {
         resource("velero.io/v1", "BackupStorageLocation", "backupstoragelocations");
     pub const CLAIM: Resource = resource("v1", "PersistentVolumeClaim", "persistentvolumeclaims");
     pub const VOLUME: Resource = resource("v1", "PersistentVolume", "persistentvolumes");
+    pub const POD: Resource = resource("v1", "Pod", "pods");
+    pub const DEPLOYMENT: Resource = resource("apps/v1", "Deployment", "deployments");
+    pub const STATEFUL_SET: Resource = resource("apps/v1", "StatefulSet", "statefulsets");
+    pub const JOB: Resource = resource("batch/v1", "Job", "jobs");
+    pub const JOB_SET: Resource = resource("jobset.x-k8s.io/v1alpha2", "JobSet", "jobsets");
 }
 
 /// What the API server itself is asked, because no cache has it, or not surely. Nothing is changed by it.
@@ -31,6 +36,9 @@ pub enum Question {
     Empty { node: String },
     /// One object, as JSON in [`super::Answer::Said`]. [`super::Refusal::Gone`]: there is none, or nothing of its kind.
     One { what: Resource, namespace: Option<String>, name: String },
+    /// Which nodes these EC2 instances are: [`super::Answer::Said`], a JSON list of [`super::Joined`]. Those that the cluster
+    /// does not know are not in it.
+    Machines { machines: Vec<String> },
     /// Objects with these labels, as a JSON list in [`super::Answer::Said`]: at most `limit`.
     Many { what: Resource, namespace: Option<String>, labels: String, limit: u32 },
 }

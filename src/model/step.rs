@@ -1,6 +1,9 @@
 //! What a rule may ask for: one action with its arguments, and what each action is like.
 
-use super::{AwsBackup, HookResult, Profile, RequireBackup, Snapshot, Span, Taint, VeleroBackup};
+use super::{
+    AwsBackup, Extent, HookResult, Ladder, Profile, RequireBackup, Snapshot, Span, Taint,
+    VeleroBackup,
+};
 use serde::{Deserialize, Serialize};
 
 /// Whether a rule may act. The most cautious of rule and daemon wins.
@@ -83,6 +86,27 @@ pub enum Action {
     Suspend,
     /// Lets what `suspend` has suspended run again.
     Resume,
+    /// Asks for machines in place of the one that goes. In a plan without the ladders: they are in [`super::Plan::capacity`].
+    Provision {
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        ladders: Vec<Ladder>,
+        /// The ladders are climbed again and again for so long.
+        within: Span,
+    },
+    /// Sends what ran on the node to other nodes. In a plan without the ladders: they are in [`super::Plan::moves`].
+    Reschedule {
+        extent: Extent,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        ladders: Vec<Ladder>,
+        timeout: Span,
+    },
+    /// Lets what was sent elsewhere go back to where it may have run before.
+    ReturnToSpot {
+        /// Those that left this pool. `None`: all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pool: Option<String>,
+        timeout: Span,
+    },
     /// Gives the machine back, where Karpenter brought it.
     TerminateInstance,
     /// Tells the Auto Scaling group that its hook's action is over, and until then that it goes on.
@@ -143,6 +167,9 @@ impl Action {
             Action::Drain { .. } => "drain",
             Action::Suspend => "suspend",
             Action::Resume => "resume",
+            Action::Provision { .. } => "provision",
+            Action::Reschedule { .. } => "reschedule",
+            Action::ReturnToSpot { .. } => "return_to_spot",
             Action::TerminateInstance => "terminate_instance",
             Action::CompleteLifecycleAction { .. } => "complete_lifecycle_action",
             Action::Restart { .. } => "restart",
@@ -176,9 +203,21 @@ impl Action {
         )
     }
 
-    /// It puts something right that we or others hold back: it is never too late for it, and no guard is asked.
+    /// It puts something right that we or others hold back, or has a place for what was lost: it is never too late for it.
     pub fn recovers(&self) -> bool {
-        matches!(self, Action::Uncordon | Action::Resume | Action::CompleteLifecycleAction { .. })
+        matches!(
+            self,
+            Action::Uncordon
+                | Action::Resume
+                | Action::Provision { .. }
+                | Action::Reschedule { .. }
+                | Action::CompleteLifecycleAction { .. }
+        )
+    }
+
+    /// It changes where workloads may run.
+    pub fn moves(&self) -> bool {
+        matches!(self, Action::Reschedule { .. } | Action::ReturnToSpot { .. })
     }
 
     /// Without `needs`, it waits for every step above it. Others may start at once.
@@ -190,6 +229,7 @@ impl Action {
                 | Action::Label { .. }
                 | Action::Annotate { .. }
                 | Action::Checkpoint { .. }
+                | Action::Provision { .. }
                 | Action::VeleroBackup(_)
                 | Action::AwsBackup(_)
                 | Action::Snapshot(_)

@@ -1,9 +1,9 @@
 //! Building: every step resolved to what it acts on, in an order that can be run.
 
-use super::{History, checkpoints, lint};
+use super::{History, checkpoints, elsewhere, lint};
 use crate::model::{
-    Action, Decision, Envelope, Hook, Id, Look, Plan, PlannedStep, Profile, Reach, Span, Stay,
-    StepSpec, Target, Verdict, WorkloadKind,
+    Action, Decision, Envelope, Hook, Id, Look, Mover, Plan, PlannedStep, Profile, Reach, Span,
+    Stay, StepSpec, Target, Verdict, WorkloadKind,
 };
 use jiff::Timestamp;
 use std::time::Duration;
@@ -21,7 +21,8 @@ const SKEW_MOST: Duration = Duration::from_secs(30);
 #[error("{}", .0.join("; "))]
 pub struct Refused(pub Vec<String>);
 
-/// Builds the plan of a decision that acts. `None` where the decision does not.
+/// Builds the plan of a decision that acts. `None` where the decision does not. `moved` is what was sent elsewhere before
+/// and may go back.
 ///
 /// # Errors
 /// Where a step has nothing to act on, or the plan would break an invariant.
@@ -29,6 +30,7 @@ pub fn build(
     decision: &Envelope<Decision>,
     look: &Look,
     history: &History,
+    moved: &[Mover],
     skew: Duration,
     now: Timestamp,
 ) -> Option<Result<Plan, Refused>> {
@@ -55,10 +57,19 @@ pub fn build(
     let (asked, unusable) = asked.unwrap_or_default();
     let late = (data.deadline.is_some() && reserve.0 > RESERVE)
         .then(|| format!("the clocks differ: {reserve} are kept free before the deadline"));
-    let remarks = remarks(&planned, look).into_iter().chain(unusable).chain(late).collect();
+    let (capacity, without) = elsewhere::capacity(look, steps);
+    let (moves, unmoved) = elsewhere::moves(look, steps, moved, &asked);
+    if moves.iter().any(|of| matches!(of.mover, Mover::Job(_))) {
+        elsewhere::suspended_meanwhile(&mut planned, &data.incident, data.epoch);
+    }
+    let remarks = remarks(&planned, look).into_iter().chain(unusable).chain(late);
+    let remarks = remarks.chain(without).chain(unmoved).collect();
     let until = until.filter(|_| planned.iter().any(drains));
     let pods = until.map(|until| checkpoints::pods(look, &asked, until, now));
     let suspends = planned.iter().any(|step| matches!(step.action, Action::Suspend));
+    let gangs_here = || checkpoints::gangs(look, &asked);
+    let mut gangs = if suspends { gangs_here() } else { vec![] };
+    elsewhere::jobs(look, &moves, &mut gangs);
     let plan = Plan {
         id,
         incident: data.incident.clone(),
@@ -69,7 +80,9 @@ pub fn build(
         deadline: data.deadline,
         reserve,
         remarks,
-        gangs: if suspends { checkpoints::gangs(look, &asked) } else { vec![] },
+        gangs,
+        capacity,
+        moves,
         checkpoints: asked,
         pods: pods.unwrap_or_default(),
         steps: planned,
@@ -150,7 +163,7 @@ fn action(spec: &StepSpec, prefix: &str) -> Action {
             result: *result,
             after: spec.needs.iter().map(|need| format!("{prefix}{need}")).collect(),
         },
-        other => other.clone(),
+        other => elsewhere::bare(other),
     }
 }
 
@@ -195,10 +208,13 @@ fn reach(action: &Action, decision: &Envelope<Decision>, look: &Look) -> Result<
         | Action::Label { .. }
         | Action::Annotate { .. }
         | Action::Checkpoint { .. }
+        | Action::Provision { .. }
+        | Action::Reschedule { .. }
         | Action::Suspend
         | Action::Resume
         | Action::TerminateInstance
         | Action::Drain { .. } => node(),
+        Action::ReturnToSpot { .. } => Ok(elsewhere::reach(look)),
         Action::CompleteLifecycleAction { .. } => {
             Ok(Hook::of(&decision.data.cloud).map_or(Reach::World, |hook| Reach::Hook { hook }))
         }
@@ -319,10 +335,16 @@ mod tests {
         ];
         let now = Timestamp::UNIX_EPOCH;
         let deadline = now + Duration::from_secs(120);
-        let plan =
-            build(&decision(steps, Some(deadline)), &look, &History::new(), Duration::ZERO, now)
-                .unwrap()
-                .unwrap();
+        let plan = build(
+            &decision(steps, Some(deadline)),
+            &look,
+            &History::new(),
+            &[],
+            Duration::ZERO,
+            now,
+        )
+        .unwrap()
+        .unwrap();
         let names: Vec<&str> = plan.steps.iter().map(|step| step.name.as_str()).collect();
         assert_eq!(names, ["cordon", "drain"]);
         assert!(plan.steps[1].no_return && !plan.steps[0].no_return);
@@ -338,6 +360,7 @@ mod tests {
             &decision(steps, None),
             &Look::default(),
             &History::new(),
+            &[],
             Duration::ZERO,
             Timestamp::UNIX_EPOCH,
         )

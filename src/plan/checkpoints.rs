@@ -9,20 +9,15 @@ use std::collections::BTreeMap;
 /// What the planner knows of checkpoints before, by unit.
 pub type History = BTreeMap<String, Learned>;
 
-/// The gang that a pod is of, or the pod alone: what is asked for one checkpoint.
-pub fn unit(pod: &Pod) -> String {
-    pod.gang().unwrap_or_else(|| format!("pod/{}", pod.full_name()))
-}
-
 /// The units that have a member on the node, for whoever looks up what their checkpoints took.
 pub fn units(look: &Look) -> Vec<String> {
-    let mut all: Vec<String> = going(look).map(unit).collect();
+    let mut all: Vec<String> = going(look).map(Pod::unit).collect();
     all.sort_unstable();
     all.dedup();
     all
 }
 
-fn going(look: &Look) -> impl Iterator<Item = &Pod> {
+pub(super) fn going(look: &Look) -> impl Iterator<Item = &Pod> {
     look.pods.iter().filter(|pod| pod.stays().is_none())
 }
 
@@ -40,7 +35,7 @@ pub(super) fn checkpoints(
     for pod in going(look).filter(|pod| pod.deleted_at.is_none()) {
         match Means::of(pod, profiles) {
             None => {}
-            Some(Ok(means)) => found.entry(unit(pod)).or_insert((means, vec![])).1.push(pod),
+            Some(Ok(means)) => found.entry(pod.unit()).or_insert((means, vec![])).1.push(pod),
             Some(Err(why)) => {
                 remarks.push(format!("{} is not asked for a checkpoint: {why}", pod.full_name()));
             }
@@ -53,7 +48,7 @@ pub(super) fn checkpoints(
             let (takes, bytes) = (learned.map(|it| it.takes), learned.and_then(|it| it.bytes));
             let id = Id::of(&["checkpoint", plan.as_str(), &name]);
             let peers = look.peers.iter().map(AsRef::as_ref);
-            let peers = peers.filter(|pod| pod.deleted_at.is_none() && unit(pod) == name);
+            let peers = peers.filter(|pod| pod.deleted_at.is_none() && pod.unit() == name);
             let mut members: Vec<(&Pod, bool)> = doomed.iter().map(|pod| (*pod, true)).collect();
             members.extend(peers.map(|pod| (pod, false)));
             members.sort_by(|(one, _), (other, _)| by_rank(one, other));

@@ -5,7 +5,8 @@ use crate::clock::Clock;
 use crate::cluster::{ClusterView, Sight};
 use crate::log::{self, Condition, Consumer, Kv, Log, LogError, Policy, Record, Stream, bucket};
 use crate::model::{
-    Decision, Entry, Envelope, Id, Look, Mode, Outcome, Plan, PlanEnd, kind, learned_key,
+    Action, Answer, Decision, Entry, Envelope, Id, Look, Mode, Mover, Outcome, Plan, PlanEnd,
+    Question, Refusal, Target, Verdict, kind, learned_key,
 };
 use futures_util::future::try_join_all;
 use std::time::Duration;
@@ -13,6 +14,8 @@ use std::time::Duration;
 /// Of its consumer.
 pub const NAME: &str = "plan";
 const PLANNER: &str = "medevac/plan";
+/// Of each kind, what goes back in one plan.
+const MOST_MOVED: u32 = 1000;
 /// A plan stays in the index for so long.
 const KEEP: Duration = Duration::from_secs(14 * 86_400);
 
@@ -65,7 +68,7 @@ pub async fn run<L: Log + Kv>(
 fn acts(record: &Record) -> Option<Envelope<Decision>> {
     let decision =
         record.open::<Decision>().ok().filter(|envelope| envelope.kind == kind::DECISION)?;
-    matches!(decision.data.verdict, crate::model::Verdict::Act { .. }).then_some(decision)
+    matches!(decision.data.verdict, Verdict::Act { .. }).then_some(decision)
 }
 
 /// What is to be written down of one decision.
@@ -90,7 +93,8 @@ async fn draft<'a, L: Log + Kv>(
     }
     let look = view.look(&Sight::of(&decision.subject));
     let history = history(log, &look).await?;
-    match build(decision, &look, &history, view.skew(), now) {
+    let moved = moved(view, decision, &look).await;
+    match build(decision, &look, &history, &moved, view.skew(), now) {
         Some(Ok(plan)) => {
             let (id, deadline) = (plan.id.clone(), plan.deadline);
             // One plan per decision: a second delivery finds the first one's.
@@ -165,6 +169,34 @@ async fn history(log: &impl Kv, look: &Look) -> Result<History, LogError> {
         }
     }
     Ok(history)
+}
+
+/// What was sent elsewhere before and may go back, where the decision asks for that.
+async fn moved(view: &impl ClusterView, decision: &Envelope<Decision>, look: &Look) -> Vec<Mover> {
+    let Verdict::Act { steps, .. } = &decision.data.verdict else { return vec![] };
+    let pool = steps.iter().find_map(|spec| match &spec.action {
+        Action::ReturnToSpot { pool, .. } => Some(pool.as_deref()),
+        _ => None,
+    });
+    let Some(pool) = pool else { return vec![] };
+    let about = match &decision.subject {
+        Target::Other { kind, name } if kind == "pool" => Some(name.as_str()),
+        _ => look.node.as_ref().map(|node| node.pool.as_str()),
+    };
+    let pool = pool.or(about).filter(|pool| !pool.is_empty());
+    let mut all = vec![];
+    for what in Mover::KINDS {
+        let (namespace, limit) = (None, MOST_MOVED);
+        let labels = Mover::marked(pool);
+        let question = Question::Many { what, namespace, labels, limit };
+        match view.ask(question).await {
+            Answer::Said(said) => all.extend(Mover::read(what, &said)),
+            // JobSets are not everywhere.
+            Answer::Done | Answer::Refused(Refusal::Gone) => {}
+            other => tracing::warn!(kind = what.kind, ?other, "what may go back is not known"),
+        }
+    }
+    all
 }
 
 /// A plan that cannot be made is a remediation that failed: a person hears of it.

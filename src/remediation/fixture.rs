@@ -24,6 +24,8 @@ pub(super) fn plan(steps: Vec<PlannedStep>) -> Plan {
         caused_at: Timestamp::UNIX_EPOCH,
         movers: vec![],
         gangs: vec![],
+        capacity: vec![],
+        moves: vec![],
         boot_id: String::new(),
         checkpoints: vec![],
         pods: vec![],

@@ -1,6 +1,6 @@
 //! The journal: which line may follow which. Replaying it is the same function as writing it.
 
-use crate::model::{Entry, Handshake, Plan, PlanEnd, PodRecord, Undo};
+use crate::model::{Climbed, Entry, Handshake, Plan, PlanEnd, PodRecord, Undo};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -43,6 +43,9 @@ pub struct Journal {
     /// How far each checkpoint has come, by unit.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub checkpoints: BTreeMap<String, Handshake>,
+    /// How far each ladder has been climbed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub climbed: BTreeMap<String, Climbed>,
     /// What became of each pod that had to go.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pods: Vec<PodRecord>,
@@ -69,6 +72,7 @@ impl Journal {
             lines: 0,
             escalated: 0,
             checkpoints: BTreeMap::new(),
+            climbed: BTreeMap::new(),
             pods: vec![],
             stopped: None,
         }
@@ -97,6 +101,9 @@ impl Journal {
         match entry {
             Entry::Ended { how } => self.ended = Some(how.clone()),
             Entry::Escalate { .. } => self.escalated += 1,
+            Entry::Climbed { ladder, climbed, .. } => {
+                self.climbed.insert(ladder.clone(), climbed.clone());
+            }
             Entry::Pods { pods, .. } => self.pods.extend(pods.iter().cloned()),
             Entry::Skipped { why, .. } => {
                 self.stopped.get_or_insert_with(|| why.clone());
@@ -140,9 +147,10 @@ fn next(state: &StepState, entry: &Entry) -> Option<StepState> {
         (Waiting, Entry::Started { undo, .. }) => Started { undo: undo.clone() },
         // What it was before the first try counts, not what that try left behind.
         (Unknown { undo }, Entry::Started { .. }) => Started { undo: undo.clone() },
-        (Started { undo }, Entry::Checkpoint { .. } | Entry::Pods { .. }) => {
-            Started { undo: undo.clone() }
-        }
+        (
+            Started { undo },
+            Entry::Checkpoint { .. } | Entry::Pods { .. } | Entry::Climbed { .. },
+        ) => Started { undo: undo.clone() },
         (Started { undo }, Entry::Unknown { .. }) => Unknown { undo: undo.clone() },
         (Started { undo } | Unknown { undo }, Entry::Succeeded { .. }) => {
             Succeeded { undo: undo.clone() }

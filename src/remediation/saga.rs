@@ -132,6 +132,7 @@ impl Saga {
             }
             Entry::Accepted
             | Entry::Checkpoint { .. }
+            | Entry::Climbed { .. }
             | Entry::Pods { .. }
             | Entry::Unknown { .. }
             | Entry::Escalate { .. }
@@ -145,7 +146,7 @@ impl Saga {
         let StepState::Undoing { undo } = self.journal.state(step) else { return Machine::Nothing };
         self.plan
             .step(step)
-            .and_then(|planned| steps::undo(&self.plan, planned, undo, look, now))
+            .and_then(|planned| steps::undo(&self.plan, planned, undo, &self.journal, look, now))
             .unwrap_or(Machine::Nothing)
     }
 

@@ -1,10 +1,13 @@
 //! One small machine per kind of step: what it asks, what it makes of the answer, how it is probed and undone.
 
 mod backup;
+mod elsewhere;
 mod hook;
 mod node;
 mod once;
+mod provision;
 mod suspend;
+mod turn;
 mod verify;
 
 use super::checkpoint::Checkpoint;
@@ -18,10 +21,12 @@ use crate::model::{
 };
 use crate::planted::{Bug, planted};
 use backup::Asking;
+use elsewhere::Elsewhere;
 use hook::HookMachine;
 use jiff::Timestamp;
 use node::{CORDONED_BY, is_cordoned, node_change};
 use once::Once;
+use provision::{GiveBack, Provision};
 use suspend::Suspend;
 use verify::Verify;
 
@@ -57,6 +62,9 @@ pub(super) enum Machine {
     Hook(Box<HookMachine>),
     Until(Timestamp),
     Verify(Verify),
+    Provision(Provision),
+    GiveBack(GiveBack),
+    Elsewhere(Elsewhere),
     /// A tool outside is asked, and asked again.
     Asking(Box<dyn Asking>),
     /// Nothing to do but to be recorded: `notify`, `escalate`.
@@ -81,6 +89,13 @@ pub(super) fn start(plan: &Plan, step: &PlannedStep, look: &Look, now: Timestamp
         }
         Action::Suspend => Machine::Suspend(Suspend::new(true)),
         Action::Resume => Machine::Suspend(Suspend::new(false)),
+        Action::Provision { within, .. } => {
+            let until = now.checked_add(within.0).unwrap_or(now);
+            Machine::Provision(Provision::new(plan, step, until, now))
+        }
+        Action::Reschedule { timeout, .. } | Action::ReturnToSpot { timeout, .. } => {
+            Machine::Elsewhere(Elsewhere::new(timeout.0))
+        }
         Action::TerminateInstance => {
             let (call, note) = release(plan, node);
             once(call.map(Work::Cluster), note).map_call(Once::or_gone)
@@ -157,6 +172,8 @@ pub(super) fn intent(plan: &Plan, step: &PlannedStep, look: &Look, now: Timestam
     match (&step.action, &look.workload) {
         (Action::Scale { .. }, Some(workload)) => Undo::Scale { replicas: workload.replicas },
         (Action::Suspend, _) if !plan.gangs.is_empty() => Undo::Resume,
+        (Action::Provision { .. }, _) if !plan.capacity.is_empty() => Undo::GiveBack,
+        (Action::Reschedule { .. }, _) if !plan.moves.is_empty() => Undo::MoveBack,
         (action, _) => node_change(action, &plan.incident, look.node.as_ref(), now).1,
     }
 }
@@ -166,6 +183,7 @@ pub(super) fn undo(
     plan: &Plan,
     step: &PlannedStep,
     undo: &Undo,
+    journal: &Journal,
     look: &Look,
     now: Timestamp,
 ) -> Option<Machine> {
@@ -176,13 +194,21 @@ pub(super) fn undo(
         let (kind, namespace, name, replicas) = (*kind, namespace.clone(), name.clone(), *replicas);
         return Some(once(Work::Cluster(ClusterCall::Scale { kind, namespace, name, replicas })));
     }
-    if *undo == Undo::Resume {
-        return Some(Machine::Suspend(Suspend::new(false)));
+    match undo {
+        Undo::Resume => return Some(Machine::Suspend(Suspend::new(false))),
+        Undo::GiveBack => {
+            let give_back = GiveBack::new(plan, journal, &step.name, look, now);
+            return Some(Machine::GiveBack(give_back));
+        }
+        Undo::MoveBack => return Some(Machine::Elsewhere(Elsewhere::back(journal, plan))),
+        _ => {}
     }
     let Reach::Node { name } = &step.reach else { return None };
     let mut patch = NodePatch::default();
     match undo {
-        Undo::Nothing | Undo::Scale { .. } | Undo::Resume => return None,
+        Undo::Nothing | Undo::Scale { .. } | Undo::GiveBack | Undo::MoveBack | Undo::Resume => {
+            return None;
+        }
         Undo::Uncordon { taints } => {
             let by = look.node.as_ref().and_then(|node| node.annotations.get(CORDONED_BY));
             if let Some(node) =
@@ -244,6 +270,9 @@ pub(super) fn probe(plan: &Plan, step: &PlannedStep, look: &Look) -> Probe {
         | Action::Drain { .. }
         | Action::Suspend
         | Action::Resume
+        | Action::Provision { .. }
+        | Action::Reschedule { .. }
+        | Action::ReturnToSpot { .. }
         | Action::TerminateInstance
         | Action::CompleteLifecycleAction { .. }
         | Action::Scale { .. }
@@ -277,6 +306,9 @@ impl Machine {
         match self {
             Machine::Call(call) => call.busy(),
             Machine::Suspend(suspend) => suspend.busy(),
+            Machine::Provision(provision) => provision.busy(),
+            Machine::GiveBack(give_back) => give_back.busy(),
+            Machine::Elsewhere(elsewhere) => elsewhere.busy(),
             _ => false,
         }
     }
@@ -286,12 +318,9 @@ impl Machine {
         match self {
             Machine::Drain(drain) => drain.busy(),
             Machine::Checkpoint(checkpoint) => checkpoint.busy(),
-            Machine::Suspend(suspend) => suspend.busy(),
             Machine::Hook(hook) => hook.busy(),
             Machine::Asking(asking) => asking.busy(),
-            Machine::Call(_) | Machine::Until(_) | Machine::Verify(_) | Machine::Nothing => {
-                self.changing()
-            }
+            _ => self.changing(),
         }
     }
 
@@ -315,6 +344,9 @@ impl Machine {
                 suspend.poll(plan, &|unit| is_open(plan, journal, unit), now)
             }
             Machine::Hook(hook) => hook.poll(journal, look, now),
+            Machine::Provision(provision) => provision.poll(plan, journal, now),
+            Machine::GiveBack(give_back) => give_back.poll(now),
+            Machine::Elsewhere(elsewhere) => elsewhere.poll(plan, journal, now),
             Machine::Asking(asking) => asking.poll(now),
             Machine::Until(_) | Machine::Verify(_) | Machine::Nothing => vec![],
         }
@@ -327,6 +359,9 @@ impl Machine {
             Machine::Checkpoint(checkpoint) => checkpoint.answer(plan, tag, answer, now),
             Machine::Suspend(suspend) => suspend.answer(tag, answer, now),
             Machine::Hook(hook) => hook.answer(tag, answer, now),
+            Machine::Provision(provision) => provision.answer(tag, answer, now),
+            Machine::GiveBack(give_back) => give_back.answer(tag, answer, now),
+            Machine::Elsewhere(elsewhere) => elsewhere.answer(tag, answer, now),
             Machine::Asking(asking) => asking.answer(tag, answer, now),
             Machine::Until(_) | Machine::Verify(_) | Machine::Nothing => {}
         }
@@ -340,6 +375,7 @@ impl Machine {
                 checkpoint.news(plan, journal, look, elsewhere, now)
             }
             Machine::Hook(hook) => hook.news(sees.plan, sees.now),
+            Machine::Provision(provision) => provision.news(sees.plan, sees.journal, sees.now),
             _ => vec![],
         }
     }
@@ -360,6 +396,9 @@ impl Machine {
             }
             Machine::Suspend(suspend) => suspend.status(plan),
             Machine::Hook(hook) => hook.status(),
+            Machine::Provision(provision) => provision.status(now),
+            Machine::GiveBack(give_back) => give_back.status(now),
+            Machine::Elsewhere(elsewhere) => elsewhere.status(plan),
             Machine::Asking(asking) => asking.status(now),
             Machine::Until(at) if now >= *at => done(String::new()),
             Machine::Until(_) => Status::Working,
@@ -388,6 +427,9 @@ impl Machine {
             Machine::Checkpoint(checkpoint) => checkpoint.wake_at(plan, journal),
             Machine::Suspend(suspend) => suspend.wake_at(),
             Machine::Hook(hook) => hook.wake_at(journal),
+            Machine::Provision(provision) => provision.wake_at(),
+            Machine::GiveBack(give_back) => give_back.wake_at(),
+            Machine::Elsewhere(elsewhere) => elsewhere.wake_at(),
             Machine::Asking(asking) => asking.wake_at(),
             Machine::Until(at) => Some(*at),
             Machine::Verify(verify) => Some(verify.wake_at()),
@@ -415,7 +457,7 @@ fn waits(plan: &Plan, journal: &Journal, pod: &Pod) -> bool {
     let member = |unit: &&PlannedCheckpoint| unit.members.iter().any(|it| it.uid == pod.uid);
     let suspends = |step: &&PlannedStep| matches!(step.action, Action::Suspend);
     let suspending = plan.steps.iter().find(suspends).is_some_and(|step| open(journal, step));
-    let of_gang = || pod.gang().is_some_and(|unit| plan.gangs.iter().any(|it| it.unit == unit));
+    let of_gang = || plan.gangs.iter().any(|it| it.unit == pod.unit());
     suspending && of_gang()
         || plan
             .checkpoints

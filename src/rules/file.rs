@@ -1,5 +1,6 @@
 //! From the text of all files to one ruleset, or to all their faults.
 
+use super::capacity::ladders;
 use super::condition::{Definitions, Known};
 use super::diagnostic::{Code, Diagnostic, Place, Source};
 use super::guard::{Guard, guard};
@@ -83,6 +84,7 @@ fn read(files: &[Entries<'_>], secrets: Secrets<'_>, faults: &mut Faults) -> Rul
         windows: &windows,
         known: Known::default(),
         profiles: profiles(&nodes("checkpoint_profiles", faults), faults),
+        ladders: ladders(&nodes("capacity", faults), faults),
         written: written(files, &window_nodes),
     };
     named(&rule_nodes, "rule", faults);

@@ -3,7 +3,7 @@
 use super::diagnostic::Code;
 use super::file::named;
 use super::shape;
-use super::walk::{Entries, Faults, pairs, text};
+use super::walk::{Entries, Faults};
 use super::yaml::Node;
 use crate::model::{Means, Profile};
 
@@ -14,8 +14,7 @@ pub(super) fn profiles(nodes: &[&Node], faults: &mut Faults) -> Vec<Profile> {
 
 fn profile(node: &Node, faults: &mut Faults) -> Option<Profile> {
     let entries = Entries::of(node, &shape::PROFILE, faults)?;
-    let words: Vec<String> =
-        entries.texts("command", faults).into_iter().map(|(word, _)| word).collect();
+    let words = entries.words("command", faults);
     // One text is a command with its arguments, a list is one already.
     let command = match words.as_slice() {
         [] => None,
@@ -29,13 +28,6 @@ fn profile(node: &Node, faults: &mut Faults) -> Option<Profile> {
         "command" => command.clone(),
         key => said.iter().find(|(known, _)| *known == key).map(|(_, value)| value.clone()),
     };
-    let labels: Vec<(String, String)> = entries
-        .get("labels")
-        .map(|node| pairs(node, faults))
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(|(key, node)| Some((key.text.clone(), text(node, faults)?.to_owned())))
-        .collect();
     let by = entries.text("by", faults)?;
     let means = Means::read(&by, &say)
         .map_err(|why| {
@@ -45,8 +37,8 @@ fn profile(node: &Node, faults: &mut Faults) -> Option<Profile> {
         .ok()?;
     Some(Profile {
         name: entries.text("name", faults)?,
-        namespaces: entries.texts("namespaces", faults).into_iter().map(|(name, _)| name).collect(),
-        labels: labels.into_iter().collect(),
+        namespaces: entries.words("namespaces", faults),
+        labels: entries.map("labels", faults),
         means,
     })
 }

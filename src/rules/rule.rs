@@ -101,6 +101,7 @@ pub(super) struct Names<'a> {
     pub(super) known: Known,
     /// How workloads are asked for a checkpoint that do not say so themselves.
     pub(super) profiles: Vec<crate::model::Profile>,
+    pub(super) ladders: Vec<crate::model::Ladder>,
     /// Definitions and windows as they are written, by name.
     pub(super) written: BTreeMap<String, String>,
 }
@@ -209,7 +210,7 @@ pub(super) fn rule(node: &Node, names: &Names<'_>, faults: &mut Faults) -> Optio
         otherwise: steps::steps(&entries, "otherwise", escalate.as_deref(), names, faults),
         escalate,
         runbook: entries.text("runbook", faults),
-        dashboards: entries.texts("dashboards", faults).into_iter().map(|(url, _)| url).collect(),
+        dashboards: entries.words("dashboards", faults),
         when,
     };
     let deadline = entries.get("deadline").map_or(&rule.place, |node| &node.place);

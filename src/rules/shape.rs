@@ -1,10 +1,12 @@
 //! The keys that a rule file may have, as one table: the reader checks against it and the JSON Schema is printed from it.
 
+mod capacity;
 mod roads;
 mod steps;
 mod tables;
 mod words;
 
+pub(super) use capacity::*;
 pub(super) use roads::*;
 pub(super) use steps::STEPS;
 pub(super) use tables::*;

@@ -2,6 +2,8 @@
 
 mod action;
 
+pub(super) use action::taint;
+
 use super::diagnostic::{Code, Place, suggest};
 use super::rule::Names;
 use super::shape::STEPS;

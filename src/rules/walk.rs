@@ -5,6 +5,7 @@ use super::shape::{Field, Shape};
 use super::yaml::{Key, Kind, Node};
 use crate::model::{BadSpan, Span};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// Faults so far, and nothing else: the readers below share it.
 #[derive(Debug, Default)]
@@ -133,6 +134,19 @@ impl<'a> Entries<'a> {
                 text(node, faults).map(|text| (text.to_owned(), &node.place)).into_iter().collect()
             }
         }
+    }
+
+    /// The same, of which nobody asks where they stand.
+    pub(crate) fn words(&self, key: &str, faults: &mut Faults) -> Vec<String> {
+        self.texts(key, faults).into_iter().map(|(text, _)| text).collect()
+    }
+
+    /// A mapping of texts.
+    pub(crate) fn map(&self, key: &str, faults: &mut Faults) -> BTreeMap<String, String> {
+        let all = self.get(key).map(|node| pairs(node, faults)).unwrap_or_default();
+        all.into_iter()
+            .filter_map(|(key, node)| Some((key.text.clone(), text(node, faults)?.to_owned())))
+            .collect()
     }
 
     pub(crate) fn list(&self, key: &str, faults: &mut Faults) -> &'a [Node] {

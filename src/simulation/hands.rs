@@ -58,6 +58,7 @@ impl ClusterView for Ports {
             Question::Empty { node } => format!("list pods of {node}"),
             Question::One { what, name, .. } => format!("get {} {name}", what.kind),
             Question::Many { what, .. } => format!("list {}", what.plural),
+            Question::Machines { machines } => format!("look for nodes of {}", machines.join(", ")),
         };
         let asked =
             self.life.call(Outside::ApiServer, &about, || self.life.stage.world().asked(&question));
@@ -125,6 +126,9 @@ fn about(call: &ClusterCall) -> String {
         ClusterCall::Suspend { job, suspended: true, .. } => format!("suspend {}", job.full_name()),
         ClusterCall::Suspend { job, .. } => format!("resume {}", job.full_name()),
         ClusterCall::Release { claim, .. } => format!("release {claim}"),
+        ClusterCall::Move { mover, .. } => format!("send {mover} elsewhere"),
+        ClusterCall::MoveBack { mover, .. } => format!("let {mover} go back"),
+        ClusterCall::Unmake { what, labels, .. } => format!("take {} {labels} away", what.plural),
         ClusterCall::Make(made) => format!("make {} {}", made.what.kind, made.name),
     }
 }
@@ -222,6 +226,13 @@ impl Beyond for Ports {
             CloudCall::NewestRecoveryPoint { resource, .. } => {
                 format!("look for recovery points of {resource}")
             }
+            CloudCall::Provision(order) => {
+                format!("ask for {} of {}", order.machines, order.source)
+            }
+            CloudCall::GiveBack { order, machines } if machines.is_empty() => {
+                format!("call off what has not come of {}", order.source)
+            }
+            CloudCall::GiveBack { machines, .. } => format!("give back {}", machines.join(", ")),
             CloudCall::Tagged { .. } => "look for what has tags".into(),
             CloudCall::TakeSnapshot { volume, .. } => format!("take a snapshot of {volume}"),
             CloudCall::SnapshotState { id } => format!("look at {id}"),

@@ -235,6 +235,8 @@ impl Ledger {
         let Some(fact) = self.plans.get_mut(id) else { return };
         if let Entry::Checkpoint { unit, state, .. } = entry {
             fact.checkpoints.insert(unit.clone(), state.clone());
+        } else if let Entry::Climbed { .. } = entry {
+            // A step that has begun goes on.
         } else if let Entry::Pods { pods, .. } = entry {
             fact.pods.extend(pods.iter().cloned());
         } else if let Some(step) = entry.step() {
@@ -249,6 +251,7 @@ impl Ledger {
                 Entry::UndoFailed { .. } => "undo-failed",
                 Entry::Accepted
                 | Entry::Checkpoint { .. }
+                | Entry::Climbed { .. }
                 | Entry::Pods { .. }
                 | Entry::Escalate { .. }
                 | Entry::Notify { .. }

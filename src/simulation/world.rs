@@ -7,6 +7,7 @@ mod answers;
 mod apps;
 mod backups;
 mod births;
+mod capacity;
 mod cloud;
 mod groups;
 mod kubelet;
@@ -272,7 +273,9 @@ impl World {
 
     /// Running and wanted pods of all apps but DaemonSets.
     pub fn health(&self) -> (usize, usize) {
-        let counted = self.apps.iter().filter(|app| app.spec.kind != Kind::DaemonSet);
+        let counts =
+            |app: &&apps::AppState| app.spec.kind != Kind::DaemonSet && !app.spec.holds_place;
+        let counted = self.apps.iter().filter(counts);
         counted.fold((0, 0), |(ready, wanted), app| {
             (ready + app.healthy, wanted + app.spec.replicas as usize)
         })

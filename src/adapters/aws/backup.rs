@@ -36,7 +36,9 @@ impl Cloud {
             CloudCall::NewestSnapshot { volume } => self.newest_snapshot(&volume).await,
             CloudCall::CompleteHook { .. }
             | CloudCall::Heartbeat { .. }
-            | CloudCall::ObjectChanged { .. } => Err(invalid("this is no backup")),
+            | CloudCall::ObjectChanged { .. }
+            | CloudCall::Provision(_)
+            | CloudCall::GiveBack { .. } => Err(invalid("this is no backup")),
         };
         match done {
             Ok(Some(standing)) => {

@@ -2,7 +2,7 @@
 
 use crate::cluster::{News, Sight};
 use crate::model::{
-    Context, Look, Node, Pod, Pool, Sizes, Target, Waiting, Workload, WorkloadKind,
+    Context, Joined, Look, Node, Pod, Pool, Sizes, Target, Waiting, Workload, WorkloadKind,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -143,6 +143,23 @@ impl Cache {
         }
     }
 
+    /// The nodes that these EC2 instances are.
+    pub(super) fn joined(&self, machines: &[String]) -> Vec<Joined> {
+        let ours = self.nodes.values().filter(|node| machines.contains(&node.instance_id));
+        let pods = |node: &Node| {
+            let on = self.by_node.get(&node.name).into_iter().flatten();
+            let moves = on.filter_map(|key| self.pods.get(key)).filter(|pod| pod.stays().is_none());
+            u32::try_from(moves.count()).unwrap_or(u32::MAX)
+        };
+        let joined = |node: &Node| Joined {
+            machine: node.instance_id.clone(),
+            node: node.name.clone(),
+            ready: node.ready && !node.unschedulable,
+            pods: pods(node),
+        };
+        ours.map(joined).collect()
+    }
+
     pub(super) fn look(&self, sight: &Sight) -> Look {
         let pod = sight.target.as_ref().and_then(|target| self.pod(target));
         let node = sight.target.as_ref().and_then(|target| self.node(target, pod));
@@ -152,7 +169,8 @@ impl Cache {
             let keys = self.waiting.get(of)?;
             let name = |(namespace, name): &PodKey| format!("{namespace}/{name}");
             let names = keys.iter().take(Waiting::NAMED).map(name).collect();
-            Some((of.clone(), Waiting { count: keys.len(), names }))
+            let why = keys.iter().find_map(|key| self.pods.get(key)?.unscheduled.clone());
+            Some((of.clone(), Waiting { count: keys.len(), names, why }))
         };
         let pods: Vec<&Arc<Pod>> =
             on_node.into_iter().flatten().filter_map(|key| self.pods.get(key)).collect();

@@ -1,6 +1,6 @@
 //! Changing things: bounded, with time-outs, cordons first.
 
-use super::{answer::answer, claims, convert, events, exec, jobs, objects, turns::Turns};
+use super::{answer::answer, claims, convert, events, exec, jobs, moves, objects, turns::Turns};
 use crate::cluster::ClusterControl;
 use crate::model::{Answer, Claim, ClusterCall, NodePatch, Refusal, WorkloadKind};
 use jiff::Timestamp;
@@ -71,6 +71,15 @@ impl KubernetesControl {
             }
             ClusterCall::Release { claim, by } => claims::release(&self.client, &claim, by).await,
             ClusterCall::Make(made) => objects::make(&self.client, &made).await,
+            ClusterCall::Move { mover, to, by, reference } => {
+                moves::send(&self.client, &mover, &to, &by, reference).await
+            }
+            ClusterCall::MoveBack { mover, by } => {
+                moves::back(&self.client, &mover, by.as_deref()).await
+            }
+            ClusterCall::Unmake { what, namespace, labels } => {
+                objects::unmake(&self.client, what, &namespace, &labels).await
+            }
             call @ ClusterCall::Announce { .. } => events::announce(&self.client, &call).await,
             ClusterCall::Restart { kind, namespace, name, key } => {
                 let mark = json!({ "medevac.dev/restart-key": key });

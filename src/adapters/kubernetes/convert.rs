@@ -124,7 +124,26 @@ pub(super) fn pod(pod: &core::Pod) -> Pod {
         finalizers: pod.metadata.finalizers.clone().unwrap_or_default(),
         local_volumes: spec.map(local_volumes).unwrap_or_default(),
         own: false,
+        gpus: spec.map(gpus).filter(|gpus| *gpus > 0),
+        unscheduled: conditions
+            .iter()
+            .find(|is| is.type_ == "PodScheduled" && is.status == "False")
+            .and_then(|is| is.message.clone()),
     }
+}
+
+/// Extended resources that are GPUs, or chips that do their work.
+const GPUS: [&str; 3] = ["nvidia.com/gpu", "amd.com/gpu", "aws.amazon.com/neuron"];
+
+/// An extended resource is asked for by its limit. Those that start a pod have ended when the others begin.
+fn gpus(spec: &core::PodSpec) -> u32 {
+    let of = |container: &core::Container| {
+        let limits = container.resources.as_ref().and_then(|it| it.limits.as_ref());
+        let each = |name: &str| limits?.get(name)?.0.parse::<u32>().ok();
+        GPUS.iter().filter_map(|name| each(name)).sum::<u32>()
+    };
+    let first = spec.init_containers.iter().flatten().map(of).max().unwrap_or(0);
+    spec.containers.iter().map(of).sum::<u32>().max(first)
 }
 
 /// An emptyDir in memory is gone with its process anyway.

@@ -7,7 +7,7 @@ use crate::model::{Answer, Made, Refusal, Resource};
 use k8s_openapi::api::core::v1 as core;
 use kube::{
     Api, Client, ResourceExt,
-    api::{ApiResource, DynamicObject, ListParams, PostParams},
+    api::{ApiResource, DeleteParams, DynamicObject, ListParams, PostParams},
 };
 use serde_json::{Value, json};
 
@@ -92,6 +92,21 @@ pub(super) async fn make(client: &Client, made: &Made) -> Answer {
         }
         other => answer(other),
     }
+}
+
+/// Takes away all objects with these labels.
+pub(super) async fn unmake(
+    client: &Client,
+    what: Resource,
+    namespace: &str,
+    labels: &str,
+) -> Answer {
+    let selected = ListParams::default().labels(labels);
+    answer(
+        api(client, what, Some(namespace))
+            .delete_collection(&DeleteParams::default(), &selected)
+            .await,
+    )
 }
 
 /// Whether anything that has to go is left on the node: the caches may be a moment behind.

@@ -141,6 +141,10 @@ impl ClusterView for KubernetesView {
         let client = &self.inner.client;
         let asked = async {
             match &question {
+                Question::Machines { machines } => {
+                    let joined = self.read(|cache| cache.joined(machines));
+                    Answer::Said(serde_json::to_string(&joined).unwrap_or_default())
+                }
                 Question::Empty { node } => objects::is_empty(client, node).await,
                 Question::One { what, namespace, name } => {
                     objects::one(client, *what, namespace.as_deref(), name).await

@@ -212,7 +212,7 @@ fn a_replacement_that_becomes_ready_is_a_reason_to_ask_at_once() {
     let full = |waiting: usize| Look {
         waiting: pod("a", 1)
             .controller()
-            .map(|of| (of, Waiting { count: waiting, names: vec![] }))
+            .map(|of| (of, Waiting { count: waiting, names: vec![], why: None }))
             .into_iter()
             .collect(),
         ..look(vec![pod("a", 30)])

@@ -63,13 +63,15 @@ impl Saga {
 
     /// Of a step that stops halfway, what it has done so far is done: it has to be undone.
     pub(super) fn halved(&self, step: &PlannedStep, why: &str) -> Option<Entry> {
-        let halfway = matches!(step.action, Action::Suspend)
+        let some = matches!(step.action, Action::Suspend | Action::Provision { .. });
+        let halfway = (some || step.action.moves())
             && matches!(self.journal.state(&step.name), StepState::Started { .. });
         let note = format!("stopped: {why}");
         halfway.then(|| Entry::Succeeded { step: step.name.clone(), note })
     }
 
-    /// In reverse, one at a time, unless the point of no return was passed. What was suspended never stays so.
+    /// In reverse, one at a time, unless the point of no return was passed. What was suspended never stays so, and no
+    /// machine stays that nobody needs.
     pub(super) fn undo(&self) -> Vec<Entry> {
         let passed = matches!(self.ending, Some(PlanEnd::Superseded { .. }))
             || self.plan.doomed
@@ -97,6 +99,7 @@ impl Saga {
         let owed = |undo: &Undo| match undo {
             Undo::Nothing => false,
             Undo::Resume => !resumed,
+            Undo::GiveBack => !self.journal.climbed.is_empty(),
             _ => all,
         };
         for step in self.plan.steps.iter().rev() {

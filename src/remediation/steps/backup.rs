@@ -1,14 +1,12 @@
 //! Backups: begun under a name or token that is the same for ever, watched until their tool is done, and verified.
 //!
-//! `turn` asks one thing at a time and knows what to make of a refusal; `find` resolves what is to be backed up; `many` has
-//! one small machine for each of it.
+//! `find` resolves what is to be backed up, `many` has one small machine for each of it.
 
 mod aws;
 mod find;
 mod many;
 mod require;
 mod snapshot;
-mod turn;
 mod velero;
 
 use super::super::saga::Work;

@@ -1,7 +1,7 @@
 //! Did it help? Waits until something holds, for long enough.
 
 use super::Status;
-use crate::model::{Expect, Look, Plan, Waiting};
+use crate::model::{Expect, Look, Plan, Waiting, unfit};
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -80,6 +80,18 @@ impl Verify {
         self.movers.iter().filter_map(|of| look.waiting.get(of)).filter(|of| of.count > 0)
     }
 
+    /// Why the first of them has no node, node by node, as the scheduler has it.
+    fn why(&self, look: &Look) -> String {
+        let Some(why) = self.waiting(look).find_map(|of| of.why.as_deref()) else {
+            return String::new();
+        };
+        let unfit: Vec<String> = unfit(why).iter().map(ToString::to_string).collect();
+        match unfit.is_empty() {
+            true => format!("; {why}"),
+            false => format!("; nodes that do not take them: {}", unfit.join(", ")),
+        }
+    }
+
     fn missing(&self, look: &Look) -> String {
         match self.expect {
             Expect::AlertCleared => "the alert still fires".into(),
@@ -102,7 +114,7 @@ impl Verify {
                     (Some(of), true) => {
                         format!("{} of {} replicas are ready", of.ready, of.replicas)
                     }
-                    _ => format!("not running yet: {}", waiting.join(", ")),
+                    _ => format!("not running yet: {}{}", waiting.join(", "), self.why(look)),
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! The steps: verb, what it does, arguments.
 
 mod backup;
+mod capacity;
 
 use super::{EXPECTATIONS, Field, Of, Shape, key, must};
 
@@ -143,6 +144,9 @@ pub(in crate::rules) static STEPS: &[Step] = &[
             ],
         },
     ),
+    capacity::PROVISION,
+    capacity::RESCHEDULE,
+    capacity::RETURN_TO_SPOT,
     backup::VELERO_BACKUP,
     backup::AWS_BACKUP,
     backup::SNAPSHOT,

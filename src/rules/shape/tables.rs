@@ -1,5 +1,6 @@
 //! The mappings of a rule file, key by key.
 
+use super::capacity::LADDER;
 use super::roads::CONTACT;
 use super::words::{ABSENT, BURST, COUNT, SCHEDULE, SEQUENCE, WINDOW};
 use super::{Of, Shape, key, must};
@@ -34,6 +35,11 @@ pub(in crate::rules) static FILE: Shape = Shape {
             "checkpoint_profiles",
             Of::List(&PROFILE),
             "How workloads are asked for a checkpoint that nobody may annotate. Annotations win; then the first that fits.",
+        ),
+        key(
+            "capacity",
+            Of::List(&LADDER),
+            "Where machines come from in place of one that goes: ladders, and of them the first that fits a pod.",
         ),
         key("guards", Of::List(&GUARD), "Limits on how much may be touched at once."),
         key("escalations", Of::List(&POLICY), "Who is called, level by level."),

@@ -1,6 +1,7 @@
 //! A verb and its arguments.
 
 mod backup;
+mod capacity;
 
 use super::super::diagnostic::Code;
 use super::super::rule::{Names, word};
@@ -63,6 +64,9 @@ fn beyond(
     Some(match verb {
         "velero_backup" | "aws_backup" | "snapshot" | "require_backup" => {
             return backup::action(verb, entries, faults);
+        }
+        "provision" | "reschedule" | "return_to_spot" => {
+            capacity::action(verb, entries, names, faults)
         }
         "restart" => Action::Restart { workload: workload(entries, faults) },
         "scale" => Action::Scale {
@@ -144,7 +148,7 @@ const EXPECT: [(&str, Expect); 5] = [
 ];
 
 /// `KEY[=VALUE][:EFFECT]`
-fn taint(node: &Node, faults: &mut Faults) -> Option<Taint> {
+pub(in crate::rules) fn taint(node: &Node, faults: &mut Faults) -> Option<Taint> {
     let written = text(node, faults)?;
     let (rest, effect) = written.rsplit_once(':').unwrap_or((written, "NoSchedule"));
     let (key, value) = rest.split_once('=').unwrap_or((rest, ""));

@@ -82,9 +82,16 @@ impl Book {
             ClusterCall::Announce { .. } => vec![],
             ClusterCall::Make(made) => {
                 let by = made.labels.get("medevac.dev/incident").map_or("", String::as_str);
-                let backs = |action: &Action| matches!(action, Action::VeleroBackup(_));
-                journaled(of_incident(ledger, by), life, &made.name, backs)
+                let makes = |action: &Action| {
+                    matches!(action, Action::VeleroBackup(_) | Action::Provision { .. })
+                };
+                journaled(of_incident(ledger, by), life, &made.name, makes)
             }
+            ClusterCall::Move { mover, by, .. } | ClusterCall::MoveBack { mover, by: Some(by) } => {
+                journaled(of_incident(ledger, by), life, &mover.to_string(), Action::moves)
+            }
+            // Its plan is known to nobody but whoever made it.
+            ClusterCall::MoveBack { by: None, .. } | ClusterCall::Unmake { .. } => vec![],
             ClusterCall::Suspend { job, by, .. } => {
                 journaled(of_incident(ledger, by), life, &job.full_name(), suspends)
             }
@@ -136,6 +143,9 @@ impl Book {
             | ClusterCall::Suspend { .. }
             | ClusterCall::Release { .. }
             | ClusterCall::Make(_)
+            | ClusterCall::Move { .. }
+            | ClusterCall::MoveBack { .. }
+            | ClusterCall::Unmake { .. }
             | ClusterCall::Scale { .. } => {
                 return None;
             }

@@ -1,7 +1,7 @@
 //! What the API server does with a request, and what it answers: its own reasons, in its own order.
 
 use super::{Mark, Run, Saving, World};
-use crate::model::{Answer, ClusterCall, PodPhase, Refusal, WorkloadKind};
+use crate::model::{Answer, ClusterCall, PodPhase, Refusal, Resource, WorkloadKind};
 
 impl World {
     /// Carries a request out.
@@ -41,7 +41,11 @@ impl World {
             }
             ClusterCall::Suspend { job, suspended, by } => self.suspend(job, *suspended, by),
             ClusterCall::Release { claim, .. } => self.release(claim),
+            ClusterCall::Make(made) if made.what == Resource::POD => self.make_pod(made),
             ClusterCall::Make(made) => self.make_object(made),
+            ClusterCall::Unmake { namespace, labels, .. } => self.unmake(namespace, labels),
+            ClusterCall::Move { mover, to, by, .. } => self.sends(mover, to, by),
+            ClusterCall::MoveBack { mover, by } => self.sends_back(mover, by.as_deref()),
             // Nobody in the world reads them.
             ClusterCall::Announce { .. } => Answer::Done,
             // Whoever waits for the end asks again.

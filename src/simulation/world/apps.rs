@@ -94,6 +94,8 @@ pub struct App {
     pub checkpoint: Option<Checkpoint>,
     /// The daemon itself runs in it.
     pub own: bool,
+    /// Its pod does nothing but hold a place.
+    pub holds_place: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -117,6 +119,7 @@ pub(super) struct AppState {
     pub(super) restarts: u32,
     /// Of a gang: who has suspended its job.
     pub(super) suspended_by: Option<String>,
+    pub(super) sent: Option<super::capacity::Sent>,
 }
 
 impl AppState {

@@ -1,7 +1,7 @@
 //! Velero, AWS Backup and EC2's snapshots: what they are asked for is done after a while, and ends as the scenario has it.
 
 use super::{Due, Mark, World};
-use crate::model::{Answer, CloudCall, Id, Made, Question, Refusal, Resource, Standing};
+use crate::model::{Answer, CloudCall, Id, Made, Mover, Question, Refusal, Resource, Standing};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
@@ -81,6 +81,16 @@ impl World {
         };
         match question {
             Question::Empty { node } => self.is_empty(node),
+            Question::Machines { machines } => said(Some(json!(self.joined(machines)))),
+            Question::One { what: Resource::POD, namespace, name } => {
+                said(self.one_pod(namespace.as_deref(), name))
+            }
+            Question::Many { what: Resource::POD, namespace, labels, .. } => {
+                said(Some(self.many_pods(namespace.as_deref(), labels)))
+            }
+            Question::Many { what, labels, .. } if Mover::KINDS.contains(what) => {
+                said(Some(self.sent(*what, labels)))
+            }
             Question::One { what: Resource::BACKUP, name, .. } => said(self.velero_backup(name)),
             Question::One { what: Resource::CLAIM, namespace, name } => {
                 let whole = format!("{}/{name}", namespace.as_deref().unwrap_or_default());
@@ -202,7 +212,9 @@ impl World {
             }
             CloudCall::CompleteHook { .. }
             | CloudCall::Heartbeat { .. }
-            | CloudCall::ObjectChanged { .. } => None,
+            | CloudCall::ObjectChanged { .. }
+            | CloudCall::Provision(_)
+            | CloudCall::GiveBack { .. } => None,
         };
         found.map_or(Answer::Refused(Refusal::Gone), said)
     }

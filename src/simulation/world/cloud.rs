@@ -48,7 +48,9 @@ pub struct Offer {
 pub(super) struct Cloud {
     free: BTreeMap<(String, String, Market), u32>,
     /// Machines that were asked for: pool, zone and market.
-    booting: BTreeMap<String, (String, String, Market)>,
+    pub(super) booting: BTreeMap<String, (String, String, Market)>,
+    /// Nodes that an order has brought, by its key.
+    pub(super) orders: BTreeMap<String, Vec<String>>,
     /// Hooks that are waited for, by instance.
     pub(super) hooks: BTreeMap<String, super::groups::Waits>,
     /// Checkpoints that the storage writes at full speed at the same time.
@@ -69,7 +71,7 @@ impl Cloud {
         }
     }
 
-    fn take(&mut self, instance_type: &str, zone: &str, market: Market) -> bool {
+    pub(super) fn take(&mut self, instance_type: &str, zone: &str, market: Market) -> bool {
         match self.free.get_mut(&(instance_type.to_owned(), zone.to_owned(), market)) {
             Some(0) => false,
             Some(free) => {
@@ -162,17 +164,9 @@ impl World {
                 self.plan(at, Due::Grow(name.to_owned()));
                 return;
             };
-            let Some((node, zone, market)) =
-                self.name_next(name, Some(zone.as_str()), Some(growth.market))
-            else {
+            if self.boots(name, &zone, growth.market, growth.boots_in).is_none() {
                 return;
-            };
-            if let Some(pool) = self.pools.get_mut(name) {
-                pool.booting += 1;
             }
-            self.cloud.booting.insert(node.clone(), (name.to_owned(), zone, market));
-            let at = self.later(growth.boots_in);
-            self.plan(at, Due::Join(node));
         }
     }
 

@@ -55,6 +55,8 @@ impl World {
         let hook = match call {
             CloudCall::CompleteHook { hook, .. } | CloudCall::Heartbeat { hook } => hook,
             CloudCall::ObjectChanged { .. } => return Answer::Refused(Refusal::Gone),
+            CloudCall::Provision(order) => return self.provision(order),
+            CloudCall::GiveBack { order, machines } => return self.give_back(order, machines),
             call => return self.backup_call(call),
         };
         let Some(waits) = self.cloud.hooks.get_mut(&hook.instance) else {
@@ -71,7 +73,7 @@ impl World {
         Answer::Done
     }
 
-    fn gives_back(&mut self, node: &str) {
+    pub(super) fn gives_back(&mut self, node: &str) {
         let at = self.later(ENDS);
         self.plan(at, Due::Reclaim(node.to_owned()));
     }

@@ -82,7 +82,7 @@ impl World {
         ] {
             labels.insert(key.into(), value.into());
         }
-        let instance_id = format!("i-{}", crate::model::Id::of(&["instance", name]).short(17));
+        let instance_id = super::capacity::instance_of(name);
         let node = Node {
             name: name.into(),
             uid: format!("uid-{name}"),

@@ -32,7 +32,7 @@ impl World {
         // Pods of one app are alike: where one finds no room, its siblings need not look.
         let mut hopeless = BTreeSet::new();
         while let Some((at, app)) = self.first_in_line(&hopeless) {
-            let Some(node) = self.room(app) else {
+            let Some(node) = self.room(app).or_else(|| self.preempts(app)) else {
                 hopeless.insert(app);
                 continue;
             };

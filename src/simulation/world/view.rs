@@ -21,7 +21,7 @@ impl World {
             let uids = self.waiting.get(of)?;
             let few = uids.iter().take(Waiting::NAMED).filter_map(|uid| self.pods.get(uid));
             let names = few.map(|run| run.pod.full_name()).collect();
-            Some((of.clone(), Waiting { count: uids.len(), names }))
+            Some((of.clone(), Waiting { count: uids.len(), names, why: None }))
         };
         let of = sight.workload.as_ref().or(sight.target.as_ref());
         let runs: Vec<&Run> = runs.collect();

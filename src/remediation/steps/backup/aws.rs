@@ -7,8 +7,8 @@ mod judge;
 
 pub(super) use judge::{Judged, judge_job, judge_point};
 
+use super::super::turn::Weighed;
 use super::many::{Many, One, Way};
-use super::turn::Weighed;
 use super::{Asking, marks};
 use crate::model::{AwsBackup, CloudCall, Id, Plan, Protected, Standing};
 use jiff::Timestamp;

@@ -1,7 +1,7 @@
 //! What is to be backed up: ARNs as they stand, what has tags, and what stands behind claims, one question at a time.
 
 use super::super::super::saga::Work;
-use super::turn::{Turn, Weighed};
+use super::super::turn::{Turn, Weighed};
 use crate::model::{Answer, CloudCall, Protected, Question, Resource, Sought};
 use jiff::Timestamp;
 use serde_json::Value;

@@ -2,9 +2,9 @@
 
 use super::super::super::saga::Work;
 use super::super::Status;
+use super::super::turn::{Turn, Weighed};
 use super::Asking;
 use super::find::Find;
-use super::turn::{Turn, Weighed};
 use crate::model::{Answer, CloudCall, Protected, Sought};
 use jiff::Timestamp;
 use std::fmt::Debug;

@@ -2,10 +2,10 @@
 
 use super::super::super::saga::Work;
 use super::super::Status;
+use super::super::turn::{Turn, Weighed};
 use super::Asking;
 use super::aws::{Judged, judge_point};
 use super::find::Find;
-use super::turn::{Turn, Weighed};
 use super::velero::wanting;
 use crate::model::{
     Answer, CloudCall, Protected, Question, RequireBackup, Resource, Span, Standing, Tool,

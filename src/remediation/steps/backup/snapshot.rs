@@ -1,7 +1,7 @@
 //! EBS snapshots: taken by EC2 at the moment of the request, each once, by its tag; waited for only where that is asked.
 
+use super::super::turn::Weighed;
 use super::many::{Many, One, Way};
-use super::turn::Weighed;
 use super::{Asking, marks};
 use crate::model::{CloudCall, Id, Plan, Protected, Snapshot, Standing};
 use jiff::Timestamp;

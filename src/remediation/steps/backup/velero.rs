@@ -9,10 +9,10 @@ pub(super) use judge::{Judged, judge, wanting};
 
 use super::super::super::saga::Work;
 use super::super::Status;
-use super::turn::{Turn, Weighed};
+use super::super::turn::{Turn, Weighed};
 use super::{Asking, marks};
 use crate::model::{
-    Answer, ClusterCall, Id, Made, Plan, Question, Resource, Span, VeleroBackup, Volumes,
+    Answer, ClusterCall, Id, Made, Plan, Question, Resource, Span, VeleroBackup, Volumes, label,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -52,11 +52,6 @@ impl Velero {
         until: Timestamp,
         now: Timestamp,
     ) -> Velero {
-        let label = |text: &str| {
-            let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-            let text: String = text.chars().filter(|c| good(*c)).take(63).collect();
-            text.trim_matches(|c: char| !c.is_ascii_alphanumeric()).to_owned()
-        };
         Velero {
             of: of.clone(),
             name: format!("medevac-{}", key.short(16)),

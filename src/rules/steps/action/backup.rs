@@ -2,11 +2,11 @@
 
 use super::super::super::diagnostic::Code;
 use super::super::super::rule::word;
-use super::super::super::walk::{Entries, Faults, pairs, text};
+use super::super::super::walk::{Entries, Faults};
 use crate::model::{
     Action, AwsBackup, RequireBackup, Snapshot, Sought, Span, Tool, Vault, VeleroBackup, Volumes,
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 const DAY: u64 = 86_400;
 /// AWS takes no shorter window.
@@ -19,8 +19,8 @@ const TOOLS: [(&str, Tool); 3] =
 pub(super) fn action(verb: &str, entries: &Entries<'_>, faults: &mut Faults) -> Option<Action> {
     Some(match verb {
         "velero_backup" => Action::VeleroBackup(Box::new(VeleroBackup {
-            namespaces: texts(entries, "namespaces", faults),
-            labels: map(entries, "labels", faults),
+            namespaces: entries.words("namespaces", faults),
+            labels: entries.map("labels", faults),
             storage_location: entries.text("storage_location", faults),
             volumes: word(entries, "volumes", &VOLUMES, faults).unwrap_or_default(),
             expect_volumes: entries.number("expect_volumes", faults),
@@ -80,7 +80,7 @@ fn require(entries: &Entries<'_>, faults: &mut Faults) -> Option<Action> {
                     faults.add(Code::Conflict, &node.place, message);
                 }
             }
-            Sought { namespaces: texts(entries, "namespaces", faults), ..Sought::default() }
+            Sought { namespaces: entries.words("namespaces", faults), ..Sought::default() }
         }
         Tool::Aws | Tool::Snapshot => sought(entries, "resources", faults),
     };
@@ -88,7 +88,7 @@ fn require(entries: &Entries<'_>, faults: &mut Faults) -> Option<Action> {
         newer_than: entries.span("newer_than", faults)?,
         of,
         sought,
-        labels: map(entries, "labels", faults),
+        labels: entries.map("labels", faults),
         vault: vault(entries, faults),
         velero_namespace: velero(entries, faults),
         timeout: entries.span("timeout", faults).unwrap_or(Span::seconds(120)),
@@ -114,10 +114,10 @@ fn vault(entries: &Entries<'_>, faults: &mut Faults) -> Vault {
 /// What is to be backed up: something has to be.
 fn sought(entries: &Entries<'_>, resources: &str, faults: &mut Faults) -> Sought {
     let sought = Sought {
-        resources: texts(entries, resources, faults),
-        tags: map(entries, "tags", faults),
-        claims: texts(entries, "claims", faults),
-        namespaces: texts(entries, "namespaces", faults),
+        resources: entries.words(resources, faults),
+        tags: entries.map("tags", faults),
+        claims: entries.words("claims", faults),
+        namespaces: entries.words("namespaces", faults),
     };
     if sought.is_empty() {
         let message = format!("of what? Name `{resources}`, `tags`, `claims` or `namespaces`");
@@ -142,15 +142,4 @@ fn days(entries: &Entries<'_>, faults: &mut Faults) -> Option<u32> {
         faults.add(Code::BadValue, place, "AWS Backup keeps for whole days, for example 30d");
     }
     u32::try_from(days).ok()
-}
-
-fn texts(entries: &Entries<'_>, key: &str, faults: &mut Faults) -> Vec<String> {
-    entries.texts(key, faults).into_iter().map(|(text, _)| text).collect()
-}
-
-fn map(entries: &Entries<'_>, key: &str, faults: &mut Faults) -> BTreeMap<String, String> {
-    let all = entries.get(key).map(|node| pairs(node, faults)).unwrap_or_default();
-    all.into_iter()
-        .filter_map(|(key, node)| Some((key.text.clone(), text(node, faults)?.to_owned())))
-        .collect()
 }

@@ -1,0 +1,369 @@
+//! Capacity: for which pods another machine is wanted, and by which ways it is to be had, in the order in which they are
+//! tried.
+
+use super::{Bearing, Pod, Span};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, fmt};
+
+/// For the pods of some workloads, the ways to another machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ladder {
+    pub name: String,
+    /// Empty: any.
+    pub namespaces: Vec<String>,
+    pub labels: BTreeMap<String, String>,
+    /// What a node has to be for what is sent there.
+    pub bearing: Bearing,
+    pub rungs: Vec<Rung>,
+}
+
+/// One way, and how long a machine may take by it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rung {
+    #[serde(flatten)]
+    pub way: Way,
+    /// From asked for to a node that is Ready; then the next rung.
+    pub within: Span,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "snake_case")]
+pub enum Way {
+    /// Pods that hold the place: Karpenter, or any other autoscaler, brings the node that they need.
+    Placeholders(Placeholders),
+    /// The desired capacity of an Auto Scaling group.
+    Group {
+        group: Group,
+        /// GPUs of each of its machines. `None`: one machine for one machine.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        gpus: Option<u32>,
+    },
+    /// An EC2 Fleet of type instant, all of it or nothing.
+    Fleet {
+        launch_template: String,
+        /// A number, `$Latest` or `$Default`.
+        version: String,
+        /// Each is tried as a whole before the next.
+        instance_types: Vec<String>,
+        /// By zone. Empty: as the launch template says.
+        subnets: BTreeMap<String, String>,
+        zone: Zone,
+    },
+}
+
+/// How pods that hold a place are made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placeholders {
+    pub namespace: String,
+    pub image: String,
+    /// Of a lower priority than any workload's: what they hold the place for takes it from them.
+    pub priority_class: String,
+    /// Empty: any that fits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub instance_types: Vec<String>,
+    pub zone: Zone,
+}
+
+/// Where a machine may stand, seen from the one that goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Zone {
+    Same,
+    Other,
+    #[default]
+    Any,
+}
+
+impl Zone {
+    pub fn allows(self, here: &str, there: &str) -> bool {
+        match self {
+            Zone::Same => here == there,
+            Zone::Other => here != there,
+            Zone::Any => true,
+        }
+    }
+}
+
+/// An Auto Scaling group: by its name, or by the EKS managed node group that it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Group {
+    Eks { cluster: String, node_group: String },
+    Named { name: String },
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Group::Named { name } => f.write_str(name),
+            Group::Eks { cluster, node_group } => write!(f, "{cluster}/{node_group}"),
+        }
+    }
+}
+
+/// Machines that one rung asks for: everything is decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "from", rename_all = "snake_case")]
+pub enum Source {
+    Placeholders(Placeholders),
+    Group { group: Group },
+    Fleet { launch_template: String, version: String, instance_type: String, subnets: Vec<String> },
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Placeholders(of) => match of.zone {
+                Zone::Same => f.write_str("placeholder pods in the same zone"),
+                Zone::Other => f.write_str("placeholder pods in another zone"),
+                Zone::Any => f.write_str("placeholder pods"),
+            },
+            Source::Group { group } => write!(f, "the group {group}"),
+            Source::Fleet { launch_template, instance_type, .. } => {
+                write!(f, "a fleet of {instance_type} by {launch_template}")
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedRung {
+    #[serde(flatten)]
+    pub source: Source,
+    pub machines: u32,
+    pub within: Span,
+}
+
+/// What is asked for in place of one machine, for the pods of one ladder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedCapacity {
+    pub ladder: String,
+    pub bearing: Bearing,
+    /// Of the machine that goes.
+    pub zone: String,
+    pub pods: Vec<Displaced>,
+    pub rungs: Vec<PlannedRung>,
+}
+
+/// A pod that needs a place elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Displaced {
+    pub namespace: String,
+    pub name: String,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub gpus: u32,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// How far a ladder has been climbed. Recorded before a rung is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Climbed {
+    pub round: u32,
+    /// Its place on the ladder, the first is 0.
+    pub rung: u32,
+    pub at: jiff::Timestamp,
+    #[serde(flatten)]
+    pub state: Climbing,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Climbing {
+    Asked,
+    /// It is left, and given back what it may have brought.
+    Refused {
+        why: String,
+    },
+    /// Nodes that are Ready.
+    Ready {
+        nodes: Vec<String>,
+    },
+}
+
+/// A request for machines. The same key is the same request, for ever.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    pub key: String,
+    pub source: Source,
+    pub machines: u32,
+    pub tags: Vec<(String, String)>,
+}
+
+/// What a request has brought so far: EC2 instance ids.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Granted {
+    pub machines: Vec<String>,
+}
+
+/// A machine as the cluster knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Joined {
+    /// The EC2 instance.
+    pub machine: String,
+    pub node: String,
+    pub ready: bool,
+    /// Pods on it that a drain would move.
+    pub pods: u32,
+}
+
+impl Ladder {
+    pub fn fits(&self, pod: &Pod) -> bool {
+        let here = self.namespaces.is_empty() || self.namespaces.contains(&pod.namespace);
+        here && self.labels.iter().all(|(key, value)| pod.labels.get(key) == Some(value))
+    }
+
+    /// Its rungs for these pods of a machine in `zone`, each with what it asks for; and what a reader should know of those
+    /// that are left out.
+    pub fn planned(&self, pods: &[Displaced], zone: &str) -> (Vec<PlannedRung>, Vec<String>) {
+        let (mut rungs, mut remarks) = (vec![], vec![]);
+        let needs: Vec<u32> = pods.iter().map(|pod| pod.gpus).collect();
+        for Rung { way, within } in &self.rungs {
+            let mut rung = |source, machines| {
+                rungs.push(PlannedRung { source, machines, within: *within });
+            };
+            match way {
+                Way::Placeholders(of) => {
+                    let count = u32::try_from(pods.len()).unwrap_or(u32::MAX);
+                    rung(Source::Placeholders(of.clone()), count);
+                }
+                Way::Group { group, gpus } => {
+                    let machines = gpus.map_or(Some(1), |gpus| machines(&needs, gpus));
+                    match machines {
+                        Some(count) => rung(Source::Group { group: group.clone() }, count),
+                        None => remarks.push(format!("a machine of {group} has too few GPUs")),
+                    }
+                }
+                Way::Fleet { launch_template, version, instance_types, subnets, zone: there } => {
+                    let subnets: Vec<String> = subnets
+                        .iter()
+                        .filter(|(at, _)| there.allows(zone, at))
+                        .map(|(_, subnet)| subnet.clone())
+                        .collect();
+                    if subnets.is_empty() && *there != Zone::Any {
+                        remarks.push(format!("{launch_template} has no subnet there"));
+                        continue;
+                    }
+                    for kind in instance_types {
+                        let count = gpus_of(kind).map_or(Some(1), |gpus| machines(&needs, gpus));
+                        let Some(count) = count else {
+                            remarks.push(format!("{kind} has too few GPUs for what runs here"));
+                            continue;
+                        };
+                        let source = Source::Fleet {
+                            launch_template: launch_template.clone(),
+                            version: version.clone(),
+                            instance_type: kind.clone(),
+                            subnets: subnets.clone(),
+                        };
+                        rung(source, count);
+                    }
+                }
+            }
+        }
+        (rungs, remarks)
+    }
+}
+
+/// Machines of `gpus` each that pods of these needs take up: the largest first, each where it fits first. `None`: one of
+/// them fits on none.
+fn machines(needs: &[u32], gpus: u32) -> Option<u32> {
+    let mut sorted = needs.to_vec();
+    sorted.sort_unstable_by_key(|need| std::cmp::Reverse(*need));
+    let mut free: Vec<u32> = vec![];
+    for need in sorted {
+        match free.iter_mut().find(|left| **left >= need) {
+            Some(left) => *left -= need,
+            None => free.push(gpus.checked_sub(need)?),
+        }
+    }
+    Some(u32::try_from(free.len()).unwrap_or(u32::MAX).max(1))
+}
+
+/// GPUs of an instance type. `None`: it is not known here. Source: Amazon EC2 instance types, accelerated computing.
+fn gpus_of(instance_type: &str) -> Option<u32> {
+    let (family, size) = instance_type.split_once('.')?;
+    let by_size = |sizes: &[(&str, u32)]| {
+        sizes.iter().find(|(known, _)| *known == size).map(|(_, gpus)| *gpus)
+    };
+    match family {
+        "p5" => by_size(&[("4xlarge", 1), ("48xlarge", 8)]),
+        "p3dn" | "p4d" | "p4de" | "p5e" | "p5en" | "p6-b200" | "p6-b300" => Some(8),
+        "p3" => by_size(&[("2xlarge", 1), ("8xlarge", 4), ("16xlarge", 8)]),
+        "g4dn" => by_size(&[("12xlarge", 4), ("metal", 8)]).or(Some(1)),
+        "g5" | "g6" | "g6e" => {
+            by_size(&[("12xlarge", 4), ("24xlarge", 4), ("48xlarge", 8)]).or(Some(1))
+        }
+        "gr6" => Some(1),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pods(needs: &[u32]) -> Vec<Displaced> {
+        let pod = |(at, gpus): (usize, &u32)| Displaced {
+            namespace: "training".into(),
+            name: format!("llm-{at}"),
+            gpus: *gpus,
+        };
+        needs.iter().enumerate().map(pod).collect()
+    }
+
+    #[test]
+    fn as_many_machines_as_the_pods_need() {
+        for (needs, gpus, wanted) in [
+            (&[8][..], 8, Some(1)),
+            (&[5, 5, 5], 8, Some(3)),
+            (&[4, 4, 8], 8, Some(2)),
+            (&[2, 6, 3, 5], 8, Some(2)),
+            (&[0, 0], 8, Some(1)),
+            (&[], 8, Some(1)),
+            (&[8], 4, None),
+        ] {
+            assert_eq!(machines(needs, gpus), wanted, "{needs:?} on {gpus}");
+        }
+        assert_eq!(gpus_of("p5.48xlarge"), Some(8));
+        assert_eq!(gpus_of("g5.12xlarge"), Some(4));
+        assert_eq!(gpus_of("g6.xlarge"), Some(1));
+        assert_eq!(gpus_of("m7i.large"), None);
+    }
+
+    #[test]
+    fn a_type_that_does_not_fit_and_a_zone_without_a_subnet_are_left_out_in_words() {
+        let way = |types: &[&str], zone| Way::Fleet {
+            launch_template: "lt-1".into(),
+            version: "$Default".into(),
+            instance_types: types.iter().map(|it| (*it).to_owned()).collect(),
+            subnets: [("a", "subnet-a"), ("b", "subnet-b")]
+                .map(|(zone, subnet)| (zone.to_owned(), subnet.to_owned()))
+                .into(),
+            zone,
+        };
+        let rung = |way| Rung { way, within: Span::seconds(60) };
+        let ladder = Ladder {
+            name: "training".into(),
+            namespaces: vec![],
+            labels: BTreeMap::new(),
+            bearing: Bearing::default(),
+            rungs: vec![
+                rung(way(&["p4d.24xlarge", "g5.12xlarge"], Zone::Same)),
+                rung(way(&["p4d.24xlarge"], Zone::Other)),
+            ],
+        };
+        let (rungs, remarks) = ladder.planned(&pods(&[8]), "a");
+        let told: Vec<String> = rungs.iter().map(|rung| format!("{:?}", rung.source)).collect();
+        assert_eq!(rungs.len(), 2, "{told:?}");
+        assert!(
+            told[0].contains("\"subnet-a\"]") && told[1].contains("[\"subnet-b\"]"),
+            "{told:?}"
+        );
+        assert_eq!(remarks, ["g5.12xlarge has too few GPUs for what runs here"]);
+        let (rungs, remarks) = ladder.planned(&pods(&[8]), "c");
+        assert_eq!((rungs.len(), remarks.len()), (1, 1), "{remarks:?}");
+    }
+}

@@ -1,0 +1,34 @@
+//! The steps that have to do with machines in place of one that goes.
+
+use super::super::super::diagnostic::Code;
+use super::super::super::rule::{Names, word};
+use super::super::super::walk::{Entries, Faults};
+use crate::model::{Action, Extent, Span};
+
+const EXTENTS: [(&str, Extent); 2] = [("lost", Extent::Lost), ("whole", Extent::Whole)];
+
+pub(super) fn action(
+    verb: &str,
+    entries: &Entries<'_>,
+    names: &Names<'_>,
+    faults: &mut Faults,
+) -> Action {
+    let ladders = names.ladders.clone();
+    if ladders.is_empty() && verb != "return_to_spot" {
+        let message = format!("`{verb}` needs a ladder, and there is no `capacity`");
+        faults.add(Code::MissingKey, entries.place(), message).hint =
+            Some("write `capacity:` with a ladder in any of the files".into());
+    }
+    let timeout = entries.span("timeout", faults).unwrap_or(Span::seconds(600));
+    match verb {
+        "provision" => {
+            let within = entries.span("within", faults).unwrap_or(Span::seconds(1800));
+            Action::Provision { ladders, within }
+        }
+        "reschedule" => {
+            let extent = word(entries, "extent", &EXTENTS, faults).unwrap_or_default();
+            Action::Reschedule { extent, ladders, timeout }
+        }
+        _ => Action::ReturnToSpot { pool: entries.text("pool", faults), timeout },
+    }
+}
