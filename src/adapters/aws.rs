@@ -4,6 +4,7 @@
 //! One TLS stack, the rest of the program's own.
 
 mod backup;
+mod capacity;
 mod cloud;
 mod sqs;
 

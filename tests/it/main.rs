@@ -8,6 +8,7 @@ mod support;
 
 mod alertmanager;
 mod backups;
+mod capacity;
 mod cel;
 mod cli;
 mod contract;

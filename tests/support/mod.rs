@@ -10,6 +10,7 @@ pub(crate) mod nats;
 pub(crate) mod proxy;
 pub(crate) mod servers;
 pub(crate) mod vault;
+pub(crate) mod weather;
 
 use serde_json::Value;
 use std::{future::Future, time::Duration};

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use std::collections::BTreeMap;
 
 /// By it a snapshot is known to be ours: CreateSnapshot has no token that makes a second call harmless.
-const KEY: &str = "medevac.dev/key";
+pub(super) const KEY: &str = "medevac.dev/key";
 /// Pages that are read of a list.
 const PAGES: usize = 50;
 

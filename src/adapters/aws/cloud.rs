@@ -1,5 +1,6 @@
 //! What is asked of AWS: hooks of Auto Scaling groups, and when an object in S3 was written.
 
+use super::capacity::Desk;
 use super::configure;
 use crate::clock::{Clock, System};
 use crate::model::{Answer, CloudCall, Hook, HookResult, Refusal, Vault, chain};
@@ -22,6 +23,7 @@ pub struct Cloud {
     /// Where a step does not say it.
     pub(super) backup: Vault,
     config: Arc<OnceCell<SdkConfig>>,
+    pub(super) desk: Arc<Desk>,
     patience: Arc<Mutex<BTreeMap<(String, String), Patience>>>,
 }
 
@@ -64,6 +66,8 @@ impl Cloud {
             CloudCall::CompleteHook { hook, result } => self.complete(&hook, result).await,
             CloudCall::Heartbeat { hook } => self.heartbeat(&hook).await,
             CloudCall::ObjectChanged { bucket, key } => self.changed(&bucket, &key).await,
+            CloudCall::Provision(order) => self.provision(&order).await,
+            CloudCall::GiveBack { order, machines } => self.give_back(&order, &machines).await,
             other => self.backup(other).await,
         }
     }
@@ -221,6 +225,7 @@ pub(super) fn refused(error: &(dyn std::error::Error + 'static), need: &str) -> 
     } else if has(&[
         "Throttling",
         "ResourceContention",
+        "ScalingActivityInProgress",
         "ServiceUnavailable",
         "InternalFailure",
         "SlowDown",
@@ -236,6 +241,12 @@ pub(super) fn refused(error: &(dyn std::error::Error + 'static), need: &str) -> 
         "InvalidParameter",
         "MissingParameter",
         "InvalidRequest",
+        "InsufficientInstanceCapacity",
+        "InsufficientCapacity",
+        "InsufficientHostCapacity",
+        "InsufficientFreeAddressesInSubnet",
+        "Unsupported",
+        "IdempotentParameterMismatch",
         "LimitExceeded",
         "Malformed",
     ]) {
