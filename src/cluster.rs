@@ -24,8 +24,8 @@ pub struct Sight {
     pub target: Option<Target>,
     /// A workload beside it.
     pub workload: Option<Target>,
-    /// Controllers whose pods on the way are waited for, as [`crate::model::Pod::controller`] names them, and gangs,
-    /// as [`crate::model::Pod::gang`] does.
+    /// Controllers whose pods on the way are waited for, as [`crate::model::Pod::controller`] names them, and gangs whose
+    /// members are wanted wherever they are, as [`crate::model::Pod::gang`] does.
     pub controllers: Vec<String>,
 }
 

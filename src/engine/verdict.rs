@@ -65,7 +65,7 @@ pub(super) fn verdict(
             steps: rule.then.clone(),
             otherwise: rule.otherwise.clone(),
             reserved,
-            doomed: event.data.dooms(&event.kind),
+            doomed: rule.about.is_none() && event.data.dooms(&event.kind),
         },
         Err(reason) => {
             *quiet = None;
@@ -177,11 +177,13 @@ fn budget(guard: &Guard, rule: &Rule, facts: &Facts<'_>) -> (String, Option<u32>
 
 pub(super) fn deadline(case: &Case<'_>) -> Option<Timestamp> {
     let event = case.facts.event;
+    // What the event is about has to be done by then; something else has not.
+    let own = event.deadline.filter(|_| case.rule.about.is_none());
     match &case.rule.deadline {
         Some(Deadline::After(span)) => event.time.checked_add(span.0).ok(),
         // An expression without an answer falls back on what the event itself says.
         Some(Deadline::At(at)) => at.time(&case.facts).ok().or(event.deadline),
-        None => event.deadline,
+        None => own,
     }
 }
 

@@ -74,6 +74,13 @@ impl Mover {
         }
     }
 
+    pub fn job(&self) -> Option<&Job> {
+        match self {
+            Mover::Job(job) => Some(job),
+            Mover::Rolls { .. } => None,
+        }
+    }
+
     pub fn namespace(&self) -> &str {
         match self {
             Mover::Rolls { namespace, .. } | Mover::Job(Job { namespace, .. }) => namespace,

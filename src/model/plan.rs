@@ -148,6 +148,11 @@ pub struct PlannedPod {
 }
 
 impl Plan {
+    /// It is only let go back to where it was: rather than lose work for that, it stays where it is.
+    pub fn may_stay(&self, unit: &str) -> bool {
+        self.moves.iter().any(|of| of.to.is_none() && of.unit.as_deref() == Some(unit))
+    }
+
     /// The id of the plan of that epoch: known before the plan is built.
     pub fn id_of(incident: &str, epoch: u32) -> Id {
         Id::of(&["plan", incident, &epoch.to_string()])

@@ -215,9 +215,25 @@ impl Action {
         )
     }
 
+    /// What it acts on is what the event is about, and nothing else.
+    pub fn on_target(&self) -> bool {
+        !matches!(
+            self,
+            Action::ReturnToSpot { .. }
+                | Action::Wait { .. }
+                | Action::Notify { .. }
+                | Action::Escalate { .. }
+        )
+    }
+
     /// It changes where workloads may run.
     pub fn moves(&self) -> bool {
         matches!(self, Action::Reschedule { .. } | Action::ReturnToSpot { .. })
+    }
+
+    /// Others wait for it without naming it. A machine comes when it comes: whoever wants to wait for one says so.
+    pub fn waited_for_by_default(&self) -> bool {
+        !matches!(self, Action::Provision { .. })
     }
 
     /// Without `needs`, it waits for every step above it. Others may start at once.

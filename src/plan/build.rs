@@ -175,7 +175,8 @@ fn step(
     look: &Look,
     faults: &mut Vec<String>,
 ) -> Option<PlannedStep> {
-    let reach = match reach(&spec.action, decision, look) {
+    let returns = all.iter().any(|it| matches!(it.action, Action::ReturnToSpot { .. }));
+    let reach = match reach(&spec.action, returns, decision, look) {
         Ok(reach) => reach,
         Err(why) => {
             faults.push(format!("`{}` {why}", spec.name));
@@ -195,7 +196,12 @@ fn step(
     })
 }
 
-fn reach(action: &Action, decision: &Envelope<Decision>, look: &Look) -> Result<Reach, String> {
+fn reach(
+    action: &Action,
+    returns: bool,
+    decision: &Envelope<Decision>,
+    look: &Look,
+) -> Result<Reach, String> {
     let target = &decision.subject;
     let node = || match &look.node {
         Some(node) => Ok(Reach::Node { name: node.name.clone() }),
@@ -207,7 +213,6 @@ fn reach(action: &Action, decision: &Envelope<Decision>, look: &Look) -> Result<
         | Action::Taint { .. }
         | Action::Label { .. }
         | Action::Annotate { .. }
-        | Action::Checkpoint { .. }
         | Action::Provision { .. }
         | Action::Reschedule { .. }
         | Action::Suspend
@@ -215,6 +220,9 @@ fn reach(action: &Action, decision: &Envelope<Decision>, look: &Look) -> Result<
         | Action::TerminateInstance
         | Action::Drain { .. } => node(),
         Action::ReturnToSpot { .. } => Ok(elsewhere::reach(look)),
+        // Of what goes back, wherever it is.
+        Action::Checkpoint { .. } if returns => Ok(elsewhere::reach(look)),
+        Action::Checkpoint { .. } => node(),
         Action::CompleteLifecycleAction { .. } => {
             Ok(Hook::of(&decision.data.cloud).map_or(Reach::World, |hook| Reach::Hook { hook }))
         }

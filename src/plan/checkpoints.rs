@@ -17,8 +17,10 @@ pub fn units(look: &Look) -> Vec<String> {
     all
 }
 
+/// What goes: what runs on the node; of a plan that has none, the gangs that it looks at, wherever they are.
 pub(super) fn going(look: &Look) -> impl Iterator<Item = &Pod> {
-    look.pods.iter().filter(|pod| pod.stays().is_none())
+    let gangs = look.peers.iter().map(AsRef::as_ref).filter(|_| look.node.is_none());
+    look.pods.iter().chain(gangs).filter(|pod| pod.stays().is_none())
 }
 
 /// What is asked for, the slowest first; and what a reader should know of what cannot be asked.
@@ -47,7 +49,7 @@ pub(super) fn checkpoints(
             let learned = history.get(&name);
             let (takes, bytes) = (learned.map(|it| it.takes), learned.and_then(|it| it.bytes));
             let id = Id::of(&["checkpoint", plan.as_str(), &name]);
-            let peers = look.peers.iter().map(AsRef::as_ref);
+            let peers = look.peers.iter().map(AsRef::as_ref).filter(|_| look.node.is_some());
             let peers = peers.filter(|pod| pod.deleted_at.is_none() && pod.unit() == name);
             let mut members: Vec<(&Pod, bool)> = doomed.iter().map(|pod| (*pod, true)).collect();
             members.extend(peers.map(|pod| (pod, false)));

@@ -69,9 +69,18 @@ pub(super) fn moves(
     for spec in steps {
         match &spec.action {
             Action::ReturnToSpot { .. } => {
-                let back =
-                    |mover: &Mover| PlannedMove { mover: mover.clone(), to: None, unit: None };
-                all.extend(moved.iter().map(|mover| (mover.clone(), back(mover))));
+                let saves = steps.iter().any(|it| matches!(it.action, Action::Checkpoint { .. }));
+                for mover in moved {
+                    let unit = unit_of(look, mover);
+                    let asked = asked.iter().any(|it| Some(&it.unit) == unit.as_ref());
+                    // A job is stopped for it: where checkpoints are asked for, not without one.
+                    if saves && unit.is_some() && !asked {
+                        remarks.push(format!("{mover} stays: it cannot be asked for a checkpoint"));
+                        continue;
+                    }
+                    let unit = unit.filter(|_| asked);
+                    all.insert(mover.clone(), PlannedMove { mover: mover.clone(), to: None, unit });
+                }
             }
             Action::Reschedule { extent, ladders, .. } => {
                 for pod in going(look) {
@@ -91,6 +100,13 @@ pub(super) fn moves(
         }
     }
     (all.into_values().collect(), remarks)
+}
+
+/// Of a job that runs.
+fn unit_of(look: &Look, of: &Mover) -> Option<String> {
+    let Mover::Job(job) = of else { return None };
+    let member = |pod: &&Pod| mover(pod).as_ref() == Some(of) || pod.unit() == job.full_name();
+    going(look).find(member).map(Pod::unit)
 }
 
 fn destination(look: &Look, bearing: &Bearing, extent: Extent) -> Destination {
@@ -137,8 +153,7 @@ pub(super) fn jobs(look: &Look, moves: &[PlannedMove], gangs: &mut Vec<PlannedGa
         if gangs.iter().any(|gang| gang.job == *job) {
             continue;
         }
-        let pod = going(look).find(|pod| mover(pod).as_ref() == Some(&of.mover));
-        let unit = pod.map_or_else(|| job.full_name(), Pod::unit);
+        let unit = unit_of(look, &of.mover).unwrap_or_else(|| job.full_name());
         gangs.push(PlannedGang { unit, job: job.clone() });
     }
 }

@@ -63,7 +63,13 @@ fn reaches(step: &PlannedStep) -> Option<String> {
         (Action::Restart { .. } | Action::Scale { .. }, Reach::Workload { .. }) => true,
         (Action::Verify { .. }, _) => true,
         // What goes back to where it was before is on many nodes.
-        (Action::ReturnToSpot { .. } | Action::Suspend | Action::Resume, Reach::World) => true,
+        (
+            Action::ReturnToSpot { .. }
+            | Action::Checkpoint { .. }
+            | Action::Suspend
+            | Action::Resume,
+            Reach::World,
+        ) => true,
         (Action::CompleteLifecycleAction { .. }, Reach::Hook { .. } | Reach::World) => true,
         (
             Action::VeleroBackup(_)

@@ -5,7 +5,7 @@ use crate::clock::Clock;
 use crate::cluster::{ClusterView, Sight};
 use crate::log::{self, Condition, Consumer, Kv, Log, LogError, Policy, Record, Stream, bucket};
 use crate::model::{
-    Action, Answer, Decision, Entry, Envelope, Id, Look, Mode, Mover, Outcome, Plan, PlanEnd,
+    Action, Answer, Decision, Entry, Envelope, Id, Job, Look, Mode, Mover, Outcome, Plan, PlanEnd,
     Question, Refusal, Target, Verdict, kind, learned_key,
 };
 use futures_util::future::try_join_all;
@@ -91,9 +91,13 @@ async fn draft<'a, L: Log + Kv>(
     if hopeless {
         return Ok(Some(refused("planning it has failed too often")));
     }
-    let look = view.look(&Sight::of(&decision.subject));
-    let history = history(log, &look).await?;
+    let mut look = view.look(&Sight::of(&decision.subject));
     let moved = moved(view, decision, &look).await;
+    if !moved.is_empty() {
+        let controllers = moved.iter().filter_map(Mover::job).map(Job::full_name).collect();
+        look = view.look(&Sight { controllers, ..Sight::of(&decision.subject) });
+    }
+    let history = history(log, &look).await?;
     match build(decision, &look, &history, &moved, view.skew(), now) {
         Some(Ok(plan)) => {
             let (id, deadline) = (plan.id.clone(), plan.deadline);

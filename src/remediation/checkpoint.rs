@@ -68,8 +68,12 @@ impl Checkpoint {
                 }
                 Some(state) => self.goes_on(unit, state, &seen, now),
             };
-            let Some(state) = next else { continue };
-            let lost = match (&state, &plan.policy) {
+            let Some(mut state) = next else { continue };
+            let stays = plan.may_stay(&unit.unit);
+            if let (true, Handshake::Expired { lost, .. }) = (stays, &mut state) {
+                *lost = Span::default();
+            }
+            let lost = match (&state, plan.policy.as_ref().filter(|_| !stays)) {
                 (Handshake::Expired { why, lost }, Some(policy)) => Some(Entry::Escalate {
                     policy: policy.clone(),
                     level: 1,

@@ -8,7 +8,7 @@ mod backward;
 use super::checkpoint::need;
 use super::journal::{Illegal, Journal, StepState};
 use super::steps::{self, Machine, Probe, Sees, Status};
-use crate::model::{Action, Answer, Entry, Id, Look, Plan, PlanEnd, PlannedStep};
+use crate::model::{Action, Answer, Entry, Expect, Id, Look, Plan, PlanEnd, PlannedStep};
 use jiff::Timestamp;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -338,10 +338,26 @@ impl Saga {
                 Waiting | Started { .. } | Unknown { .. } | Failed { .. }
             )
         };
-        if entries.is_empty() && !self.plan.steps.iter().any(open) {
+        if !entries.is_empty() {
+            return entries;
+        }
+        let left = || self.plan.steps.iter().filter(|step| open(step));
+        if left().next().is_none() {
             return self.resume();
         }
-        entries
+        // Whoever lost a machine has found another one: nobody waits for those that are still to come.
+        let spare = |step: &PlannedStep| matches!(step.action, Action::Provision { .. });
+        match self.all_run() && left().all(spare) {
+            true => left().filter_map(|step| self.halved(step, "all pods are running")).collect(),
+            false => vec![],
+        }
+    }
+
+    fn all_run(&self) -> bool {
+        self.plan.steps.iter().any(|step| {
+            matches!(step.action, Action::Verify { expect: Expect::PodsRunning, .. })
+                && matches!(self.journal.state(&step.name), StepState::Succeeded { .. })
+        })
     }
 
     /// Look again before each destructive step: has it become pointless?

@@ -16,7 +16,7 @@ use super::saga::Work;
 use super::{Journal, StepState};
 use super::{Road, WebCall};
 use crate::model::{
-    Action, Answer, ClusterCall, Entry, Look, Node, NodePatch, Plan, PlannedCheckpoint,
+    Action, Answer, ClusterCall, Entry, Handshake, Look, Node, NodePatch, Plan, PlannedCheckpoint,
     PlannedStep, Pod, Reach, Undo,
 };
 use crate::planted::{Bug, planted};
@@ -341,7 +341,11 @@ impl Machine {
             Machine::Drain(drain) => drain.poll(look, &|pod| waits(plan, journal, pod), now),
             Machine::Checkpoint(checkpoint) => checkpoint.poll(plan, journal, look, now),
             Machine::Suspend(suspend) => {
-                suspend.poll(plan, &|unit| is_open(plan, journal, unit), now)
+                let (open, stays) = (
+                    |unit: &str| is_open(plan, journal, unit),
+                    |unit: &str| stays(plan, journal, unit),
+                );
+                suspend.poll(plan, &open, &stays, now)
             }
             Machine::Hook(hook) => hook.poll(journal, look, now),
             Machine::Provision(provision) => provision.poll(plan, journal, now),
@@ -482,4 +486,10 @@ fn is_open(plan: &Plan, journal: &Journal, unit: &str) -> bool {
     plan.steps.iter().any(asked)
         && plan.checkpoints.iter().any(|it| it.unit == unit)
         && journal.checkpoints.get(unit).is_none_or(|state| !state.is_over())
+}
+
+/// What only goes back, and has no checkpoint to go on from, stays where it is.
+fn stays(plan: &Plan, journal: &Journal, unit: &str) -> bool {
+    let expired = matches!(journal.checkpoints.get(unit), Some(Handshake::Expired { .. }));
+    expired && plan.may_stay(unit)
 }

@@ -8,7 +8,7 @@ use super::steps;
 use super::walk::{Entries, Faults, text};
 use super::words::{By, Reading, Words};
 use super::yaml::Node;
-use crate::model::{Id, Mode, Severity, Span, StepSpec, kind};
+use crate::model::{Action, Id, Mode, Severity, Span, StepSpec, kind};
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Clone)]
@@ -191,12 +191,13 @@ pub(super) fn rule(node: &Node, names: &Names<'_>, faults: &mut Faults) -> Optio
     if let (Some(policy), Some(node)) = (&escalate, entries.get("escalate")) {
         names.check("escalation", policy, &names.policies, &node.place, faults);
     }
+    let then = steps::steps(&entries, "then", escalate.as_deref(), names, faults);
     let modes = [("enforce", Mode::Enforce), ("observe", Mode::Observe)];
     let rule = Rule {
         name: entries.text("name", faults).unwrap_or_default(),
         place: entries.get("name").map_or(entries.place(), |node| &node.place).clone(),
         condition,
-        about: about(&entries, &when, names, faults),
+        about: about(&entries, &then, &when, names, faults),
         severity: word(&entries, "severity", &super::people::severities(), faults),
         words: Words {
             version: Some(names.version(&entries)),
@@ -206,7 +207,7 @@ pub(super) fn rule(node: &Node, names: &Names<'_>, faults: &mut Faults) -> Optio
         guards: guards.into_iter().map(|(guard, _)| guard).collect(),
         deadline: deadline(&entries, &when, names, faults),
         mode: word(&entries, "mode", &modes, faults).unwrap_or_default(),
-        then: steps::steps(&entries, "then", escalate.as_deref(), names, faults),
+        then,
         otherwise: steps::steps(&entries, "otherwise", escalate.as_deref(), names, faults),
         escalate,
         runbook: entries.text("runbook", faults),
@@ -252,14 +253,24 @@ pub(super) fn when(entries: &Entries<'_>, faults: &mut Faults) -> Vec<String> {
 
 fn about(
     entries: &Entries<'_>,
+    then: &[StepSpec],
     when: &[String],
     names: &Names<'_>,
     faults: &mut Faults,
 ) -> Option<Condition> {
     let node = entries.get("about")?;
-    if let Some(then) = entries.get("then") {
-        let message = "`about` is for rules that tell people: steps act on what the event is about";
-        faults.add(Code::Conflict, &then.place, message);
+    let returns = then.iter().any(|step| matches!(step.action, Action::ReturnToSpot { .. }));
+    // What goes back is asked for its checkpoint wherever it is.
+    let own = |action: &Action| {
+        action.on_target() && !(returns && matches!(action, Action::Checkpoint { .. }))
+    };
+    if let (Some(step), Some(node)) =
+        (then.iter().find(|step| own(&step.action)), entries.get("then"))
+    {
+        let verb = step.action.verb();
+        let message =
+            format!("`{verb}` acts on what the event is about, and `about` names something else");
+        faults.add(Code::Conflict, &node.place, message);
     }
     compile(text(node, faults)?, &node.place, Type::Text, names.scope(when), faults)
 }

@@ -52,10 +52,16 @@ pub(super) fn steps(
 /// Fills in `needs`: as written, else by the default order of the verbs. Faults on unknown names and cycles.
 fn order(read: &mut [Read<'_>], faults: &mut Faults) {
     let all: Vec<String> = read.iter().map(|step| step.spec.name.clone()).collect();
+    let waited: Vec<Option<String>> = read
+        .iter()
+        .map(|step| {
+            Some(step.spec.name.clone()).filter(|_| step.spec.action.waited_for_by_default())
+        })
+        .collect();
     for (at, step) in read.iter_mut().enumerate() {
         let Some(needs) = &step.needs else {
             if step.spec.action.waits_by_default() {
-                step.spec.needs = all[..at].to_vec();
+                step.spec.needs = waited[..at].iter().flatten().cloned().collect();
             }
             continue;
         };

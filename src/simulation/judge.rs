@@ -72,6 +72,7 @@ pub(super) fn number(fact: Fact, filter: &Filter, ledger: &Ledger, world: &World
             }
         },
         Fact::Nodes => world.nodes_of(filter.pool.as_deref()).len() as f64,
+        Fact::Idle => (world.idle_orders().len() + world.places_held()) as f64,
         Fact::Spend => world.spend(),
         Fact::CordonedAtOnce => ledger.cordoned_most as f64,
         Fact::DeadLetters => ledger.dead_letters as f64,

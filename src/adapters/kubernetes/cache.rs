@@ -174,7 +174,8 @@ impl Cache {
         };
         let pods: Vec<&Arc<Pod>> =
             on_node.into_iter().flatten().filter_map(|key| self.pods.get(key)).collect();
-        let gangs: BTreeSet<String> = pods.iter().filter_map(|pod| pod.gang()).collect();
+        let here = pods.iter().filter_map(|pod| pod.gang());
+        let gangs: BTreeSet<String> = here.chain(sight.controllers.iter().cloned()).collect();
         let members = gangs.iter().filter_map(|gang| self.gangs.get(gang)).flatten();
         let elsewhere = |pod: &&Arc<Pod>| node.is_none_or(|node| pod.node != node.name);
         Look {

@@ -5,7 +5,8 @@ use super::super::saga::Work;
 use super::super::{Journal, StepState};
 use super::Status;
 use super::once::{Once, Tried};
-use crate::model::{Action, Answer, ClusterCall, Handshake, Mover, Plan, PlannedStep};
+use super::suspend::STAYS;
+use crate::model::{Action, Answer, ClusterCall, Handshake, Mover, Plan, PlannedMove, PlannedStep};
 use jiff::Timestamp;
 use std::{collections::BTreeMap, time::Duration};
 
@@ -50,15 +51,17 @@ impl Elsewhere {
                     Some(Handshake::Durable { reference, .. }) => reference.clone(),
                     _ => None,
                 };
-                let stays = self.resumed && matches!(of.mover, Mover::Job(_));
+                let runs = self.resumed && matches!(of.mover, Mover::Job(_));
+                let stays = of.unit.as_ref().is_some_and(|unit| super::stays(plan, journal, unit));
                 let (mover, by) = (of.mover.clone(), plan.incident.clone());
                 let call = match &of.to {
                     Some(_) if self.back => ClusterCall::MoveBack { mover, by: Some(by) },
                     Some(to) => ClusterCall::Move { mover, to: to.clone(), by, reference },
                     None => ClusterCall::MoveBack { mover, by: None },
                 };
-                let work = Some(Work::Cluster(call)).filter(|_| !stays);
-                Once::new(work, "it runs again where it is", None, now).patient(self.timeout, now)
+                let work = Some(Work::Cluster(call)).filter(|_| !(runs || stays));
+                let why = if stays { STAYS } else { "it runs again where it is" };
+                Once::new(work, why, None, now).patient(self.timeout, now)
             });
             work.extend(call.poll(now).map(|work| (at.to_string(), work)));
         }
@@ -87,7 +90,13 @@ impl Elsewhere {
             _ => format!("{} goes elsewhere", of.mover),
         });
         let told = told.collect::<Vec<String>>().join("; ");
-        if tried.iter().any(|tried| matches!(tried, Tried::Failed(_))) {
+        let goes_on = |of: &PlannedMove| of.to.is_some() && !self.back;
+        // Nobody's drain fails because a workload could not be sent elsewhere; one that does not come back is a person's
+        // matter.
+        let failed = |(of, tried): (&PlannedMove, &Tried<'_>)| {
+            matches!(tried, Tried::Failed(_)) && !goes_on(of)
+        };
+        if plan.moves.iter().zip(&tried).any(failed) {
             return Status::Failed(told);
         }
         Status::Done(if told.is_empty() { "there was nothing to send".into() } else { told })

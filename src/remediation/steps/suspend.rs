@@ -11,6 +11,9 @@ use std::{collections::BTreeMap, time::Duration};
 /// A job that stays suspended is worth more than a step that is late: an API server that is down comes back.
 const OUTAGE: Duration = Duration::from_secs(30 * 60);
 
+/// Of what only goes back, where its work would be lost for that.
+pub(super) const STAYS: &str = "it stays where it is: it has no checkpoint to go on from";
+
 #[derive(Debug)]
 pub(in crate::remediation) struct Suspend {
     suspended: bool,
@@ -23,11 +26,12 @@ impl Suspend {
         Suspend { suspended, calls: BTreeMap::new() }
     }
 
-    /// What to ask now. `is_open` says of which units the checkpoint is still waited for.
+    /// What to ask now. `is_open` says of which units the checkpoint is still waited for, `stays` which are left alone.
     pub(super) fn poll(
         &mut self,
         plan: &Plan,
         is_open: &dyn Fn(&str) -> bool,
+        stays: &dyn Fn(&str) -> bool,
         now: Timestamp,
     ) -> Vec<(String, Work)> {
         let mut work = vec![];
@@ -39,7 +43,8 @@ impl Suspend {
                 let by = plan.incident.clone();
                 let call =
                     ClusterCall::Suspend { job: gang.job.clone(), suspended: self.suspended, by };
-                let call = Once::new(Some(Work::Cluster(call)), "", None, now);
+                let work = Some(Work::Cluster(call)).filter(|_| !stays(&gang.unit));
+                let call = Once::new(work, STAYS, None, now);
                 if self.suspended { call } else { call.patient(OUTAGE, now) }
             });
             work.extend(call.poll(now).map(|work| (at.to_string(), work)));

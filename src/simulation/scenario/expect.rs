@@ -31,6 +31,8 @@ pub enum Fact {
     CordonedAtOnce,
     Cordoned,
     Nodes,
+    /// Machines that were asked for and nothing runs on, and places that are held.
+    Idle,
     /// Dollars.
     Spend,
     DeadLetters,
@@ -40,7 +42,7 @@ pub enum Fact {
 }
 
 impl Fact {
-    pub const ALL: [(&'static str, Fact); 23] = [
+    pub const ALL: [(&'static str, Fact); 24] = [
         ("pages", Fact::Pages),
         ("rings", Fact::Rings),
         ("unanswered", Fact::Unanswered),
@@ -59,6 +61,7 @@ impl Fact {
         ("cordoned_at_once", Fact::CordonedAtOnce),
         ("cordoned", Fact::Cordoned),
         ("nodes", Fact::Nodes),
+        ("idle", Fact::Idle),
         ("spend", Fact::Spend),
         ("dead_letters", Fact::DeadLetters),
         ("web_calls", Fact::WebCalls),

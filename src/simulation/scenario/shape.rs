@@ -416,6 +416,11 @@ pub(super) static EXPECTATION: Shape = Shape {
         key("cordoned_at_once", Of::Text, "Nodes that were cordoned at the same time, at most."),
         key("cordoned", Of::Text, "Nodes that are cordoned."),
         key("nodes", Of::Text, "Nodes."),
+        key(
+            "idle",
+            Of::Text,
+            "Machines that remediations have asked for and nothing runs on, and places that are held for others.",
+        ),
         key("spend", Of::Text, "Dollars for machines."),
         key("dead_letters", Of::Text, "What was set aside."),
         key(

@@ -156,7 +156,10 @@ impl World {
         wanted.extend(selector.map(|(key, it)| (key.clone(), it.as_str().unwrap_or("").into())));
         let required = "/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms/0/matchExpressions";
         for one in asked.pointer(required).and_then(Value::as_array).into_iter().flatten() {
-            if let (Some(key), Some(value)) = (one["key"].as_str(), one["values"][0].as_str()) {
+            let has_to = one["operator"] == "In";
+            if let (true, Some(key), Some(value)) =
+                (has_to, one["key"].as_str(), one["values"][0].as_str())
+            {
                 wanted.insert(key.into(), value.into());
             }
         }
@@ -308,7 +311,7 @@ impl World {
         let runs = matches!(app.spec.kind, Kind::Gang | Kind::Job)
             && (app.suspended_by.is_none() || !app.pods.is_empty());
         let message = "its pods have not ended yet".to_owned();
-        runs.then(|| Answer::Refused(Refusal::Busy { retry_after: None, message }))
+        runs.then_some(Answer::Refused(Refusal::Busy { retry_after: None, message }))
     }
 
     /// Workloads of that kind that were sent elsewhere.

@@ -25,8 +25,9 @@ impl World {
         };
         let of = sight.workload.as_ref().or(sight.target.as_ref());
         let runs: Vec<&Run> = runs.collect();
-        let gangs: BTreeSet<usize> =
-            runs.iter().filter(|run| run.pod.gang().is_some()).map(|run| run.app).collect();
+        let here = runs.iter().filter(|run| run.pod.gang().is_some()).map(|run| run.app);
+        let named = sight.controllers.iter().filter_map(|of| self.gang_named(of));
+        let gangs: BTreeSet<usize> = here.chain(named).collect();
         let members = gangs.iter().flat_map(|app| &self.apps[*app].pods);
         let elsewhere = |run: &&Run| node.is_none_or(|node| run.pod.node != node.name);
         let peers = members.filter_map(|uid| self.pods.get(uid)).filter(elsewhere);
@@ -38,6 +39,15 @@ impl World {
             waiting: sight.controllers.iter().filter_map(waiting).collect(),
             node: node.cloned(),
         }
+    }
+
+    /// The app whose pods are the gang of that name.
+    fn gang_named(&self, name: &str) -> Option<usize> {
+        let mut parts = name.split('/');
+        let (namespace, app) = (parts.next()?, parts.next_back()?);
+        let at = *self.by_app.get(&(namespace.to_owned(), app.to_owned()))?;
+        let pod = &self.pods.get(self.apps[at].pods.first()?)?.pod;
+        (pod.gang().as_deref() == Some(name)).then_some(at)
     }
 
     /// Another number after every change of what `sight` shows.

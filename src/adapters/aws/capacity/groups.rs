@@ -187,7 +187,7 @@ impl Cloud {
             return Ok(claimed);
         }
         let of = of(group);
-        let mut here = self.described(&[of.clone()]).await?;
+        let mut here = self.described(std::slice::from_ref(&of)).await?;
         let marked = ("tag-key".to_owned(), super::KEY.to_owned());
         let taken = self.described(&[of, marked]).await?;
         let grows = |id: &str| alive(group).any(|it| it.instance_id() == Some(id));

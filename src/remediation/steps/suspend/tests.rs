@@ -20,7 +20,7 @@ fn invalid() -> Answer {
 fn each_waits_for_its_own_checkpoint() {
     let (plan, mut machine) = (two(), Suspend::new(true));
     let open = |unit: &str| unit == "training/Job/llm";
-    let asked = machine.poll(&plan, &open, at(0));
+    let asked = machine.poll(&plan, &open, &|_| false, at(0));
     let [(tag, Work::Cluster(ClusterCall::Suspend { job, suspended: true, by }))] = &asked[..]
     else {
         panic!("{asked:?}")
@@ -29,7 +29,7 @@ fn each_waits_for_its_own_checkpoint() {
     assert!(machine.busy());
     machine.answer(tag, Answer::Done, at(1));
     assert_eq!(machine.status(&plan), Status::Working, "one waits");
-    let asked = machine.poll(&plan, &|_| false, at(20));
+    let asked = machine.poll(&plan, &|_| false, &|_| false, at(20));
     assert_eq!(asked.len(), 1);
     machine.answer(&asked[0].0, Answer::Refused(Refusal::Gone), at(20));
     let said = "training/Job/llm: it is gone; training/Job/vision is suspended";
@@ -40,7 +40,7 @@ fn each_waits_for_its_own_checkpoint() {
 fn a_job_that_goes_on_fails_nobodys_drain_and_one_that_stays_suspended_does() {
     for (suspended, says) in [(true, "is not suspended"), (false, "is still suspended")] {
         let (plan, mut machine) = (two(), Suspend::new(suspended));
-        let asked = machine.poll(&plan, &|_| false, at(0));
+        let asked = machine.poll(&plan, &|_| false, &|_| false, at(0));
         assert_eq!(asked.len(), 2);
         machine.answer("0", Answer::Done, at(1));
         machine.answer("1", invalid(), at(1));
@@ -56,6 +56,6 @@ fn a_job_that_goes_on_fails_nobodys_drain_and_one_that_stays_suspended_does() {
 #[test]
 fn where_no_gang_is_there_nothing_is_asked() {
     let (plan, mut machine) = (plan(vec![]), Suspend::new(true));
-    assert!(machine.poll(&plan, &|_| false, at(0)).is_empty());
+    assert!(machine.poll(&plan, &|_| false, &|_| false, at(0)).is_empty());
     assert_eq!(machine.status(&plan), Status::Done("no gang here can be suspended".into()));
 }

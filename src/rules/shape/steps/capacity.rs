@@ -4,7 +4,7 @@ use super::{NAME, NEEDS, Of, Shape, Step, key};
 
 pub(super) const PROVISION: Step = (
     "provision",
-    "Asks for machines in place of the one that goes, by the ladders of `capacity`: the next rung at once where one has nothing. What nobody needs in the end is given back.",
+    "Asks for machines in place of the one that goes, by the ladders of `capacity`: the next rung at once where one has nothing. Only steps that name it in `needs` wait for it. What nobody needs in the end is given back.",
     Shape {
         name: "`provision`",
         fields: &[
