@@ -1,11 +1,12 @@
 //! The ports, implemented against real things. No decision is made here.
 //!
 //! May import: `model` and the traits it implements (`log`, `cluster`, `sources`, `agent`, `remediation`, `escalation`),
-//! `clock`.
+//! `clock`; of `config` what it is told.
 
 pub mod aws;
 pub mod beyond;
 pub mod embedded;
+pub mod evidence;
 pub mod imds;
 pub mod kubernetes;
 pub mod nats;

@@ -1,7 +1,7 @@
 //! The HTTP port: sources come in, people look and answer.
 //!
 //! A room of its own at the edge: it serves the intake of `sources` and the indexes that the rooms keep.
-//! `routes` are the paths, `operate` and `letters` those of operating, `auth` who may use them, `server` connections, time-outs and TLS.
+//! `routes` are the paths, `operate` and `letters` those of operating, `signs` those of life, `auth` who may use them, `server` connections, time-outs and TLS.
 
 mod auth;
 mod letters;
@@ -9,6 +9,7 @@ mod operate;
 mod plans;
 mod routes;
 mod server;
+mod signs;
 mod why;
 
 pub use auth::Gate;

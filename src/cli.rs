@@ -6,12 +6,14 @@ mod agent;
 mod check;
 mod client;
 mod demo;
+mod diagnose;
 mod explain;
 mod fmt;
 mod import;
 mod incidents;
 mod letters;
 mod logs;
+mod maintenance;
 mod moving;
 mod oncall;
 mod operate;
@@ -88,6 +90,10 @@ enum Command {
     Pause(operate::Pause),
     /// End a pause.
     Resume(operate::Resume),
+    /// Planned work on nodes: empty them a few at a time, stop at the first that fails; open them again.
+    Maintenance(maintenance::Args),
+    /// What is wrong with something: findings with evidence and what to do. Changes nothing, needs no daemon.
+    Diagnose(diagnose::Args),
     /// What arrived and could not be used: list, show, requeue, drop.
     DeadLetters(letters::Args),
     /// Move the log between an embedded one and NATS.
@@ -221,6 +227,8 @@ impl Cli {
             Command::Schedules(args) => schedules::run(args).await,
             Command::Pause(args) => operate::pause(args).await,
             Command::Resume(args) => operate::resume(args).await,
+            Command::Maintenance(args) => maintenance::run(args).await,
+            Command::Diagnose(args) => diagnose::run(args).await,
             Command::DeadLetters(args) => letters::run(args).await,
             Command::Log(args) => moving::run(args).await,
             Command::Completions { shell } => {

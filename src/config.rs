@@ -40,8 +40,55 @@ pub struct Settings {
     pub sources: Vec<SubjectSource>,
     pub aws: Aws,
     pub kubernetes: Kubernetes,
+    pub evidence: Evidence,
+    pub heartbeat: Option<Heartbeat>,
     /// What is asked of every rule.
     pub policy: Policy,
+}
+
+/// What pages carry that is fetched when they go out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    /// The last lines of each log.
+    pub log_lines: u32,
+    /// Base URL.
+    pub grafana: Option<String>,
+    /// UIDs.
+    pub dashboards: Vec<String>,
+    /// Base URL.
+    pub prometheus: Option<String>,
+    pub graphs: Vec<Graph>,
+    /// Where people reach this daemon.
+    pub public_url: Option<String>,
+}
+
+impl Default for Evidence {
+    fn default() -> Evidence {
+        Evidence {
+            log_lines: 20,
+            grafana: None,
+            dashboards: vec![],
+            prometheus: None,
+            graphs: vec![],
+            public_url: None,
+        }
+    }
+}
+
+/// Numbers that are drawn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Graph {
+    pub title: String,
+    /// PromQL, with names in double braces.
+    pub query: String,
+}
+
+/// Somebody outside who calls people when they have not heard of us for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// File with the URL: it is a secret.
+    pub url_file: PathBuf,
+    pub every: Duration,
 }
 
 /// What the cluster tells, besides what the daemon keeps in mind anyway.

@@ -6,6 +6,7 @@
 //! May import: every room. Never `adapters`: what they implement is handed in.
 
 mod fenced;
+mod heart;
 mod keeper;
 mod lease;
 mod reload;
@@ -25,6 +26,7 @@ use crate::rules::Ruleset;
 use crate::sources::{kubernetes, schedule};
 use crate::{engine, plan};
 use fenced::Fenced;
+use futures_util::future::BoxFuture;
 use lease::Election;
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinSet};
@@ -50,6 +52,24 @@ pub struct Told {
     pub cluster: Option<String>,
     /// Kinds of objects whose conditions are told, and whether all events of the API are.
     pub follows: Follows,
+    /// Whom it tells that it lives.
+    pub pulse: Option<Pulse>,
+}
+
+/// One sign of life to somebody outside.
+pub type Beat = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+/// How often the active replica says that it lives, and how.
+#[derive(Clone)]
+pub struct Pulse {
+    pub every: Duration,
+    pub beat: Beat,
+}
+
+impl std::fmt::Debug for Pulse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pulse").field("every", &self.every).finish_non_exhaustive()
+    }
 }
 
 /// How long before rooms that lost the log are started again.
@@ -198,6 +218,8 @@ fn start<L, C, V, K, W, D, S>(
     rooms.spawn(async move {
         ("escalation", escalation::run::run(one, time, people, dispatch, seen).await)
     });
+    let (one, time, pulse) = (log.clone(), ports.clock.clone(), ports.told.pulse.clone());
+    rooms.spawn(async move { ("heart", heart::run(one, time, pulse).await) });
     let time = ports.clock.clone();
     rooms.spawn(async move { ("keeper", keeper::run(log, time).await) });
 }

@@ -25,6 +25,7 @@
 //! | [`engine`] | events to decisions: episodes, windows, incidents, throttles, guards |
 //! | [`replay`] | a log through other rules, and what would be different |
 //! | [`plan`] | decisions to plans: the last place with a choice |
+//! | [`diagnosis`] | what is wrong, from looks that change nothing |
 //! | [`remediation`] | plans carried out as journaled sagas |
 //! | [`escalation`] | people called, level by level, through an outbox |
 //! | [`sources`] | translate, enrich, make durable; never judge |
@@ -49,6 +50,7 @@ pub mod clock;
 pub mod cluster;
 pub mod config;
 pub mod daemon;
+pub mod diagnosis;
 pub mod engine;
 pub mod escalation;
 pub mod log;

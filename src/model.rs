@@ -15,6 +15,7 @@ mod envelope;
 mod escalation;
 mod event;
 mod fault;
+mod finding;
 mod gang;
 mod hook;
 mod id;
@@ -45,7 +46,7 @@ pub use bearing::{Bearing, Destination, Extent, MOVED_FROM, Mover, PlannedMove, 
 pub use call::{Answer, Claim, CloudCall, ClusterCall, NodePatch, Refusal};
 pub use capacity::{
     Climbed, Climbing, Displaced, Granted, Group, Joined, Ladder, Order, Placeholders,
-    PlannedCapacity, PlannedRung, Rung, Source, Way, Zone,
+    PlannedCapacity, PlannedRung, Rung, Source, Way, Zone, gpus_of,
 };
 pub use checkpoint::{Handshake, Learned, REQUEST, STATE, Said, learned_key, work_since};
 pub use cluster::{Look, Node, Owner, Pod, PodPhase, Stay, Taint, Waiting, Workload, WorkloadKind};
@@ -54,6 +55,7 @@ pub use envelope::{Cause, Envelope, MAX_CAUSES, RECORD_VERSION};
 pub use escalation::{Contact, Directory, Level, MailTls, Mailbox, Pager, Policy};
 pub use event::{Context, Event, Pool, Sizes, kind};
 pub use fault::chain;
+pub use finding::{Finding, Health, Topic};
 pub use hook::{Hook, HookResult, hook_ends};
 pub use id::{Id, fingerprint, fnv1a};
 pub use incident::{Incident, IncidentChange, IncidentState, Move, Signal};

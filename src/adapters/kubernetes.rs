@@ -25,8 +25,14 @@ pub use control::KubernetesControl;
 pub use lease::KubernetesLease;
 pub use watch::KubernetesView;
 
+use crate::model::{Answer, Question};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use std::{path::Path, time::Duration};
+
+/// Asks the API server something, without the watches that a daemon keeps.
+pub async fn ask(client: &kube::Client, question: &Question) -> Answer {
+    objects::ask(client, question).await
+}
 
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {

@@ -1,7 +1,7 @@
 //! The paths under `/api/v1/`, and the three that machines ask for.
 
 use super::auth::{Certified, Gate};
-use super::{letters, operate, plans, why};
+use super::{letters, operate, plans, signs, why};
 use crate::clock::Clock;
 use crate::cluster::ClusterView;
 use crate::log::{Kv, Log, LogError, Record, Stream};
@@ -73,6 +73,8 @@ where
     let inside = Router::new()
         .route("/api/v1/alertmanager", post(alertmanager::<L, C, V, R>))
         .route("/api/v1/events", post(events::<L, C, V, R>))
+        .route("/api/v1/heartbeats/{name}", post(signs::heartbeat::<L, C, V, R>))
+        .route("/api/v1/graphs/{id}", get(signs::graph::<L, C, V, R>))
         .route("/api/v1/incidents", get(incidents::<L, C, V, R>))
         .route("/api/v1/incidents/{id}", get(incident::<L, C, V, R>))
         .route("/api/v1/incidents/{id}/{verb}", post(request::<L, C, V, R>))
@@ -164,7 +166,11 @@ async fn body<L, C, V, R>(
     }
 }
 
-fn received(metrics: &Metrics, source: &'static str, result: Result<Tally, Received>) -> Response {
+pub(super) fn received(
+    metrics: &Metrics,
+    source: &'static str,
+    result: Result<Tally, Received>,
+) -> Response {
     match result {
         Ok(tally) => {
             metrics.received(source, "accepted", tally.accepted);
@@ -260,6 +266,7 @@ struct Listing {
     limit: Option<usize>,
     cursor: Option<String>,
     state: Option<String>,
+    target: Option<String>,
 }
 
 /// Index entries looked at for one page: a rare state does not make one request read everything.
@@ -302,7 +309,8 @@ where
             looked += 1;
             cursor = Some(entry.key);
             let Ok(incident) = serde_json::from_slice::<Incident>(&entry.value) else { continue };
-            if wanted.is_none_or(|state| state == incident.state) {
+            let about = ask.target.as_ref().is_none_or(|of| *of == incident.target.to_string());
+            if about && wanted.is_none_or(|state| state == incident.state) {
                 found.push(incident);
             }
             if found.len() == limit || looked == LOOKED_AT {

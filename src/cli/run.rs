@@ -9,13 +9,16 @@ use crate::adapters::aws;
 use crate::adapters::kubernetes::{self, KubernetesControl, KubernetesLease, KubernetesView};
 use crate::adapters::nats::{FEED_STREAM, FEED_SUBJECT, Nats};
 use crate::adapters::{
-    beyond::Beyond, pagers::Pagers, rulefiles, rulefiles::RuleFiles, web::WebClient,
+    beyond::Beyond, evidence::Evident, pagers::Pagers, rulefiles, rulefiles::RuleFiles,
+    web::WebClient,
 };
 use crate::api::{Gate, Readiness, Server, Site, router};
 use crate::clock::{Clock, System};
 use crate::cluster::{ClusterView, Custom, Follows};
-use crate::config::{Config, Format, Kind, Kubernetes, LeaseKind, Settings, SubjectSource};
-use crate::daemon::{self, Alone, KvLease, LeaseStore, Ports, Told, Witness};
+use crate::config::{
+    Config, Format, Heartbeat, Kind, Kubernetes, LeaseKind, Settings, SubjectSource,
+};
+use crate::daemon::{self, Alone, Beat, KvLease, LeaseStore, Ports, Pulse, Told, Witness};
 use crate::log::{Kv, Log};
 use crate::model::{Mode, Secret};
 use crate::remediation::run::Hands;
@@ -125,11 +128,20 @@ async fn work<L: Log + Kv, S: LeaseStore>(
     let peers = config.alertmanagers.clone();
     tokio::spawn(reconcile::run(groups, intake.clone(), client.clone(), peers));
     tokio::spawn(daemon::reload(files, rules, intake.clone(), metrics.clone()));
-    let (dispatch, me) = (Pagers::new(client, System), identity());
+    let evidence = Arc::new(config.settings.evidence.clone());
+    let dispatch = Evident {
+        inner: Pagers::new(client.clone(), System),
+        view: hands.view.clone(),
+        log: log.clone(),
+        clock: System,
+        client,
+        config: evidence,
+    };
+    let me = identity();
     let witness = Witness(metrics);
     let http = tokio::spawn(server.run(router(site), stopped.clone()));
     listen(&config, nats.as_ref(), &cloud, &intake, &witness).await;
-    let told = told(&config);
+    let told = told(&config)?;
     let ports = Ports { log, clock: System, hands, dispatch, lease, me, told };
     let rooms = tokio::spawn(daemon::run(ports, in_force, witness, stopped));
     signal().await;
@@ -172,7 +184,7 @@ async fn listen<L: Log + Kv>(
     }
 }
 
-fn told(config: &Config) -> Told {
+fn told(config: &Config) -> Result<Told, Exit> {
     let Kubernetes { all_events, objects } = &config.settings.kubernetes;
     let custom = |kind: &Kind| Custom {
         api_version: kind.api_version.clone(),
@@ -181,8 +193,35 @@ fn told(config: &Config) -> Told {
     };
     let objects = objects.iter().map(custom).collect();
     let follows = Follows { all_events: *all_events, objects, ..Follows::default() };
-    Told { cluster: config.cluster.clone(), follows }
+    let pulse = config.settings.heartbeat.as_ref().map(pulse).transpose()?;
+    Ok(Told { cluster: config.cluster.clone(), follows, pulse })
 }
+
+/// Signs of life to whom the configuration names.
+fn pulse(of: &Heartbeat) -> Result<Pulse, Exit> {
+    let read = std::fs::read_to_string(&of.url_file);
+    let url = read.map_err(|error| {
+        Exit::Usage(format!("heartbeat: cannot read {}: {error}", of.url_file.display()))
+    })?;
+    let bad = |_| Exit::Usage(format!("heartbeat: {} holds no URL", of.url_file.display()));
+    let url: reqwest::Url = url.trim().parse().map_err(bad)?;
+    let (client, every) = (client::http()?, of.every);
+    let beat: Beat = Arc::new(move || {
+        let asked = client.post(url.clone()).timeout(BEAT).send();
+        Box::pin(async move {
+            // The URL is a secret: no error tells it.
+            let answer = asked.await.map_err(|error| crate::model::chain(&error.without_url()))?;
+            match answer.status() {
+                status if status.is_success() => Ok(()),
+                status => Err(format!("it answered {}", status.as_u16())),
+            }
+        })
+    });
+    Ok(Pulse { every, beat })
+}
+
+/// Whoever takes signs of life answers within this time.
+const BEAT: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// The name of this replica: the pod or host, the process, and when it began. No other life had it.
 fn identity() -> String {

@@ -172,7 +172,7 @@ fn over<T>(state: &mut State, cause: &Envelope<T>, incident: &str, now: Timestam
     let incident = state.incidents.get(incident)?;
     let quiet = incident.signals.is_empty() && incident.running.is_none();
     let well = matches!(incident.last_end.as_deref(), Some("succeeded" | "moot" | "observed"));
-    if !quiet || !(incident.alerting || well) {
+    if !quiet || !(incident.alerting || well && !incident.calls) {
         return None;
     }
     let note = match (incident.alerting, incident.note.as_str()) {

@@ -4,8 +4,8 @@ use super::decide::hear;
 use super::guard::{Holder, slot};
 use super::{Episodes, Guards, Input, News, Notices, Said, Windows};
 use crate::model::{
-    Decision, Entry, Envelope, Event, Id, Incident, IncidentChange, IncidentState, Mode, Move,
-    Outcome, Pause, Plan, PlanEnd, Suppression, Target, Verdict, kind,
+    Action, Decision, Entry, Envelope, Event, Id, Incident, IncidentChange, IncidentState, Mode,
+    Move, Outcome, Pause, Plan, PlanEnd, StepSpec, Suppression, Target, Verdict, kind,
 };
 use crate::rules::{Facts, Ruleset};
 use jiff::Timestamp;
@@ -182,6 +182,7 @@ impl State {
                 signals: signal.iter().cloned().collect(),
                 running: None,
                 plans: vec![],
+                calls: false,
                 alerting: signal.is_some(),
                 last_end: None,
                 traceparent: traceparent.clone(),
@@ -214,13 +215,15 @@ impl State {
             self.windows.went_off(envelope);
         }
         let Some(incident) = self.incidents.get_mut(&decision.incident) else { return };
-        if let Verdict::Act { reserved, .. } = &decision.verdict {
+        if let Verdict::Act { reserved, steps, .. } = &decision.verdict {
             let plan = Plan::id_of(&decision.incident, decision.epoch);
             incident.epoch = decision.epoch;
             if !incident.plans.contains(&plan) {
                 incident.plans.push(plan.clone());
             }
             if decision.mode == Mode::Enforce {
+                let asks = |step: &StepSpec| matches!(step.action, Action::Escalate { .. });
+                incident.calls |= steps.iter().any(asks);
                 incident.running = Some(plan.clone());
                 self.deadlines.insert(plan.clone(), decision.deadline);
                 let holder = Holder {

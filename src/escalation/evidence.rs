@@ -1,6 +1,8 @@
 //! The case of an incident: everything a person who is called will want to see, gathered as it happens.
 
-use crate::model::{Climbing, Decision, Entry, Handshake, Level, Report, Severity};
+use crate::model::{
+    Climbing, Decision, Entry, Finding, Handshake, Health, Level, Report, Severity,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -57,10 +59,24 @@ impl Case {
                 match &climbed.state {
                     Climbing::Asked => format!("capacity by {ladder}: rung {nth} is asked"),
                     Climbing::Refused { why } => format!("capacity by {ladder}: rung {nth}: {why}"),
+                    Climbing::Yielded => {
+                        format!("capacity by {ladder}: its pods wait for a node themselves")
+                    }
                     Climbing::Ready { nodes } => {
                         format!("capacity by {ladder}: ready: {}", nodes.join(", "))
                     }
                 }
+            }
+            Entry::Found { topic, findings, .. } => {
+                let ill = findings.iter().filter(|it| it.health != Health::Good);
+                let ill: Vec<String> = ill.map(Finding::to_string).collect();
+                let all = if ill.is_empty() { "nothing is wrong".into() } else { ill.join("\n") };
+                let told = self.evidence.entry("diagnosis".into()).or_default();
+                if !told.is_empty() {
+                    told.push('\n');
+                }
+                told.push_str(&format!("{}:\n{all}", topic.word()));
+                return;
             }
             Entry::UndoStarted { step } => format!("{step}: taking it back"),
             Entry::Undone { step } => format!("{step}: taken back"),
@@ -107,6 +123,7 @@ impl Case {
             "remediation" => Err("nothing was done"),
             "logs" => Err("no log source is configured"),
             "backup" => Err("no backup was looked up"),
+            "diagnosis" => self.evidence.get(name).cloned().ok_or("the rule asks for none"),
             "runbook" => {
                 self.evidence.get(name).cloned().ok_or("neither the rule nor the alert names one")
             }

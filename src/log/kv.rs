@@ -26,13 +26,15 @@ pub mod bucket {
     pub const AWAITED: &str = "awaited";
     /// What the checkpoints of a workload took before.
     pub const LEARNED: &str = "learned";
+    /// Drawings that pages have links to.
+    pub const GRAPHS: &str = "graphs";
     /// Where consumers stand, in a log that does not keep that itself.
     pub const PLACES: &str = "places";
 
     /// Up to when each schedule has run.
     pub const SCHEDULES: &str = "schedules";
 
-    pub const ALL: [&str; 12] = [
+    pub const ALL: [&str; 13] = [
         SNAPSHOTS,
         INCIDENTS,
         INCIDENT_IDS,
@@ -43,6 +45,7 @@ pub mod bucket {
         DEAD,
         AWAITED,
         LEARNED,
+        GRAPHS,
         PLACES,
         SCHEDULES,
     ];

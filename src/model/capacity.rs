@@ -177,6 +177,8 @@ pub enum Climbing {
     Refused {
         why: String,
     },
+    /// Whom the places are held for waits for a node itself: an autoscaler that saw both would bring two.
+    Yielded,
     /// Nodes that are Ready.
     Ready {
         nodes: Vec<String>,
@@ -283,7 +285,7 @@ fn machines(needs: &[u32], gpus: u32) -> Option<u32> {
 }
 
 /// GPUs of an instance type. `None`: it is not known here. Source: Amazon EC2 instance types, accelerated computing.
-fn gpus_of(instance_type: &str) -> Option<u32> {
+pub fn gpus_of(instance_type: &str) -> Option<u32> {
     let (family, size) = instance_type.split_once('.')?;
     let by_size = |sizes: &[(&str, u32)]| {
         sizes.iter().find(|(known, _)| *known == size).map(|(_, gpus)| *gpus)

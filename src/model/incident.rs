@@ -51,6 +51,9 @@ pub struct Incident {
     /// An alert opened it or joined it: it ends when its alerts do.
     #[serde(default)]
     pub alerting: bool,
+    /// The rule itself asks for a person: it is over when one says so, or its alerts end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub calls: bool,
     /// How the last plan ended: the word of its [`super::PlanEnd`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_end: Option<String>,

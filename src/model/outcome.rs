@@ -51,6 +51,12 @@ pub enum Entry {
         ladder: String,
         climbed: Climbed,
     },
+    /// What a look has found.
+    Found {
+        step: String,
+        topic: super::Topic,
+        findings: Vec<super::Finding>,
+    },
     /// What became of each pod that a drain has met.
     Pods {
         step: String,
@@ -174,6 +180,7 @@ impl Entry {
             | Entry::Failed { step, .. }
             | Entry::Checkpoint { step, .. }
             | Entry::Climbed { step, .. }
+            | Entry::Found { step, .. }
             | Entry::Pods { step, .. }
             | Entry::UndoStarted { step }
             | Entry::Undone { step }

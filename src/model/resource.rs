@@ -22,11 +22,39 @@ impl Resource {
         resource("velero.io/v1", "BackupStorageLocation", "backupstoragelocations");
     pub const CLAIM: Resource = resource("v1", "PersistentVolumeClaim", "persistentvolumeclaims");
     pub const VOLUME: Resource = resource("v1", "PersistentVolume", "persistentvolumes");
+    pub const NODE: Resource = resource("v1", "Node", "nodes");
+    pub const NAMESPACE: Resource = resource("v1", "Namespace", "namespaces");
+    pub const SERVICE: Resource = resource("v1", "Service", "services");
+    pub const CONFIG_MAP: Resource = resource("v1", "ConfigMap", "configmaps");
+    pub const QUOTA: Resource = resource("v1", "ResourceQuota", "resourcequotas");
+    pub const LIMIT_RANGE: Resource = resource("v1", "LimitRange", "limitranges");
+    pub const NETWORK_POLICY: Resource =
+        resource("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies");
+    pub const PRIORITY_CLASS: Resource =
+        resource("scheduling.k8s.io/v1", "PriorityClass", "priorityclasses");
+    pub const STORAGE_CLASS: Resource =
+        resource("storage.k8s.io/v1", "StorageClass", "storageclasses");
+    pub const CSI_DRIVER: Resource = resource("storage.k8s.io/v1", "CSIDriver", "csidrivers");
+    pub const CSI_NODE: Resource = resource("storage.k8s.io/v1", "CSINode", "csinodes");
+    pub const ATTACHMENT: Resource =
+        resource("storage.k8s.io/v1", "VolumeAttachment", "volumeattachments");
+    pub const CLUSTER_POLICY: Resource =
+        resource("nvidia.com/v1", "ClusterPolicy", "clusterpolicies");
+    pub const SERVICE_PROFILE: Resource =
+        resource("linkerd.io/v1alpha2", "ServiceProfile", "serviceprofiles");
+    pub const DAEMON_SET: Resource = resource("apps/v1", "DaemonSet", "daemonsets");
     pub const POD: Resource = resource("v1", "Pod", "pods");
     pub const DEPLOYMENT: Resource = resource("apps/v1", "Deployment", "deployments");
     pub const STATEFUL_SET: Resource = resource("apps/v1", "StatefulSet", "statefulsets");
     pub const JOB: Resource = resource("batch/v1", "Job", "jobs");
     pub const JOB_SET: Resource = resource("jobset.x-k8s.io/v1alpha2", "JobSet", "jobsets");
+
+    /// By the lower-case kind that a target has.
+    pub fn of_workload(kind: &str) -> Option<Resource> {
+        [Resource::DEPLOYMENT, Resource::STATEFUL_SET, Resource::DAEMON_SET, Resource::JOB]
+            .into_iter()
+            .find(|it| it.kind.eq_ignore_ascii_case(kind))
+    }
 }
 
 /// What the API server itself is asked, because no cache has it, or not surely. Nothing is changed by it.
@@ -41,6 +69,11 @@ pub enum Question {
     Machines { machines: Vec<String> },
     /// Objects with these labels, as a JSON list in [`super::Answer::Said`]: at most `limit`.
     Many { what: Resource, namespace: Option<String>, labels: String, limit: u32 },
+    /// The events of the API about one object, as a JSON list.
+    Events { namespace: String, kind: &'static str, name: String },
+    /// The end of a container's log: [`super::Answer::Said`], so many lines of it. Of a pod with several, the one that
+    /// restarted last, or the first. `before`: of the one that ended before.
+    Logs { namespace: String, name: String, before: bool, lines: u32 },
 }
 
 /// An object to be made under a name that nobody else uses.

@@ -1,8 +1,8 @@
 //! What a rule may ask for: one action with its arguments, and what each action is like.
 
 use super::{
-    AwsBackup, Extent, HookResult, Ladder, Profile, RequireBackup, Snapshot, Span, Taint,
-    VeleroBackup,
+    AwsBackup, Extent, HookResult, Ladder, Profile, RequireBackup, Snapshot, Span, Taint, Target,
+    Topic, VeleroBackup,
 };
 use serde::{Deserialize, Serialize};
 
@@ -81,6 +81,9 @@ pub enum Action {
         timeout: Span,
         /// Deletes what the API server refuses to evict once the time is up.
         force: bool,
+        /// No pod is given longer to end, whatever its spec says.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        grace: Option<Span>,
     },
     /// Suspends the jobs of the gangs that have a member on the node, each after its checkpoint.
     Suspend,
@@ -128,6 +131,13 @@ pub enum Action {
     Snapshot(Box<Snapshot>),
     /// A backup has to be there that is not too old.
     RequireBackup(Box<RequireBackup>),
+    /// Looks into what is wrong, and changes nothing.
+    Diagnose {
+        topic: Topic,
+        /// `None`: what the event is about.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        about: Option<Target>,
+    },
     Wait {
         time: Span,
     },
@@ -178,6 +188,7 @@ impl Action {
             Action::AwsBackup(_) => "aws_backup",
             Action::Snapshot(_) => "snapshot",
             Action::RequireBackup(_) => "require_backup",
+            Action::Diagnose { .. } => "diagnose",
             Action::Wait { .. } => "wait",
             Action::Verify { .. } => "verify",
             Action::Http { .. } => "http",
@@ -198,6 +209,7 @@ impl Action {
             Action::Wait { .. }
                 | Action::Verify { .. }
                 | Action::RequireBackup(_)
+                | Action::Diagnose { .. }
                 | Action::Notify { .. }
                 | Action::Escalate { .. }
         )
@@ -221,6 +233,12 @@ impl Action {
             self,
             Action::ReturnToSpot { .. }
                 | Action::Wait { .. }
+                | Action::Diagnose { .. }
+                | Action::VeleroBackup(_)
+                | Action::AwsBackup(_)
+                | Action::Snapshot(_)
+                | Action::RequireBackup(_)
+                | Action::Http { .. }
                 | Action::Notify { .. }
                 | Action::Escalate { .. }
         )
@@ -231,9 +249,10 @@ impl Action {
         matches!(self, Action::Reschedule { .. } | Action::ReturnToSpot { .. })
     }
 
-    /// Others wait for it without naming it. A machine comes when it comes: whoever wants to wait for one says so.
+    /// Others wait for it without naming it. A machine comes when it comes, and a look is for people: whoever wants to
+    /// wait for one says so.
     pub fn waited_for_by_default(&self) -> bool {
-        !matches!(self, Action::Provision { .. })
+        !matches!(self, Action::Provision { .. } | Action::Diagnose { .. })
     }
 
     /// Without `needs`, it waits for every step above it. Others may start at once.
@@ -246,6 +265,7 @@ impl Action {
                 | Action::Annotate { .. }
                 | Action::Checkpoint { .. }
                 | Action::Provision { .. }
+                | Action::Diagnose { .. }
                 | Action::VeleroBackup(_)
                 | Action::AwsBackup(_)
                 | Action::Snapshot(_)

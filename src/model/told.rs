@@ -76,6 +76,30 @@ fn journal(entry: &Value) -> String {
                 killed => format!("{step}: {killed} of {pods} pods did not end by themselves"),
             }
         }
+        "climbed" => {
+            let of = &entry["climbed"];
+            let rung = of["rung"].as_u64().unwrap_or(0) + 1;
+            let ladder = format!("{step}: {}", text(&entry["ladder"]));
+            match of["state"].as_str().unwrap_or_default() {
+                "asked" => format!("{ladder}, rung {rung} is asked"),
+                "refused" => format!("{ladder}, rung {rung} has nothing: {}", text(&of["why"])),
+                "yielded" => format!("{ladder}: its pods wait for a node themselves"),
+                _ => {
+                    let nodes = of["nodes"].as_array().into_iter().flatten().map(text);
+                    format!("{ladder}, rung {rung}: {} ready", nodes.collect::<Vec<_>>().join(", "))
+                }
+            }
+        }
+        "found" => {
+            let found = entry["findings"].as_array().into_iter().flatten();
+            let ill: Vec<String> = found
+                .filter(|it| it["health"] != "good")
+                .map(|it| text(&it["what"]))
+                .take(3)
+                .collect();
+            let ill = if ill.is_empty() { "nothing is wrong".to_owned() } else { ill.join("; ") };
+            format!("{step} found: {ill}")
+        }
         "succeeded" => format!("{step} done{}", why("note").unwrap_or_default()),
         "accepted" => "remediation accepted".into(),
         other => format!("{step} {}{}", other.replace('_', " "), why("why").unwrap_or_default()),

@@ -237,6 +237,7 @@ fn reach(
         | Action::AwsBackup(_)
         | Action::Snapshot(_)
         | Action::RequireBackup(_)
+        | Action::Diagnose { .. }
         | Action::Wait { .. }
         | Action::Http { .. }
         | Action::Notify { .. }
@@ -330,7 +331,7 @@ mod tests {
     }
 
     fn drain() -> Action {
-        Action::Drain { timeout: Span::seconds(60), force: false }
+        Action::Drain { timeout: Span::seconds(60), force: false, grace: None }
     }
 
     #[test]

@@ -76,6 +76,7 @@ fn reaches(step: &PlannedStep) -> Option<String> {
             | Action::AwsBackup(_)
             | Action::Snapshot(_)
             | Action::RequireBackup(_)
+            | Action::Diagnose { .. }
             | Action::Wait { .. }
             | Action::Http { .. }
             | Action::Notify { .. }

@@ -92,7 +92,10 @@ async fn draft<'a, L: Log + Kv>(
         return Ok(Some(refused("planning it has failed too often")));
     }
     let mut look = view.look(&Sight::of(&decision.subject));
-    let moved = moved(view, decision, &look).await;
+    let moved = match moved(view, decision, &look).await {
+        Ok(moved) => moved,
+        Err(why) => return Ok(Some(refused(&why))),
+    };
     if !moved.is_empty() {
         let controllers = moved.iter().filter_map(Mover::job).map(Job::full_name).collect();
         look = view.look(&Sight { controllers, ..Sight::of(&decision.subject) });
@@ -176,13 +179,20 @@ async fn history(log: &impl Kv, look: &Look) -> Result<History, LogError> {
 }
 
 /// What was sent elsewhere before and may go back, where the decision asks for that.
-async fn moved(view: &impl ClusterView, decision: &Envelope<Decision>, look: &Look) -> Vec<Mover> {
-    let Verdict::Act { steps, .. } = &decision.data.verdict else { return vec![] };
+///
+/// # Errors
+/// Where that cannot be known: nothing is not the same as nobody knows.
+async fn moved(
+    view: &impl ClusterView,
+    decision: &Envelope<Decision>,
+    look: &Look,
+) -> Result<Vec<Mover>, String> {
+    let Verdict::Act { steps, .. } = &decision.data.verdict else { return Ok(vec![]) };
     let pool = steps.iter().find_map(|spec| match &spec.action {
         Action::ReturnToSpot { pool, .. } => Some(pool.as_deref()),
         _ => None,
     });
-    let Some(pool) = pool else { return vec![] };
+    let Some(pool) = pool else { return Ok(vec![]) };
     let about = match &decision.subject {
         Target::Other { kind, name } if kind == "pool" => Some(name.as_str()),
         _ => look.node.as_ref().map(|node| node.pool.as_str()),
@@ -197,10 +207,15 @@ async fn moved(view: &impl ClusterView, decision: &Envelope<Decision>, look: &Lo
             Answer::Said(said) => all.extend(Mover::read(what, &said)),
             // JobSets are not everywhere.
             Answer::Done | Answer::Refused(Refusal::Gone) => {}
-            other => tracing::warn!(kind = what.kind, ?other, "what may go back is not known"),
+            Answer::Refused(Refusal::Forbidden(why)) | Answer::Unknown(why) => {
+                return Err(format!("which {} may go back is not known: {why}", what.plural));
+            }
+            Answer::Refused(other) => {
+                return Err(format!("which {} may go back is not known: {other:?}", what.plural));
+            }
         }
     }
-    all
+    Ok(all)
 }
 
 /// A plan that cannot be made is a remediation that failed: a person hears of it.

@@ -30,6 +30,8 @@ pub struct Limits {
     pub until: Timestamp,
     /// Delete what could not be evicted in time. Always so before a hard deadline.
     pub force: bool,
+    /// Seconds that no pod is given more than.
+    pub grace: Option<u32>,
 }
 
 #[derive(Debug, Clone)]
@@ -379,7 +381,8 @@ impl Going {
 
     fn grace_left(&self, limits: Limits, now: Timestamp) -> u32 {
         let left = limits.until.duration_since(now).as_secs();
-        self.pod.grace.min(u32::try_from(left).unwrap_or(0)).max(1)
+        let most = limits.grace.map_or(self.pod.grace, |most| most.min(self.pod.grace));
+        most.min(u32::try_from(left).unwrap_or(0)).max(1)
     }
 
     /// The latest moment at which the pod still gets its whole grace before the time is up.
@@ -462,15 +465,17 @@ impl Going {
 pub(super) fn limits(
     timeout: Span,
     force: bool,
+    grace: Option<Span>,
     until: Option<Timestamp>,
     now: Timestamp,
 ) -> Limits {
+    let grace = grace.map(|it| u32::try_from(it.0.as_secs()).unwrap_or(u32::MAX).max(1));
     let own = now.checked_add(timeout.0).unwrap_or(now);
     match until {
         Some(hard) if hard < own && !planted(Bug::OwnTimeout) => {
-            Limits { until: hard, force: true }
+            Limits { until: hard, force: true, grace }
         }
-        _ => Limits { until: own, force },
+        _ => Limits { until: own, force, grace },
     }
 }
 

@@ -149,7 +149,10 @@ fn next(state: &StepState, entry: &Entry) -> Option<StepState> {
         (Unknown { undo }, Entry::Started { .. }) => Started { undo: undo.clone() },
         (
             Started { undo },
-            Entry::Checkpoint { .. } | Entry::Pods { .. } | Entry::Climbed { .. },
+            Entry::Checkpoint { .. }
+            | Entry::Pods { .. }
+            | Entry::Climbed { .. }
+            | Entry::Found { .. },
         ) => Started { undo: undo.clone() },
         (Started { undo }, Entry::Unknown { .. }) => Unknown { undo: undo.clone() },
         (Started { undo } | Unknown { undo }, Entry::Succeeded { .. }) => {

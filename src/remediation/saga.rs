@@ -133,6 +133,7 @@ impl Saga {
             Entry::Accepted
             | Entry::Checkpoint { .. }
             | Entry::Climbed { .. }
+            | Entry::Found { .. }
             | Entry::Pods { .. }
             | Entry::Unknown { .. }
             | Entry::Escalate { .. }
@@ -249,7 +250,7 @@ impl Saga {
         }
         let (plan, journal, cleared) = (&self.plan, &self.journal, self.cleared);
         let sees = Sees { plan, journal, look, cleared, elsewhere: self.elsewhere, now };
-        self.machines.values_mut().flat_map(|machine| machine.news(&sees)).collect()
+        self.machines.iter_mut().flat_map(|(step, machine)| machine.news(step, &sees)).collect()
     }
 
     /// What the machines have come to.

@@ -1,6 +1,7 @@
 //! One small machine per kind of step: what it asks, what it makes of the answer, how it is probed and undone.
 
 mod backup;
+mod diagnose;
 mod elsewhere;
 mod hook;
 mod node;
@@ -21,6 +22,7 @@ use crate::model::{
 };
 use crate::planted::{Bug, planted};
 use backup::Asking;
+use diagnose::Diagnose;
 use elsewhere::Elsewhere;
 use hook::HookMachine;
 use jiff::Timestamp;
@@ -67,6 +69,7 @@ pub(super) enum Machine {
     Elsewhere(Elsewhere),
     /// A tool outside is asked, and asked again.
     Asking(Box<dyn Asking>),
+    Diagnose(Box<Diagnose>),
     /// Nothing to do but to be recorded: `notify`, `escalate`.
     Nothing,
 }
@@ -82,9 +85,9 @@ pub(super) fn start(plan: &Plan, step: &PlannedStep, look: &Look, now: Timestamp
         | Action::Annotate { .. }
         | Action::Uncordon => on_node(plan, step, node, now),
         Action::Checkpoint { .. } => Machine::Checkpoint(Checkpoint::new(&step.name)),
-        Action::Drain { timeout, force } => {
+        Action::Drain { timeout, force, grace } => {
             let Reach::Node { name } = &step.reach else { return Machine::Nothing };
-            let limits = drain::limits(*timeout, *force, plan.until(), now);
+            let limits = drain::limits(*timeout, *force, *grace, plan.until(), now);
             Machine::Drain(Drain::new(name, limits, now))
         }
         Action::Suspend => Machine::Suspend(Suspend::new(true)),
@@ -133,6 +136,10 @@ pub(super) fn start(plan: &Plan, step: &PlannedStep, look: &Look, now: Timestamp
         | Action::Snapshot(_)
         | Action::RequireBackup(_) => {
             backup::start(plan, step, now).map_or(Machine::Nothing, Machine::Asking)
+        }
+        Action::Diagnose { topic, about } => {
+            let subject = about.clone().unwrap_or_else(|| plan.target.clone());
+            Machine::Diagnose(Box::new(Diagnose::new(*topic, subject, now)))
         }
         Action::Notify { .. } | Action::Escalate { .. } => Machine::Nothing,
     }
@@ -280,6 +287,7 @@ pub(super) fn probe(plan: &Plan, step: &PlannedStep, look: &Look) -> Probe {
         | Action::AwsBackup(_)
         | Action::Snapshot(_)
         | Action::RequireBackup(_)
+        | Action::Diagnose { .. }
         | Action::Wait { .. }
         | Action::Verify { .. }
         | Action::Http { .. }
@@ -352,6 +360,7 @@ impl Machine {
             Machine::GiveBack(give_back) => give_back.poll(now),
             Machine::Elsewhere(elsewhere) => elsewhere.poll(plan, journal, now),
             Machine::Asking(asking) => asking.poll(now),
+            Machine::Diagnose(diagnose) => diagnose.poll(),
             Machine::Until(_) | Machine::Verify(_) | Machine::Nothing => vec![],
         }
     }
@@ -367,19 +376,23 @@ impl Machine {
             Machine::GiveBack(give_back) => give_back.answer(tag, answer, now),
             Machine::Elsewhere(elsewhere) => elsewhere.answer(tag, answer, now),
             Machine::Asking(asking) => asking.answer(tag, answer, now),
+            Machine::Diagnose(diagnose) => diagnose.answer(tag, answer),
             Machine::Until(_) | Machine::Verify(_) | Machine::Nothing => {}
         }
     }
 
     /// Lines of the journal that are not about the step as a whole.
-    pub(super) fn news(&mut self, sees: &Sees<'_>) -> Vec<Entry> {
+    pub(super) fn news(&mut self, step: &str, sees: &Sees<'_>) -> Vec<Entry> {
         match self {
+            Machine::Diagnose(diagnose) => diagnose.news(step, sees.now),
             Machine::Checkpoint(checkpoint) => {
                 let Sees { plan, journal, look, elsewhere, now, .. } = *sees;
                 checkpoint.news(plan, journal, look, elsewhere, now)
             }
             Machine::Hook(hook) => hook.news(sees.plan, sees.now),
-            Machine::Provision(provision) => provision.news(sees.plan, sees.journal, sees.now),
+            Machine::Provision(provision) => {
+                provision.news(sees.plan, sees.journal, sees.look, sees.now)
+            }
             _ => vec![],
         }
     }
@@ -404,6 +417,7 @@ impl Machine {
             Machine::GiveBack(give_back) => give_back.status(now),
             Machine::Elsewhere(elsewhere) => elsewhere.status(plan),
             Machine::Asking(asking) => asking.status(now),
+            Machine::Diagnose(diagnose) => diagnose.status(),
             Machine::Until(at) if now >= *at => done(String::new()),
             Machine::Until(_) => Status::Working,
             Machine::Verify(verify) => verify.status(look, cleared, now),
@@ -435,6 +449,7 @@ impl Machine {
             Machine::GiveBack(give_back) => give_back.wake_at(),
             Machine::Elsewhere(elsewhere) => elsewhere.wake_at(),
             Machine::Asking(asking) => asking.wake_at(),
+            Machine::Diagnose(diagnose) => Some(diagnose.wake_at()),
             Machine::Until(at) => Some(*at),
             Machine::Verify(verify) => Some(verify.wake_at()),
             Machine::Nothing => Some(now),

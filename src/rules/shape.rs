@@ -58,6 +58,13 @@ impl Shape {
         self.fields.iter().map(|field| field.name)
     }
 
+    /// The field that a single value stands for, in place of the mapping: the only one that has to be there, of words.
+    pub(crate) fn short(&self) -> Option<&'static Field> {
+        let mut needed = self.fields.iter().filter(|field| field.required);
+        let only = needed.next().filter(|field| matches!(field.of, Of::Words(_)));
+        only.filter(|_| needed.next().is_none())
+    }
+
     pub(crate) fn field(&self, name: &str) -> Option<&'static Field> {
         self.fields.iter().find(|field| field.name == name)
     }
@@ -139,6 +146,9 @@ fn step_schema() -> Value {
         .map(|(verb, doc, shape)| {
             let mut schema = shape_schema(shape);
             schema["type"] = json!(["object", "null"]);
+            if let Some(field) = shape.short() {
+                schema = json!({ "oneOf": [of_schema(&field.of), schema] });
+            }
             schema["description"] = json!(doc);
             ((*verb).to_owned(), schema)
         })

@@ -6,16 +6,17 @@ pub(super) use action::taint;
 
 use super::diagnostic::{Code, Place, suggest};
 use super::rule::Names;
-use super::shape::STEPS;
+use super::shape::{STEPS, Shape};
 use super::walk::{Entries, Faults};
-use super::yaml::{Kind, Node};
+use super::yaml::{Key, Kind, Node};
 use crate::model::StepSpec;
+use std::borrow::Cow;
 
 /// Where a step stood, while its list is being read.
 struct Read<'a> {
     spec: StepSpec,
     /// `None`: the default order applies.
-    needs: Option<Vec<(String, &'a Place)>>,
+    needs: Option<Vec<(String, Place)>>,
     place: &'a Place,
 }
 
@@ -92,6 +93,20 @@ fn order(read: &mut [Read<'_>], faults: &mut Faults) {
     }
 }
 
+/// A single value in place of the mapping, as `diagnose: gpu`.
+fn in_full<'a>(arguments: &'a Node, shape: &'static Shape) -> Cow<'a, Node> {
+    let Some(field) = shape.short().filter(|_| matches!(arguments.kind, Kind::Scalar { .. }))
+    else {
+        return Cow::Borrowed(arguments);
+    };
+    if arguments.is_null() {
+        return Cow::Borrowed(arguments);
+    }
+    let key = Key { text: field.name.to_owned(), place: arguments.place.clone() };
+    let kind = Kind::Map(vec![(key, arguments.clone())]);
+    Cow::Owned(Node { kind, place: arguments.place.clone() })
+}
+
 fn step<'a>(
     node: &'a Node,
     policy: Option<&str>,
@@ -118,9 +133,12 @@ fn step<'a>(
             .hint = Some(hint);
         return None;
     };
-    let entries = Entries::of(arguments, shape, faults)?;
+    let long = in_full(arguments, shape);
+    let entries = Entries::of(&long, shape, faults)?;
     let action = action::action(&verb.text, &entries, policy, names, faults)?;
     let name = entries.text("name", faults).unwrap_or_else(|| verb.text.clone());
     let needs = entries.get("needs").map(|_| entries.texts("needs", faults));
+    let needs =
+        needs.map(|all| all.into_iter().map(|(name, place)| (name, place.clone())).collect());
     Some(Read { spec: StepSpec { name, action, needs: vec![] }, needs, place: &node.place })
 }

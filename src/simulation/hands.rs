@@ -58,6 +58,10 @@ impl ClusterView for Ports {
             Question::Empty { node } => format!("list pods of {node}"),
             Question::One { what, name, .. } => format!("get {} {name}", what.kind),
             Question::Many { what, .. } => format!("list {}", what.plural),
+            Question::Events { namespace, name, .. } => {
+                format!("list events of {namespace}/{name}")
+            }
+            Question::Logs { namespace, name, .. } => format!("read the log of {namespace}/{name}"),
             Question::Machines { machines } => format!("look for nodes of {}", machines.join(", ")),
         };
         let asked =

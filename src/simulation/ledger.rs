@@ -235,7 +235,7 @@ impl Ledger {
         let Some(fact) = self.plans.get_mut(id) else { return };
         if let Entry::Checkpoint { unit, state, .. } = entry {
             fact.checkpoints.insert(unit.clone(), state.clone());
-        } else if let Entry::Climbed { .. } = entry {
+        } else if let Entry::Climbed { .. } | Entry::Found { .. } = entry {
             // A step that has begun goes on.
         } else if let Entry::Pods { pods, .. } = entry {
             fact.pods.extend(pods.iter().cloned());
@@ -252,6 +252,7 @@ impl Ledger {
                 Entry::Accepted
                 | Entry::Checkpoint { .. }
                 | Entry::Climbed { .. }
+                | Entry::Found { .. }
                 | Entry::Pods { .. }
                 | Entry::Escalate { .. }
                 | Entry::Notify { .. }

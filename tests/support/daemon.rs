@@ -239,7 +239,7 @@ pub(crate) async fn serve<L: Log + Kv, S: LeaseStore, V: ClusterView, K: Cluster
             "" => format!("replica-{}", std::process::id()),
             name => name.to_owned(),
         },
-        told: Told { cluster: None, follows: orders.follows() },
+        told: Told { cluster: None, follows: orders.follows(), pulse: None },
     };
     let peers = orders.alertmanager.iter().cloned().collect();
     tokio::spawn(reconcile::run(groups, intake.clone(), http, peers));

@@ -32,7 +32,7 @@ fn look(pods: Vec<Pod>) -> Look {
 }
 
 fn drain(until: u64, force: bool) -> Drain {
-    Drain::new("n", Limits { until: at(until), force }, T0)
+    Drain::new("n", Limits { until: at(until), force, grace: None }, T0)
 }
 
 /// Verb and grace of what is asked for.

@@ -74,8 +74,16 @@ impl Provision {
     }
 
     /// What has to be recorded before anything more is asked.
-    pub(super) fn news(&mut self, plan: &Plan, journal: &Journal, now: Timestamp) -> Vec<Entry> {
+    pub(super) fn news(
+        &mut self,
+        plan: &Plan,
+        journal: &Journal,
+        look: &Look,
+        now: Timestamp,
+    ) -> Vec<Entry> {
         let step = &self.step;
+        let waits = plan.movers.iter().filter_map(|of| look.waiting.get(of));
+        let waits = waits.into_iter().any(|of| of.why.is_some());
         let entry = |(ladder, climbed): (String, Climbed)| Entry::Climbed {
             step: step.clone(),
             ladder,
@@ -85,7 +93,7 @@ impl Provision {
         climbs
             .filter_map(|climb| {
                 climb.catch_up(plan, step, journal, now);
-                Some((climb.of.ladder.clone(), climb.news(now)?))
+                Some((climb.of.ladder.clone(), climb.news(waits, now)?))
             })
             .map(entry)
             .collect()

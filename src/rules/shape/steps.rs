@@ -2,6 +2,7 @@
 
 mod backup;
 mod capacity;
+mod diagnose;
 
 use super::{EXPECTATIONS, Field, Of, Shape, key, must};
 
@@ -141,9 +142,15 @@ pub(in crate::rules) static STEPS: &[Step] = &[
                     Of::Bool,
                     "Delete what cannot be evicted when the time is up. Default: only before a deadline.",
                 ),
+                key(
+                    "grace",
+                    Of::Duration,
+                    "No pod is given longer to end, whatever its spec says. It is never lengthened. Default: as the spec says.",
+                ),
             ],
         },
     ),
+    diagnose::DIAGNOSE,
     capacity::PROVISION,
     capacity::RESCHEDULE,
     capacity::RETURN_TO_SPOT,

@@ -8,7 +8,7 @@ use super::{Of, Shape, key, must};
 pub(in crate::rules) const SEVERITIES: &[&str] = &["info", "warning", "error", "critical"];
 pub(in crate::rules) const MODES: &[&str] = &["enforce", "observe"];
 pub(in crate::rules) const EVIDENCE: &[&str] =
-    &["logs", "events", "runbook", "dashboards", "remediation", "backup"];
+    &["logs", "events", "runbook", "dashboards", "remediation", "diagnosis", "backup"];
 pub(in crate::rules) const EXPECTATIONS: &[&str] =
     &["alert_cleared", "node_ready", "node_rebooted", "node_empty", "pods_running"];
 
@@ -206,7 +206,7 @@ pub(in crate::rules) static LEVEL: Shape = Shape {
         key(
             "evidence",
             Of::Texts,
-            "What the page carries: logs, events, runbook, dashboards, remediation, backup.",
+            "What the page carries: logs, events, runbook, dashboards, remediation, diagnosis, backup.",
         ),
     ],
 };

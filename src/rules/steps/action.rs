@@ -7,7 +7,7 @@ use super::super::diagnostic::Code;
 use super::super::rule::{Names, word};
 use super::super::walk::{Entries, Faults, text};
 use super::super::yaml::Node;
-use crate::model::{Action, Expect, HookResult, Span, Taint, Target};
+use crate::model::{Action, Expect, HookResult, Span, Taint, Target, Topic};
 
 pub(super) fn action(
     verb: &str,
@@ -41,6 +41,7 @@ pub(super) fn action(
         "drain" => Action::Drain {
             timeout: entries.span("timeout", faults).unwrap_or(Span::seconds(900)),
             force: entries.boolean("force", faults).unwrap_or(false),
+            grace: entries.span("grace", faults),
         },
         "suspend" => Action::Suspend,
         "resume" => Action::Resume,
@@ -68,6 +69,10 @@ fn beyond(
         "provision" | "reschedule" | "return_to_spot" => {
             capacity::action(verb, entries, names, faults)
         }
+        "diagnose" => Action::Diagnose {
+            topic: word(entries, "of", &Topic::ALL, faults)?,
+            about: entries.get("about").and_then(|node| about(node, faults)),
+        },
         "restart" => Action::Restart { workload: workload(entries, faults) },
         "scale" => Action::Scale {
             workload: workload(entries, faults),
@@ -160,6 +165,12 @@ pub(in crate::rules) fn taint(node: &Node, faults: &mut Faults) -> Option<Taint>
         return None;
     }
     Some(Taint { key: key.into(), value: value.into(), effect: effect.into() })
+}
+
+fn about(node: &Node, faults: &mut Faults) -> Option<Target> {
+    let written = text(node, faults)?;
+    let read = written.parse::<Target>();
+    read.map_err(|error| faults.add(Code::BadValue, &node.place, error.to_string())).ok()
 }
 
 fn workload(entries: &Entries<'_>, faults: &mut Faults) -> Option<String> {

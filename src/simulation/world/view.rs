@@ -2,7 +2,7 @@
 
 use super::{Kind, Run, World};
 use crate::cluster::Sight;
-use crate::model::{Context, Look, Node, Pod, Pool, Sizes, Target, Waiting, Workload};
+use crate::model::{Context, Look, Node, Pod, Pool, Sizes, Target, Waiting, Workload, gpus_of};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -21,7 +21,10 @@ impl World {
             let uids = self.waiting.get(of)?;
             let few = uids.iter().take(Waiting::NAMED).filter_map(|uid| self.pods.get(uid));
             let names = few.map(|run| run.pod.full_name()).collect();
-            Some((of.clone(), Waiting { count: uids.len(), names, why: None }))
+            let mut runs = uids.iter().filter_map(|uid| self.pods.get(uid));
+            let unplaced = runs.any(|run| run.queued.is_some());
+            let why = unplaced.then(|| "no node has room".to_owned());
+            Some((of.clone(), Waiting { count: uids.len(), names, why }))
         };
         let of = sight.workload.as_ref().or(sight.target.as_ref());
         let runs: Vec<&Run> = runs.collect();
@@ -81,6 +84,21 @@ impl World {
             pod: pod.map(|run| run.pod.clone()),
             cloud: BTreeMap::new(),
         }
+    }
+
+    /// A node as the API server would have it, as far as anybody asks.
+    pub(super) fn one_node(&self, name: &str) -> Option<serde_json::Value> {
+        let node = self.node(name)?;
+        let gpus = gpus_of(&node.instance_type).unwrap_or(0).to_string();
+        let ready = if node.ready { "True" } else { "False" };
+        Some(serde_json::json!({
+            "metadata": { "name": name, "labels": node.labels, "annotations": node.annotations },
+            "spec": { "unschedulable": node.unschedulable },
+            "status": {
+                "capacity": { "nvidia.com/gpu": gpus }, "allocatable": { "nvidia.com/gpu": gpus },
+                "conditions": [{ "type": "Ready", "status": ready }],
+            },
+        }))
     }
 
     fn pod_of(&self, target: &Target) -> Option<&Run> {

@@ -18,7 +18,8 @@ struct Table {
 
 impl Table {
     fn new() -> Table {
-        let drain = Action::Drain { timeout: crate::model::Span::seconds(900), force: false };
+        let drain =
+            Action::Drain { timeout: crate::model::Span::seconds(900), force: false, grace: None };
         let plan = plan(vec![step("drain", drain, &[])]);
         let hook = Hook {
             group: "gpu".into(),

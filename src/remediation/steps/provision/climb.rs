@@ -85,6 +85,9 @@ impl Climb {
                 Source::Placeholders(_) => Stage::Read(0),
                 _ => Stage::Ask,
             },
+            (Climbing::Yielded, Some(order)) => {
+                Stage::Leave(Box::new(Spare::new(order.clone(), now)))
+            }
             (Climbing::Refused { why }, Some(order)) => {
                 self.refusals.push(format!("{}: {why}", order.source));
                 Stage::Leave(Box::new(Spare::new(order.clone(), now)))
@@ -101,10 +104,19 @@ impl Climb {
         now >= rung.min(self.until)
     }
 
-    pub(super) fn news(&mut self, now: Timestamp) -> Option<Climbed> {
+    fn holds_places(&self) -> bool {
+        let source = self.order.as_ref().map(|order| &order.source);
+        matches!(source, Some(Source::Placeholders(_)))
+    }
+
+    /// What is recorded next. `waits`: those whom places are held for wait for a node themselves.
+    pub(super) fn news(&mut self, waits: bool, now: Timestamp) -> Option<Climbed> {
         let (round, rung, state) = match &self.at {
             None => (0, 0, Climbing::Asked),
             Some(Climbed { round, rung, state: Climbing::Asked, .. }) => {
+                if self.end.is_none() && waits && self.holds_places() && !self.turn.busy() {
+                    self.end = Some(Climbing::Yielded);
+                }
                 if self.end.is_none() && self.late(now) && !self.turn.busy() {
                     let why = format!("no node was ready in time: {}", self.last);
                     self.end = Some(Climbing::Refused { why });
@@ -122,7 +134,7 @@ impl Climb {
                     true => (round + 1, 0, Climbing::Asked),
                 }
             }
-            Some(Climbed { state: Climbing::Ready { .. }, .. }) => return None,
+            Some(Climbed { state: Climbing::Ready { .. } | Climbing::Yielded, .. }) => return None,
         };
         Some(Climbed { round, rung, at: now, state })
     }
@@ -256,6 +268,9 @@ impl Climb {
                 let by = rung.unwrap_or_default();
                 let nth = at.rung + 1;
                 Some(Ok(format!("{} by {by}, rung {nth} of {}", nodes.join(", "), self.of.ladder)))
+            }
+            (_, Some(Climbed { state: Climbing::Yielded, .. })) if self.left => {
+                Some(Ok(format!("{}: its pods wait for a node themselves", self.of.ladder)))
             }
             (_, Some(Climbed { state: Climbing::Refused { .. }, .. }))
                 if self.left && now >= self.until =>

@@ -49,6 +49,7 @@ struct Life {
     plan: Plan,
     journal: Journal,
     machine: Provision,
+    look: Look,
     now: u64,
 }
 
@@ -57,7 +58,7 @@ impl Life {
         let mut journal = Journal::new(&plan);
         let undo = crate::model::Undo::GiveBack;
         journal.take(&Entry::Started { step: "provision".into(), undo }).unwrap();
-        Life { machine: Self::machine(&plan, 0), plan, journal, now: 0 }
+        Life { machine: Self::machine(&plan, 0), plan, journal, look: Look::default(), now: 0 }
     }
 
     fn machine(plan: &Plan, now: u64) -> Provision {
@@ -71,7 +72,7 @@ impl Life {
 
     fn ask(&mut self) -> Option<Work> {
         for _ in 0..5 {
-            let news = self.machine.news(&self.plan, &self.journal, at(self.now));
+            let news = self.machine.news(&self.plan, &self.journal, &self.look, at(self.now));
             if news.is_empty() {
                 break;
             }
@@ -231,6 +232,28 @@ fn a_place_is_held_until_whom_it_is_for_takes_it() {
     life.answer(Answer::Said(held.to_string()));
     assert_eq!(life.ask(), None);
     assert!(matches!(life.state(), (0, 0, Climbing::Ready { nodes }) if nodes == &["od-7"]));
+}
+
+#[test]
+fn places_are_let_go_once_those_that_they_are_for_wait_themselves() {
+    let mut plan = two_rungs([places(), group("two")]);
+    plan.movers = vec!["training/Job/llm".into()];
+    let mut life = Life::begin(plan);
+    life.ask().unwrap();
+    life.answer(Answer::Said("{}".into()));
+    life.ask().unwrap();
+    life.answer(Answer::Done);
+    let starting = Waiting { count: 1, names: vec![], why: None };
+    life.look.waiting = [("training/Job/llm".to_owned(), starting)].into();
+    assert!(matches!(life.ask(), Some(Work::Ask(_))), "it has a node, and starts there");
+    life.answer(Answer::Said(json!([{ "status": { "phase": "Pending" } }]).to_string()));
+    let waiting = Waiting { count: 1, names: vec![], why: Some("0/3 nodes are available".into()) };
+    life.look.waiting = [("training/Job/llm".to_owned(), waiting)].into();
+    assert!(matches!(life.ask(), Some(Work::Cluster(ClusterCall::Unmake { .. }))));
+    assert_eq!(life.state(), (0, 0, &Climbing::Yielded));
+    life.answer(Answer::Done);
+    assert!(matches!(life.machine.status(at(0)), Status::Done(_)));
+    assert_eq!(life.ask(), None);
 }
 
 /// What is asked and answered until it is over.

@@ -30,9 +30,13 @@ pub(super) fn gentle(
         }
         _ => None,
     });
+    let most = plan.plan.steps.iter().find_map(|step| match step.action {
+        Action::Drain { grace: Some(most), .. } => u32::try_from(most.0.as_secs()).ok(),
+        _ => None,
+    });
     let Some(until) = plan.plan.until().into_iter().chain(drain).min() else { return faults };
     let left = u32::try_from(until.duration_since(begun).as_secs().max(0)).unwrap_or(u32::MAX);
-    let least = pod.grace.min(left.saturating_sub(CLOCKS)).max(1);
+    let least = pod.grace.min(most.unwrap_or(u32::MAX)).min(left.saturating_sub(CLOCKS)).max(1);
     if grace < least {
         let text = format!("{name} gets {grace} s of grace where {least} s are left for it");
         faults.push(("I7", text));

@@ -1,0 +1,217 @@
+//! `medevac maintenance`: asks for planned work on nodes, a few at a time, and stops at the first that fails. The rules say
+//! what is done (`rules/maintenance.yaml`); asked again after it broke off, it goes on with what is not done yet.
+
+use super::words::{escape, text};
+use super::{Exit, client::Daemon, words};
+use crate::clock::{Clock, System};
+use crate::model::{Id, Span};
+use serde_json::{Value, json};
+use std::{collections::VecDeque, io::IsTerminal, time::Duration};
+
+/// Between two looks at the daemon.
+const LOOK: Duration = Duration::from_secs(2);
+/// A request that nobody decides on within this time was heard by no rule.
+const HEARD: Duration = Duration::from_secs(30);
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Empty nodes for work on them.
+    Start(Start),
+    /// The work is over: nodes take pods again.
+    Finish(Nodes),
+}
+
+#[derive(Debug, clap::Args)]
+struct Nodes {
+    /// Names, or node/NAME as kubectl prints them. `-` reads them from standard input.
+    #[arg(required = true)]
+    nodes: Vec<String>,
+    /// Tells this work from others on the same nodes. Default: the day.
+    #[arg(long)]
+    name: Option<String>,
+    #[command(flatten)]
+    daemon: Daemon,
+}
+
+#[derive(Debug, clap::Args)]
+struct Start {
+    #[command(flatten)]
+    of: Nodes,
+    /// Nodes at a time.
+    #[arg(long, default_value_t = 1)]
+    at_once: usize,
+    /// Gives up on a node after so long.
+    #[arg(long, default_value = "2h")]
+    within: Span,
+}
+
+/// Where a node stands.
+#[derive(Debug, PartialEq, Eq)]
+enum Stand {
+    Working,
+    Done(String),
+    Failed(String),
+}
+
+/// Exit 1 where a node could not be emptied, or nobody would.
+pub(super) async fn run(args: Args) -> Exit {
+    let done = match args.what {
+        What::Start(start) => one_by_one(start).await,
+        What::Finish(of) => finish(of).await,
+    };
+    done.err().unwrap_or(Exit::Good)
+}
+
+impl Nodes {
+    fn names(&self) -> Result<Vec<String>, Exit> {
+        let mut all = self.nodes.clone();
+        if all == ["-"] {
+            if std::io::stdin().is_terminal() {
+                return Err(Exit::Usage("`-` reads node names from a pipe".into()));
+            }
+            let read = std::io::read_to_string(std::io::stdin());
+            let read = read.map_err(|error| Exit::Usage(format!("cannot read nodes: {error}")))?;
+            all = read.split_whitespace().map(str::to_owned).collect();
+        }
+        let bare = |name: String| name.strip_prefix("node/").unwrap_or(&name).to_owned();
+        Ok(all.into_iter().map(bare).collect())
+    }
+
+    fn work(&self) -> String {
+        let day = || System.now().to_string().chars().take(10).collect();
+        self.name.clone().unwrap_or_else(day)
+    }
+
+    /// Posts the request; the same for the same work is no news to the daemon.
+    async fn ask(&self, kind: &str, node: &str) -> Result<(), Exit> {
+        let work = self.work();
+        let id = Id::of(&["maintenance", kind, &work, node]);
+        let event = json!({
+            "specversion": "1.0", "type": kind, "source": "medevac/maintenance", "id": id,
+            "subject": format!("node/{node}"), "data": { "work": work },
+        });
+        let body = event.to_string().into_bytes();
+        let answer =
+            self.daemon.post("/api/v1/events", "application/cloudevents+json", body).await?;
+        answer.good().map(|_| ())
+    }
+}
+
+async fn finish(of: Nodes) -> Result<(), Exit> {
+    for node in of.names()? {
+        of.ask("maintenance.finished", &node).await?;
+        words::say(&format!("{}: asked to take pods again", words::plain(&node)));
+    }
+    Ok(())
+}
+
+async fn one_by_one(start: Start) -> Result<(), Exit> {
+    let mut waiting: VecDeque<String> = start.of.names()?.into();
+    let (all, mut done) = (waiting.len(), 0);
+    let mut under_way: Vec<(String, jiff::Timestamp)> = vec![];
+    loop {
+        while under_way.len() < start.at_once.max(1)
+            && let Some(node) = waiting.pop_front()
+        {
+            let asked = System.now();
+            start.of.ask("maintenance.requested", &node).await?;
+            words::say(&format!("{}: asked for", words::plain(&node)));
+            under_way.push((node, asked));
+        }
+        if under_way.is_empty() {
+            words::say(&format!(
+                "{done} of {all} nodes are empty; `medevac maintenance finish` opens them"
+            ));
+            return Ok(());
+        }
+        System.after(LOOK).await;
+        let mut left = vec![];
+        for (node, asked) in std::mem::take(&mut under_way) {
+            match stand(&start, &node, asked).await? {
+                Stand::Working => left.push((node, asked)),
+                Stand::Done(note) => {
+                    done += 1;
+                    words::say(&format!("{}: {}", words::plain(&node), words::plain(&note)));
+                }
+                Stand::Failed(why) => {
+                    let rest = waiting.len() + left.len();
+                    words::say(&format!("{}: FAILED: {}", words::plain(&node), words::plain(&why)));
+                    words::say(&format!(
+                        "Stopped: {done} of {all} nodes are empty, {rest} were not begun or go on by themselves."
+                    ));
+                    return Err(Exit::No);
+                }
+            }
+        }
+        under_way = left;
+    }
+}
+
+async fn stand(start: &Start, node: &str, asked: jiff::Timestamp) -> Result<Stand, Exit> {
+    let path = format!("/api/v1/incidents?limit=1&target={}", escape(&format!("node/{node}")));
+    let body = start.of.daemon.get(&path).await?.good()?;
+    let waited: Duration = System.now().duration_since(asked).try_into().unwrap_or_default();
+    let incident = &body["incidents"][0];
+    Ok(match judged(incident, asked) {
+        Stand::Working if waited >= start.within.0 => {
+            Stand::Failed(format!("not empty after {}", start.within))
+        }
+        Stand::Working if incident_is_old(incident, asked) && waited >= HEARD => Stand::Failed(
+            "no rule has acted: it is outside of the maintenance window, the node is to be left alone, or no rule waits for maintenance.requested; `medevac explain` says which".into(),
+        ),
+        stand => stand,
+    })
+}
+
+fn incident_is_old(incident: &Value, asked: jiff::Timestamp) -> bool {
+    let opened: Option<jiff::Timestamp> = text(&incident["opened_at"]).parse().ok();
+    let resolved: Option<jiff::Timestamp> = text(&incident["resolved_at"]).parse().ok();
+    // One that was resolved before we asked is of another work.
+    opened.is_none() || resolved.is_some_and(|at| at < asked)
+}
+
+/// What the incident about the node says of the work.
+fn judged(incident: &Value, asked: jiff::Timestamp) -> Stand {
+    if incident.is_null() || incident_is_old(incident, asked) {
+        return Stand::Working;
+    }
+    let note = text(&incident["note"]);
+    match (text(&incident["last_end"]).as_str(), incident["running"].is_null()) {
+        ("succeeded", true) => Stand::Done("empty, and ready for the work".into()),
+        ("failed" | "stuck" | "moot" | "superseded", true) => Stand::Failed(note),
+        ("observed", true) => Stand::Failed("the rule only observes".into()),
+        _ => Stand::Working,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_works_own_incident_counts() {
+        let asked: jiff::Timestamp = "2026-11-27T22:00:00Z".parse().unwrap();
+        let of = |end: &str, resolved: Option<&str>, running: Option<&str>| {
+            judged(
+                &json!({ "opened_at": "2026-11-27T21:00:00Z", "resolved_at": resolved, "last_end": end,
+                    "running": running, "note": "why" }),
+                asked,
+            )
+        };
+        assert_eq!(
+            of("succeeded", Some("2026-11-27T21:30:00Z"), None),
+            Stand::Working,
+            "yesterday's"
+        );
+        assert!(matches!(of("succeeded", Some("2026-11-27T22:09:00Z"), None), Stand::Done(_)));
+        assert_eq!(of("failed", None, None), Stand::Failed("why".into()));
+        assert_eq!(of("failed", None, Some("plan")), Stand::Working, "another try goes on");
+        assert_eq!(judged(&Value::Null, asked), Stand::Working);
+    }
+}
