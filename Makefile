@@ -7,9 +7,10 @@ export MEDEVAC_CACHE
 
 .PHONY: test test-simulations nightly test-cluster bench fuzz lint
 
-# Unit and integration tests: a real Alertmanager, real nats-servers, moto for AWS, no Kubernetes.
+# Unit and integration tests: a real Alertmanager and Prometheus, real nats-servers, moto for AWS, no Kubernetes.
 test:
 	tests/tools/alertmanager.sh "$(MEDEVAC_CACHE)"
+	tests/tools/prometheus.sh "$(MEDEVAC_CACHE)"
 	tests/tools/nats.sh "$(MEDEVAC_CACHE)"
 	tests/tools/moto.sh "$(MEDEVAC_CACHE)"
 	cargo test --locked

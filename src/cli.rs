@@ -18,6 +18,7 @@ mod moving;
 mod oncall;
 mod operate;
 mod progress;
+mod rbac;
 mod replay;
 mod rulesets;
 mod run;
@@ -98,6 +99,8 @@ enum Command {
     DeadLetters(letters::Args),
     /// Move the log between an embedded one and NATS.
     Log(moving::Args),
+    /// The least rights that rules need: RBAC manifests, or a policy of AWS IAM.
+    Rbac(rbac::Args),
     /// Print completions for a shell.
     Completions { shell: clap_complete::Shell },
 }
@@ -228,6 +231,7 @@ impl Cli {
             Command::Pause(args) => operate::pause(args).await,
             Command::Resume(args) => operate::resume(args).await,
             Command::Maintenance(args) => maintenance::run(args).await,
+            Command::Rbac(args) => rbac::run(&args),
             Command::Diagnose(args) => diagnose::run(args).await,
             Command::DeadLetters(args) => letters::run(args).await,
             Command::Log(args) => moving::run(args).await,

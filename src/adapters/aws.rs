@@ -6,9 +6,11 @@
 mod backup;
 mod capacity;
 mod cloud;
+mod policy;
 mod sqs;
 
 pub use cloud::Cloud;
+pub use policy::policy;
 pub use sqs::Sqs;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};

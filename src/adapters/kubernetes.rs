@@ -3,7 +3,8 @@
 //! `watch` keeps `cache` up to date and resumes where a watch broke off; `control` changes things;
 //! `jobs` suspends those of any operator, `claims` gives Karpenter's machines back, `objects` reads and makes what is
 //! not watched;
-//! `feed` follows what else the server tells; `answer` reads what the API server said; `convert` takes from its objects what we need.
+//! `feed` follows what else the server tells; `answer` reads what the API server said; `convert` takes from its objects what we need;
+//! `rights` is what all of that needs to be allowed.
 
 mod answer;
 mod cache;
@@ -18,11 +19,13 @@ mod jobs;
 mod lease;
 mod moves;
 mod objects;
+mod rights;
 mod turns;
 mod watch;
 
 pub use control::KubernetesControl;
 pub use lease::KubernetesLease;
+pub use rights::{rights, rules as role_rules};
 pub use watch::KubernetesView;
 
 use crate::model::{Answer, Question};

@@ -77,10 +77,13 @@ async fn plain(plane: &Plane, names: &[String]) -> Vec<f64> {
 }
 
 async fn storm(plane: &Plane, names: &[String], count: usize) -> Vec<f64> {
-    let rules =
-        [include_str!("../../rules/spot.yaml"), "---", include_str!("../../rules/escalation.yaml")];
+    let rules = [
+        include_str!("../../rules/spot.yaml"),
+        include_str!("../../rules/capacity.yaml"),
+        include_str!("../../rules/escalation.yaml"),
+    ];
     let directory = plane.directory.path().join(format!("storm{count}"));
-    let mut orders = Orders::new(&directory, 0, &rules.join("\n"));
+    let mut orders = Orders::new(&directory, 0, &rules.join("\n---\n"));
     orders.kubeconfig = Some(plane.kubeconfig.clone());
     let daemon = daemon::start(&orders, Door::default()).await;
     until("the caches are complete", || async {

@@ -9,10 +9,12 @@
 mod support;
 
 mod crashes;
+mod deploy;
 mod drains;
 mod feeds;
 mod jobs;
 mod leases;
+mod moves;
 mod plane;
 mod rights;
 mod spot;
@@ -53,6 +55,8 @@ async fn main() -> ExitCode {
     case!(drains::observe_mode_writes_nothing);
     case!(drains::restart_and_scale_change_the_workload_once);
     case!(rights::a_missing_right_is_named);
+    case!(moves::a_job_goes_to_on_demand_and_comes_back_as_it_was);
+    case!(deploy::the_chart_renders_as_kept_and_is_admitted_where_it_is_restricted);
     case!(jobs::a_job_is_suspended_and_only_who_has_lets_it_run_again);
     case!(jobs::the_jobs_of_other_operators_are_stopped_by_their_own_field);
     case!(jobs::karpenter_has_its_claim_back_with_the_moment_it_ends);
@@ -63,6 +67,8 @@ async fn main() -> ExitCode {
     case!(crashes::killed_at_every_journal_line_the_end_is_the_same);
     case!(spot::a_gang_has_its_checkpoint_before_any_of_it_is_told_to_go);
     case!(spot::killed_at_every_step_the_node_is_empty_before_the_deadline);
+    // After the others: it takes what they have made of other operators' kinds.
+    case!(rights::the_generated_rights_are_enough_and_no_more);
     drop(plane);
     println!("\n{passed} passed, {failed} failed");
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }

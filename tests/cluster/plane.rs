@@ -15,6 +15,8 @@ pub(crate) struct Plane {
     pub(crate) kubeconfig: PathBuf,
     /// Of a user who may nothing.
     pub(crate) powerless: PathBuf,
+    /// Of a user who may what a case lets it.
+    pub(crate) limited: PathBuf,
     pub(crate) directory: tempfile::TempDir,
     url: String,
     /// The API server, and how it is started.
@@ -31,7 +33,7 @@ impl Drop for Plane {
     }
 }
 
-fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     let path = crate::support::servers::cache().join("k8s-1.36.3/bin").join(name);
     assert!(path.exists(), "{} is missing; `make test-cluster` brings it", path.display());
     path
@@ -76,7 +78,7 @@ impl Plane {
         let directory = tempfile::tempdir().unwrap();
         let at = directory.path();
         std::fs::create_dir_all(at.join("certs")).unwrap();
-        std::fs::write(at.join("tokens.csv"), "admin-token,admin,admin-uid,\"system:masters\"\npowerless-token,powerless,powerless-uid\n").unwrap();
+        std::fs::write(at.join("tokens.csv"), "admin-token,admin,admin-uid,\"system:masters\"\npowerless-token,powerless,powerless-uid\nlimited-token,limited,limited-uid\n").unwrap();
         let (private, public) = keys(at);
         let [etcd, peer, api, manager, scheduler, kwok] = std::array::from_fn(|_| free_port());
         let (etcd, peer) = (format!("http://127.0.0.1:{etcd}"), format!("http://127.0.0.1:{peer}"));
@@ -106,6 +108,7 @@ impl Plane {
         until("the API server made its certificate", || async { ca.exists().then_some(()) }).await;
         let config = kubeconfig(at, "kubeconfig", &url, "admin-token");
         let powerless = kubeconfig(at, "powerless", &url, "powerless-token");
+        let limited = kubeconfig(at, "limited", &url, "limited-token");
         crate::support::client();
         let client = until("the API server is ready", || async {
             let client = medevac::adapters::kubernetes::connect(Some(&config)).await.ok()?;
@@ -129,8 +132,8 @@ impl Plane {
         servers.push(run(at, "kwok", &args(&format!(
             "--kubeconfig {config_arg} --manage-nodes-with-label-selector medevac.test/kwok=true \
              --node-lease-duration-seconds 40 --server-address 127.0.0.1:{kwok} --cidr 10.244.0.0/16 \
-             --node-ip 10.1.0.1 {} {} {} {}",
-            stage("node-initialize"), stage("node-heartbeat-with-lease"), stage("pod-complete"), stage("pods")
+             --node-ip 10.1.0.1 {} {} {}",
+            stage("node-initialize"), stage("node-heartbeat-with-lease"), stage("pods")
         ))));
         servers.reverse();
         let server = Mutex::new(Some(server));
@@ -138,6 +141,7 @@ impl Plane {
             client,
             kubeconfig: config,
             powerless,
+            limited,
             url,
             server,
             server_args,

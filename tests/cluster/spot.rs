@@ -28,8 +28,12 @@ const STATE: &str = "medevac.dev/checkpoint-state";
 
 /// The rules that ship.
 fn rules() -> String {
-    [include_str!("../../rules/spot.yaml"), "---", include_str!("../../rules/escalation.yaml")]
-        .join("\n")
+    [
+        include_str!("../../rules/spot.yaml"),
+        include_str!("../../rules/capacity.yaml"),
+        include_str!("../../rules/escalation.yaml"),
+    ]
+    .join("\n---\n")
 }
 
 /// The workload's half of the handshake: whatever pod of `app` carries a request has a checkpoint `takes` later. The

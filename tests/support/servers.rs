@@ -69,3 +69,14 @@ impl Alertmanager {
         self.process.0.id()
     }
 }
+
+/// A Python that reads YAML: moto's own.
+pub(crate) fn python() -> PathBuf {
+    let versions = std::fs::read_dir(cache()).unwrap().map(|entry| entry.unwrap().path());
+    let mut moto: Vec<PathBuf> = versions
+        .map(|path| path.join("bin/python"))
+        .filter(|path| path.exists() && path.to_string_lossy().contains("/moto-"))
+        .collect();
+    moto.sort();
+    moto.pop().unwrap_or_else(|| panic!("moto is not in the cache; `make test` brings it"))
+}

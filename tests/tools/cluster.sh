@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Brings what a real control plane needs into the cache and prints where it is: kube-apiserver,
-# kube-controller-manager, kube-scheduler, etcd and kwok. What KUBEBUILDER_ASSETS has is taken from there,
+# kube-controller-manager, kube-scheduler, etcd, kwok and helm. What KUBEBUILDER_ASSETS has is taken from there,
 # the rest is built from Go modules at the versions that go.mod and go.sum pin (minutes, once).
 set -euo pipefail
 cache=$1
 here=$(cd "$(dirname "$0")" && pwd)
-kubernetes=1.36.3 etcd=3.6.8 kwok=0.8.0
+kubernetes=1.36.3 etcd=3.6.8 kwok=0.8.0 helm=3.18.6
 target=$cache/k8s-$kubernetes
 mkdir -p "$target/bin" "$target/stages"
 
@@ -34,11 +34,12 @@ for name in kube-apiserver kube-controller-manager kube-scheduler; do
     build "$name" k8s "k8s.io/kubernetes/cmd/$name" "$version"
 done
 build kwok kwok sigs.k8s.io/kwok/cmd/kwok "-X sigs.k8s.io/kwok/pkg/consts.Version=v$kwok"
-if [ ! -e "$target/stages/pod-complete.yaml" ]; then
+build helm helm helm.sh/helm/v3/cmd/helm "-X helm.sh/helm/v3/internal/version.version=v$helm"
+if [ ! -e "$target/stages/node-initialize.yaml" ]; then
     source=$(cd "$here/kwok" && GOFLAGS=-mod=readonly GOTOOLCHAIN=local go list -m -f '{{.Dir}}' sigs.k8s.io/kwok)
     install -m 644 "$source/kustomize/stage/node/fast/node-initialize.yaml" \
         "$source/kustomize/stage/node/heartbeat-with-lease/node-heartbeat-with-lease.yaml" \
-        "$source/kustomize/stage/pod/fast/pod-complete.yaml" "$target/stages/"
+        "$target/stages/"
 fi
 install -m 644 "$here/stages/pods.yaml" "$target/stages/pods.yaml"
 echo "$target"

@@ -197,14 +197,13 @@ impl World {
         if spec.holds_place {
             return None;
         }
+        let held = self.apps.iter().filter(|app| app.spec.holds_place).flat_map(|app| &app.pods);
         let holds = |run: &&super::Run| {
             let node = self.nodes.get(&run.pod.node).map(|machine| &machine.node);
-            self.apps[run.app].spec.holds_place
-                && node.is_some_and(|node| spec.pools.contains(&node.pool) && !node.unschedulable)
+            node.is_some_and(|node| spec.pools.contains(&node.pool) && !node.unschedulable)
         };
-        let (uid, node) = self
-            .pods
-            .values()
+        let (uid, node) = held
+            .filter_map(|uid| self.pods.get(uid))
             .find(holds)
             .map(|run| (run.pod.uid.clone(), run.pod.node.clone()))?;
         self.forget(&uid);

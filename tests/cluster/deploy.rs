@@ -1,0 +1,117 @@
+//! The chart: linted, rendered as the manifests that are kept, and admitted where pod security is `restricted`.
+
+use crate::{
+    plane::{Plane, program},
+    support::servers::python,
+};
+use k8s_openapi::api::core::v1 as core;
+use kube::api::{Api, PostParams};
+use serde_json::{Value, json};
+use std::{path::Path, process::Command, sync::Arc};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+fn run(command: &mut Command) -> (bool, String) {
+    let output = command.current_dir(ROOT).output().unwrap();
+    (
+        output.status.success(),
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned(),
+    )
+}
+
+/// The documents of a YAML stream.
+fn documents(yaml: &str, directory: &Path) -> Vec<Value> {
+    let file = directory.join("manifests.yaml");
+    std::fs::write(&file, yaml).unwrap();
+    let print = "import sys, json, yaml; print(json.dumps([it for it in yaml.safe_load_all(open(sys.argv[1])) if it]))";
+    let (good, text) = run(Command::new(python()).args(["-c", print]).arg(&file));
+    assert!(good, "{text}");
+    serde_json::from_str(&text).unwrap()
+}
+
+pub(crate) async fn the_chart_renders_as_kept_and_is_admitted_where_it_is_restricted(
+    plane: Arc<Plane>,
+) {
+    let helm = program("helm");
+    let (good, text) =
+        run(Command::new(&helm).args(["lint", "--strict", "deploy/chart", "--set", "rules.a=b"]));
+    assert!(good, "{text}");
+    // Values that nobody can mean are refused, with their place.
+    for (bad, told) in [
+        ("replicas=0", "replicas"),
+        ("nats.servers={}", "nats"),
+        ("repicas=3", "repicas"),
+        ("mode=bold", "mode"),
+    ] {
+        let (good, text) = run(Command::new(&helm).args([
+            "template",
+            "m",
+            "deploy/chart",
+            "--kube-version",
+            "1.36.0",
+            "--set",
+            "rules.a=b",
+            "--set",
+            bad,
+        ]));
+        assert!(!good && text.contains(told), "{bad}: {text}");
+    }
+    let (good, rendered) = run(Command::new("deploy/render.sh").arg(&helm));
+    assert!(good, "{rendered}");
+    let kept = std::fs::read_to_string(format!("{ROOT}/deploy/manifests/medevac.yaml")).unwrap();
+    assert!(rendered == kept, "deploy/render.sh HELM > deploy/manifests/medevac.yaml");
+    let all = documents(&rendered, plane.directory.path());
+    let of = |kind: &str| all.iter().filter(|it| it["kind"] == kind).collect::<Vec<_>>();
+    let namespaces: Api<core::Namespace> = Api::all(plane.client.clone());
+    let namespace = json!({ "metadata": { "name": "medevac", "labels": {
+        "pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/enforce-version": "latest" } } });
+    namespaces
+        .create(&PostParams::default(), &serde_json::from_value(namespace).unwrap())
+        .await
+        .unwrap();
+    let pods: Api<core::Pod> = Api::namespaced(plane.client.clone(), "medevac");
+    let dry = PostParams { dry_run: true, ..PostParams::default() };
+    let mut admitted = 0;
+    for workload in of("Deployment").into_iter().chain(of("DaemonSet")) {
+        let template = &workload["spec"]["template"];
+        let pod = json!({ "metadata": { "name": "tried", "labels": template["metadata"]["labels"] }, "spec": template["spec"] });
+        pods.create(&dry, &serde_json::from_value(pod.clone()).unwrap())
+            .await
+            .unwrap_or_else(|error| panic!("{error}: {pod:#}"));
+        let mut bold = pod;
+        bold["spec"]["hostNetwork"] = json!(true);
+        let refused = pods.create(&dry, &serde_json::from_value(bold).unwrap()).await.unwrap_err();
+        assert!(
+            refused.to_string().contains("restricted"),
+            "the namespace does enforce it: {refused}"
+        );
+        admitted += 1;
+    }
+    assert_eq!(admitted, 2);
+    // Everything else is what the API server takes, too.
+    for object in all
+        .iter()
+        .filter(|it| !["ServiceMonitor", "PriorityClass"].contains(&it["kind"].as_str().unwrap()))
+    {
+        let (group, version) = object["apiVersion"]
+            .as_str()
+            .unwrap()
+            .split_once('/')
+            .unwrap_or(("", object["apiVersion"].as_str().unwrap()));
+        let kind =
+            kube::api::GroupVersionKind::gvk(group, version, object["kind"].as_str().unwrap());
+        let plural = match object["kind"].as_str().unwrap() {
+            "NetworkPolicy" => "networkpolicies".to_owned(),
+            other => format!("{}s", other.to_lowercase()),
+        };
+        let resource = kube::api::ApiResource::from_gvk_with_plural(&kind, &plural);
+        let object: kube::api::DynamicObject = serde_json::from_value(object.clone()).unwrap();
+        let api: Api<kube::api::DynamicObject> = match &object.metadata.namespace {
+            Some(namespace) => Api::namespaced_with(plane.client.clone(), namespace, &resource),
+            None => Api::all_with(plane.client.clone(), &resource),
+        };
+        api.create(&dry, &object)
+            .await
+            .unwrap_or_else(|error| panic!("{error}: {} {:?}", kind.kind, object.metadata.name));
+    }
+}

@@ -1,0 +1,193 @@
+//! A training Job sent from a spot pool to an on-demand pool by the real scheduler, with a place held for it and its checkpoint
+//! in hand; and back, with nothing left on it of the journey.
+
+use crate::{
+    plane::{Plane, incident_when},
+    support::{
+        client,
+        daemon::{self, Door, Orders},
+        get, incidents, until,
+    },
+};
+use k8s_openapi::api::{batch::v1 as batch, core::v1 as core, scheduling::v1 as scheduling};
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+use std::{collections::BTreeSet, sync::Arc};
+
+const TYPE: &str = "karpenter.sh/capacity-type";
+const RULES: &str = r#"
+contacts: [{name: c, console: {}}]
+escalations: [{name: p, levels: [{contacts: c}]}]
+capacity:
+  - name: on-demand
+    labels: {medevac.dev/fallback: on-demand}
+    nodes: {labels: {karpenter.sh/capacity-type: on-demand}}
+    rungs: [{karpenter: {namespace: default}, within: 1m}]
+rules:
+  - name: goes
+    when: demo.goes
+    then:
+      - cordon: {}
+      - provision: {}
+      - checkpoint: {}
+      - suspend: {}
+      - drain: {}
+      - reschedule: {extent: whole, needs: [suspend]}
+      - resume: {}
+      - verify: {expect: pods_running, for: 1s, within: 1m, needs: [resume]}
+    escalate: p
+  - name: returns
+    when: demo.returns
+    then: [{checkpoint: {}}, {return_to_spot: {pool: moves}}]
+    escalate: p
+"#;
+
+async fn node(plane: &Plane, name: &str, market: &str) {
+    plane.node(name, "moves").await;
+    let nodes: Api<core::Node> = Api::all(plane.client.clone());
+    let label = json!({ "metadata": { "labels": { TYPE: market } } });
+    nodes.patch(name, &PatchParams::default(), &Patch::Merge(&label)).await.unwrap();
+}
+
+async fn post(url: &str, kind: &str, subject: &str) {
+    let event = json!({ "specversion": "1.0", "type": kind, "source": "t", "id": kind, "subject": subject });
+    let post = client().post(format!("{url}/api/v1/events"));
+    let post = post.header("content-type", "application/cloudevents+json");
+    assert!(post.body(event.to_string()).send().await.unwrap().status().is_success());
+}
+
+/// The workload's half of the handshake: every request is durable at once, under a reference of its own.
+fn answers(plane: &Plane) {
+    let pods: Api<core::Pod> = Api::namespaced(plane.client.clone(), "default");
+    tokio::spawn(async move {
+        loop {
+            let all = pods.list(&ListParams::default().labels("app=mover")).await;
+            for pod in all.map(|list| list.items).unwrap_or_default() {
+                let annotations = pod.metadata.annotations.clone().unwrap_or_default();
+                let Some(request) = annotations.get("medevac.dev/checkpoint-request") else {
+                    continue;
+                };
+                let request: Value = serde_json::from_str(request).unwrap();
+                let state = json!({ "state": "durable", "id": request["id"], "reference": "s3://b/step-7" }).to_string();
+                if annotations.get("medevac.dev/checkpoint-state") != Some(&state) {
+                    let patch = json!({ "metadata": { "annotations": { "medevac.dev/checkpoint-state": state } } });
+                    let name = pod.metadata.name.unwrap();
+                    pods.patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await.ok();
+                }
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    });
+}
+
+/// Waits until both ranks run, and says where.
+async fn ranks(plane: &Plane, on: &str) -> BTreeSet<String> {
+    until(&format!("both ranks run on {on}"), || async {
+        let pods = plane.pods("mover").await;
+        let runs = |pod: &core::Pod| {
+            let phase = pod.status.as_ref()?.phase.clone()?;
+            let node = pod.spec.as_ref()?.node_name.clone()?;
+            (phase == "Running" && pod.metadata.deletion_timestamp.is_none()).then_some(node)
+        };
+        let nodes: Vec<String> = pods.iter().filter_map(runs).collect();
+        let there = nodes.len() == 2 && nodes.iter().all(|node| node == on);
+        there.then(|| nodes.into_iter().collect())
+    })
+    .await
+}
+
+/// What a person wrote of the object: without what the server keeps account of.
+fn written(job: &batch::Job) -> Value {
+    let mut all = serde_json::to_value(job).unwrap();
+    all.as_object_mut().unwrap().remove("status");
+    let meta = all["metadata"].as_object_mut().unwrap();
+    for kept in ["resourceVersion", "generation", "managedFields", "creationTimestamp", "uid"] {
+        meta.remove(kept);
+    }
+    for empty in ["annotations", "labels"] {
+        if meta.get(empty).is_some_and(|it| it.as_object().is_some_and(serde_json::Map::is_empty)) {
+            meta.remove(empty);
+        }
+    }
+    all
+}
+
+pub(crate) async fn a_job_goes_to_on_demand_and_comes_back_as_it_was(plane: Arc<Plane>) {
+    node(&plane, "mspot", "spot").await;
+    node(&plane, "mdemand", "on-demand").await;
+    let classes: Api<scheduling::PriorityClass> = Api::all(plane.client.clone());
+    let class = json!({ "metadata": { "name": "medevac-placeholder" }, "value": -10 });
+    classes.create(&PostParams::default(), &serde_json::from_value(class).unwrap()).await.unwrap();
+    let jobs: Api<batch::Job> = Api::namespaced(plane.client.clone(), "default");
+    let job = json!({
+        "metadata": { "name": "mover", "labels": { "team": "research" } },
+        "spec": { "parallelism": 2, "completions": 2, "completionMode": "Indexed", "suspend": false,
+            "template": {
+                "metadata": {
+                    "labels": { "app": "mover", "medevac.dev/fallback": "on-demand", "medevac.test/goes-on": "true" },
+                    "annotations": { "medevac.dev/checkpoint": "annotation" },
+                },
+                "spec": { "restartPolicy": "Never", "nodeSelector": { "case": "moves", TYPE: "spot" },
+                    "containers": [{ "name": "c", "image": "registry.example/none" }] } } },
+    });
+    jobs.create(&PostParams::default(), &serde_json::from_value(job).unwrap()).await.unwrap();
+    ranks(&plane, "mspot").await;
+    let before = written(&jobs.get("mover").await.unwrap());
+    answers(&plane);
+    let mut orders = Orders::new(&plane.directory.path().join("moves"), 0, RULES);
+    orders.kubeconfig = Some(plane.kubeconfig.clone());
+    let daemon = daemon::start(&orders, Door::default()).await;
+    until("the caches are complete", || async {
+        get(&format!("{}/readyz", daemon.url)).await.filter(|body| body["ready"] == true)
+    })
+    .await;
+    post(&daemon.url, "demo.goes", "node/mspot").await;
+    let gone =
+        incident_when(&daemon.url, "mspot", "has ended", |one| !one["last_end"].is_null()).await;
+    assert_eq!(gone["last_end"], "succeeded", "{gone:#}");
+    ranks(&plane, "mdemand").await;
+    let moved = jobs.get("mover").await.unwrap();
+    let template = serde_json::to_value(&moved.spec.as_ref().unwrap().template).unwrap();
+    assert_eq!(
+        template["metadata"]["annotations"]["medevac.dev/checkpoint-reference"],
+        "s3://b/step-7"
+    );
+    assert_eq!(template["spec"]["nodeSelector"], json!({ "case": "moves" }));
+    let terms = &template["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
+    assert_eq!(
+        terms["nodeSelectorTerms"][0]["matchExpressions"][0]["values"],
+        json!(["on-demand"])
+    );
+    let pods: Api<core::Pod> = Api::namespaced(plane.client.clone(), "default");
+    until("no place is held any more", || async {
+        let held = pods.list(&ListParams::default().labels("medevac.dev/place")).await.unwrap();
+        held.items.iter().all(|pod| pod.metadata.deletion_timestamp.is_some()).then_some(())
+    })
+    .await;
+    // The machine is back, and a person opens it.
+    let nodes: Api<core::Node> = Api::all(plane.client.clone());
+    let open = json!({ "spec": { "unschedulable": false } });
+    nodes.patch("mspot", &PatchParams::default(), &Patch::Merge(&open)).await.unwrap();
+    post(&daemon.url, "demo.returns", "pool/moves").await;
+    let back = until("it has been let go back", || async {
+        let all = incidents(&daemon.url).await;
+        all.into_iter().find(|one| one["target"] == "pool/moves" && !one["last_end"].is_null())
+    })
+    .await;
+    assert_eq!(back["last_end"], "succeeded", "{back:#}");
+    ranks(&plane, "mspot").await;
+    let after = written(&jobs.get("mover").await.unwrap());
+    assert_eq!(after, before, "nothing is left of the journey");
+    let managers: BTreeSet<String> = jobs
+        .get("mover")
+        .await
+        .unwrap()
+        .metadata
+        .managed_fields
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|it| it.manager)
+        .collect();
+    assert!(!managers.contains("medevac-reschedule"), "{managers:?}");
+    jobs.delete("mover", &Default::default()).await.unwrap();
+}

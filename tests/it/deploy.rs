@@ -1,0 +1,175 @@
+//! What operators apply: alerts by promtool, dashboards by the metrics that there are, Terraform's form, and the rights of
+//! the chart. The chart itself is rendered and admitted in `tests/cluster`.
+
+use crate::support::servers::{cache, python};
+use regex_lite::Regex;
+use serde_json::Value;
+use std::{collections::BTreeSet, path::Path, process::Command};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    assert!(output.status.success(), "{command:?}\n{text}");
+    text
+}
+
+/// The rule groups of the PrometheusRule, as Prometheus reads them from a file.
+pub(crate) fn groups() -> String {
+    let file = format!("{ROOT}/deploy/observability/prometheus-rule.yaml");
+    let print = "import sys, yaml; yaml.safe_dump(yaml.safe_load(open(sys.argv[1]))['spec'], sys.stdout, sort_keys=False)";
+    run(Command::new(python()).args(["-c", print, &file]))
+}
+
+#[test]
+fn alerts_fire_as_promtool_says() {
+    let promtool = cache().join("prometheus/usr/bin/promtool");
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("groups.yaml"), groups()).unwrap();
+    let tests = format!("{ROOT}/deploy/observability/rules_test.yaml");
+    std::fs::copy(tests, directory.path().join("rules_test.yaml")).unwrap();
+    let here =
+        |words: &[&str]| run(Command::new(&promtool).args(words).current_dir(directory.path()));
+    let checked = here(&["check", "rules", "groups.yaml"]);
+    assert!(checked.contains("SUCCESS"), "{checked}");
+    here(&["test", "rules", "rules_test.yaml"]);
+}
+
+/// The words of a query that are names of metrics, by how the exporters' begin.
+fn metrics(query: &str) -> BTreeSet<String> {
+    let name =
+        Regex::new(r"\b(DCGM_|kube_|medevac_|container_|response_|trivy_)[A-Za-z0-9_]+").unwrap();
+    name.find_iter(query).map(|found| found.as_str().to_owned()).collect()
+}
+
+fn queries(value: &Value, into: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                match value.as_str() {
+                    Some(text) if key == "expr" || key == "query" => into.push(text.to_owned()),
+                    _ => queries(value, into),
+                }
+            }
+        }
+        Value::Array(all) => all.iter().for_each(|value| queries(value, into)),
+        _ => {}
+    }
+}
+
+#[test]
+fn dashboards_and_alerts_name_metrics_that_there_are() {
+    let own = medevac::telemetry::Metrics::default().render();
+    let own: BTreeSet<&str> =
+        own.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    assert!(own.len() > 20, "{own:?}");
+    let others = std::fs::read_to_string(format!("{ROOT}/tests/corpus/metrics.txt")).unwrap();
+    let others: BTreeSet<&str> = others.lines().filter(|line| !line.starts_with('#')).collect();
+    let known = |name: &str| {
+        let bare =
+            ["_total", "_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
+        others.contains(name) || own.contains(name) || bare.is_some_and(|bare| own.contains(bare))
+    };
+    let mut found: Vec<(String, String)> = vec![("prometheus-rule.yaml".into(), groups())];
+    let boards = Path::new(ROOT).join("deploy/observability/dashboards");
+    for file in std::fs::read_dir(boards).unwrap() {
+        let path = file.unwrap().path();
+        let board: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let mut all = vec![];
+        queries(&board["panels"], &mut all);
+        assert!(
+            all.len() >= 6 && board["uid"].as_str().unwrap().starts_with("medevac-"),
+            "{}",
+            path.display()
+        );
+        queries(&board["templating"], &mut all);
+        found.extend(all.into_iter().map(|query| (path.display().to_string(), query)));
+    }
+    assert!(found.len() > 30, "{}", found.len());
+    // Label names of kube-state-metrics begin like its metrics.
+    let labels = ["container_name"];
+    for (place, query) in found {
+        let unknown: Vec<String> = metrics(&query)
+            .into_iter()
+            .filter(|name| !known(name) && !labels.contains(&name.as_str()))
+            .collect();
+        assert!(unknown.is_empty(), "{place}: nobody exposes {unknown:?}");
+    }
+}
+
+/// Its syntax and form. `validate` would need AWS's provider, which no package registry has.
+#[test]
+fn terraform_is_in_form() {
+    let here = format!("{ROOT}/deploy/terraform");
+    match Command::new("terraform").args(["fmt", "-check", "-diff", "-recursive", &here]).output() {
+        Ok(output) => {
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+        }
+        Err(_) => assert!(
+            Path::new(&here).join("main.tf").exists(),
+            "terraform is not here; only the files are looked for"
+        ),
+    }
+}
+
+#[test]
+fn the_chart_has_exactly_the_rights_that_the_packs_need() {
+    let printed = run(Command::new(env!("CARGO_BIN_EXE_medevac"))
+        .args(["rbac", "--rules", "rules", "--output", "rules"])
+        .current_dir(ROOT));
+    let kept =
+        std::fs::read_to_string(format!("{ROOT}/deploy/chart/files/cluster-role.json")).unwrap();
+    assert_eq!(
+        kept.trim(),
+        printed.trim(),
+        "medevac rbac --rules rules --output rules > deploy/chart/files/cluster-role.json"
+    );
+}
+
+/// Every alert that a pack waits for is one of ours, or one that others are known to bring.
+#[test]
+fn packs_wait_for_alerts_that_somebody_fires() {
+    const OTHERS: [&str; 13] = [
+        // kube-prometheus
+        "KubeNodeNotReady",
+        "KubePersistentVolumeFillingUp",
+        "KubePersistentVolumeInodesFillingUp",
+        "KubeQuotaAlmostFull",
+        "KubeQuotaFullyUsed",
+        "KubeQuotaExceeded",
+        // Velero's chart
+        "VeleroBackupFailed",
+        "VeleroBackupPartiallyFailed",
+        "VeleroBackupTooOld",
+        // CloudWatch's exporter; node-problem-detector; names that users have
+        "EC2StatusCheckFailed",
+        "GpuFellOffTheBus",
+        "NodeSpotReclaim",
+        "Watchdog",
+    ];
+    let ours = groups();
+    let name = Regex::new(r#"alert\.name (?:==|in) (\[[^\]]*\]|"[^"]*")"#).unwrap();
+    let word = Regex::new(r#""([A-Za-z0-9]+)""#).unwrap();
+    let mut count = 0;
+    for file in std::fs::read_dir(format!("{ROOT}/rules")).unwrap() {
+        let path = file.unwrap().path();
+        if path.to_string_lossy().ends_with("_test.yaml")
+            || path.extension().is_none_or(|it| it != "yaml")
+        {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        for found in name.captures_iter(&text) {
+            for alert in word.captures_iter(&found[1]) {
+                count += 1;
+                let known = OTHERS.contains(&&alert[1])
+                    || ours.contains(&format!("alert: {}\n", &alert[1]));
+                assert!(known, "{}: nobody fires {}", path.display(), &alert[1]);
+            }
+        }
+    }
+    assert!(count > 15, "{count}");
+}

@@ -1,0 +1,108 @@
+//! The guide's own alerts: synthetic DCGM series, evaluated by a real Prometheus, through a real Alertmanager, to a
+//! remediation and a page.
+
+use crate::{
+    deploy::groups,
+    support::{
+        client,
+        daemon::{self, Door, Orders},
+        free_port, incidents,
+        servers::{Alertmanager, Process, cache},
+        until,
+    },
+};
+use axum::{Router, routing::get};
+use std::process::{Command, Stdio};
+
+const RULES: &str = r#"
+contacts: [{name: c, console: {}}]
+escalations: [{name: p, levels: [{contacts: c}]}]
+rules:
+  - name: busy
+    when: alertmanager.alert.firing
+    if: alert.name == "HighGPUUtilization"
+    then: [{cordon: {}}, {verify: {expect: node_ready}}]
+    escalate: p
+  - name: full
+    when: alertmanager.alert.firing
+    if: alert.name == "GPUMemoryPressure"
+    escalate: p
+"#;
+
+/// As dcgm-exporter has them: one machine whose GPU is busy, one whose memory is full, one that is neither.
+const SERIES: &str = "\
+DCGM_FI_DEV_GPU_UTIL{gpu=\"0\",Hostname=\"n1\"} 98
+DCGM_FI_DEV_GPU_UTIL{gpu=\"0\",Hostname=\"n2\"} 40
+DCGM_FI_DEV_GPU_UTIL{gpu=\"0\",Hostname=\"n3\"} 95
+DCGM_FI_DEV_FB_USED{gpu=\"0\",Hostname=\"n1\"} 1000
+DCGM_FI_DEV_FB_TOTAL{gpu=\"0\",Hostname=\"n1\"} 80000
+DCGM_FI_DEV_FB_USED{gpu=\"0\",Hostname=\"n2\"} 79000
+DCGM_FI_DEV_FB_TOTAL{gpu=\"0\",Hostname=\"n2\"} 80000
+";
+
+#[tokio::test]
+async fn the_guides_alerts_lead_to_a_remediation_and_a_page() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    let exporter = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let scraped = exporter.local_addr().unwrap();
+    let app = Router::new().route("/metrics", get(|| async { SERIES }));
+    tokio::spawn(async move { axum::serve(exporter, app).await });
+    let orders = Orders::new(&at.join("data"), 0, RULES);
+    let daemon = daemon::start(&orders, Door::default()).await;
+    let hook = format!("{}/api/v1/alertmanager", daemon.url);
+    let config = format!(
+        "route: {{receiver: medevac, group_by: [alertname], group_wait: 200ms, group_interval: 1s}}\n\
+         receivers:\n- name: medevac\n  webhook_configs: [{{url: \"{hook}\", send_resolved: true}}]\n"
+    );
+    let alertmanager = Alertmanager::start(at, &config).await;
+    // The shipped rules, but for the five minutes: they are promtool's to test.
+    let shipped = groups();
+    assert_eq!(shipped.matches("for: 5m").count(), 4, "two of the guide, and two more");
+    std::fs::write(at.join("groups.yaml"), shipped.replace("for: 5m", "for: 2s")).unwrap();
+    let target = alertmanager.url.trim_start_matches("http://").to_owned();
+    std::fs::write(
+        at.join("prometheus.yml"),
+        format!(
+            "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: [groups.yaml]\n\
+             scrape_configs: [{{job_name: dcgm, static_configs: [{{targets: [\"{scraped}\"]}}]}}]\n\
+             alerting: {{alertmanagers: [{{static_configs: [{{targets: [\"{target}\"]}}]}}]}}\n"
+        ),
+    )
+    .unwrap();
+    let port = free_port();
+    let binary = cache().join("prometheus/usr/bin/prometheus");
+    let child = Command::new(&binary)
+        .arg(format!("--config.file={}", at.join("prometheus.yml").display()))
+        .arg(format!("--storage.tsdb.path={}", at.join("tsdb").display()))
+        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{}: {error}; `make test` brings it", binary.display()));
+    let _prometheus = Process(child);
+    let ready = format!("http://127.0.0.1:{port}/-/ready");
+    until("Prometheus is ready", || async {
+        client().get(&ready).send().await.is_ok_and(|it| it.status().is_success()).then_some(())
+    })
+    .await;
+    let busy = until("the busy node is remediated", || async {
+        let all = incidents(&daemon.url).await;
+        all.into_iter().find(|one| one["last_end"] == "succeeded")
+    })
+    .await;
+    assert_eq!((&busy["target"], &busy["severity"]), (&"node/n1".into(), &"warning".into()));
+    let full = until("people hear of the full one", || async {
+        let all = incidents(&daemon.url).await;
+        all.into_iter().find(|one| one["target"] == "node/n2")
+    })
+    .await;
+    assert_eq!(
+        (&full["severity"], &full["title"]),
+        (&"critical".into(), &"GPU memory pressure detected".into())
+    );
+    assert!(
+        incidents(&daemon.url).await.iter().all(|one| one["target"] != "node/n3"),
+        "95 is not over 95"
+    );
+}
