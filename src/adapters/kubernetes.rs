@@ -25,7 +25,7 @@ mod watch;
 
 pub use control::KubernetesControl;
 pub use lease::KubernetesLease;
-pub use rights::{rights, rules as role_rules};
+pub use rights::{Rights, rights, rules as role_rules};
 pub use watch::KubernetesView;
 
 use crate::model::{Answer, Question};

@@ -79,8 +79,9 @@ impl<C: Clock> Dispatch for Pagers<C> {
             Pager::PagerDuty { routing_key, url } => {
                 pagerduty::send(&self.client, url, routing_key, key, report).await
             }
-            Pager::Slack { token, channel, url } => {
-                slack::send(&self.client, url, token, channel, key, report).await
+            Pager::Slack { token, channel, url, signing } => {
+                let road = slack::Road { url, token, channel, buttons: signing.is_some() };
+                road.send(&self.client, key, report).await
             }
             Pager::Alertmanager { urls } => {
                 alertmanager::send(&self.client, urls, key, report, self.clock.now()).await

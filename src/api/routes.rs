@@ -1,16 +1,16 @@
 //! The paths under `/api/v1/`, and the three that machines ask for.
 
 use super::auth::{Certified, Gate};
-use super::{letters, operate, plans, signs, why};
+use super::{answers, letters, operate, plans, signs, why};
 use crate::clock::Clock;
 use crate::cluster::ClusterView;
 use crate::log::{Kv, Log, LogError, Record, Stream};
-use crate::model::{Envelope, Event, Id, Incident, IncidentState, Span, kind};
+use crate::model::{Incident, IncidentState};
 use crate::rules::Ruleset;
 use crate::sources::{Intake, Received, Tally};
 use crate::telemetry::Metrics;
 use axum::{
-    Extension, Json, Router,
+    Json, Router,
     body::{Body, to_bytes},
     extract::{Path, Query, Request, State},
     http::{HeaderMap, StatusCode},
@@ -18,7 +18,6 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{delete, get, post},
 };
-use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::{sync::Arc, time::Duration};
@@ -28,8 +27,6 @@ use tokio::sync::{Semaphore, watch};
 const LARGEST: usize = 32 << 20;
 /// Bytes of all bodies that are being read. Beyond it the answer is 503, and the sender comes again.
 const IN_FLIGHT: usize = 256 << 20;
-/// What is put off for longer should be resolved.
-const LONGEST_SNOOZE: Duration = Duration::from_secs(7 * 86_400);
 /// A body that takes longer is given up.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -77,7 +74,7 @@ where
         .route("/api/v1/graphs/{id}", get(signs::graph::<L, C, V, R>))
         .route("/api/v1/incidents", get(incidents::<L, C, V, R>))
         .route("/api/v1/incidents/{id}", get(incident::<L, C, V, R>))
-        .route("/api/v1/incidents/{id}/{verb}", post(request::<L, C, V, R>))
+        .route("/api/v1/incidents/{id}/{verb}", post(answers::request::<L, C, V, R>))
         .route("/api/v1/plans/{id}", get(plans::plan::<L, C, V, R>))
         .route("/api/v1/remediations/{id}", get(plans::remediation::<L, C, V, R>))
         .route("/api/v1/explain", post(why::explained::<L, C, V, R>))
@@ -102,6 +99,8 @@ where
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz::<L, C, V, R>))
+        // Signed: who presses a button has no token of ours.
+        .route("/api/v1/slack", post(answers::slack::<L, C, V, R>))
         .merge(inside)
         .fallback(|| async {
             problem(StatusCode::NOT_FOUND, "there is nothing here; the paths start with /api/v1/")
@@ -367,101 +366,4 @@ fn concerns(record: &Record, incident: &Incident) -> bool {
 pub(super) fn link(record: &Record) -> Value {
     let envelope: Value = serde_json::from_slice(&record.body).unwrap_or_default();
     json!({ "seq": record.seq, "at": record.at, "stream": record.stream.word(), "record": envelope })
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-struct Answer {
-    by: Option<String>,
-    #[serde(default)]
-    note: String,
-    /// Of `snooze`: how long.
-    #[serde(default, rename = "for")]
-    lasts: Option<Span>,
-}
-
-impl Answer {
-    /// An empty body says nothing more.
-    fn read(raw: &[u8]) -> Result<Answer, String> {
-        if raw.is_empty() {
-            return Ok(Answer::default());
-        }
-        serde_json::from_slice(raw).map_err(|error| format!("expected {{by, note}}: {error}"))
-    }
-}
-
-/// Until when an answer holds, where it says so.
-fn until(
-    verb: &str,
-    lasts: Option<Span>,
-    now: Timestamp,
-) -> Result<Option<Timestamp>, &'static str> {
-    match (verb, lasts) {
-        ("snooze", Some(lasts)) if !lasts.0.is_zero() && lasts.0 <= LONGEST_SNOOZE => {
-            Ok(now.checked_add(lasts.0).ok())
-        }
-        ("snooze", _) => Err("for how long? `for` is from 1m to 7d"),
-        _ => Ok(None),
-    }
-}
-
-async fn request<L, C, V, R>(
-    State(shared): Here<L, C, V, R>,
-    Path((id, verb)): Path<(String, String)>,
-    certified: Option<Extension<Certified>>,
-    raw: axum::body::Bytes,
-) -> Response
-where
-    L: Log + Kv,
-    C: Clock,
-    V: ClusterView,
-    R: Readiness,
-{
-    let kind = match verb.as_str() {
-        "ack" | "snooze" => kind::INCIDENT_ACK,
-        "resolve" => kind::INCIDENT_RESOLVE,
-        _ => {
-            return problem(
-                StatusCode::NOT_FOUND,
-                "an incident is answered by ack, snooze or resolve",
-            );
-        }
-    };
-    let answer = match Answer::read(&raw) {
-        Ok(answer) => answer,
-        Err(why) => return problem(StatusCode::BAD_REQUEST, &why),
-    };
-    let site = &shared.site;
-    let incident = match crate::engine::run::find(&site.intake.log, &id).await {
-        Ok(Some(incident)) if incident.state != IncidentState::Resolved => incident,
-        Ok(Some(_)) => {
-            return problem(StatusCode::CONFLICT, &format!("`{id}` is resolved already"));
-        }
-        Ok(None) => return problem(StatusCode::NOT_FOUND, &format!("there is no incident `{id}`")),
-        Err(error) => return unavailable(&error),
-    };
-    let how = if certified.is_some_and(|Extension(certified)| certified.0) {
-        "certificate"
-    } else {
-        "http"
-    };
-    let by = operate::clean(answer.by.as_deref().unwrap_or("somebody"));
-    let now = site.intake.clock.now();
-    let until = match until(&verb, answer.lasts, now) {
-        Ok(until) => until,
-        Err(why) => return problem(StatusCode::BAD_REQUEST, why),
-    };
-    let mut payload =
-        json!({ "incident": id, "by": by, "note": operate::clean(&answer.note), "how": how });
-    if let Some(until) = until {
-        payload["until"] = json!(until);
-    }
-    let about = Id::of(&["request", &id, &verb, &by, &now.to_string()]);
-    let data = Event { payload, ..Event::default() };
-    let event = Envelope::new(kind, about, "medevac/api", incident.target, now, data);
-    match site.intake.own(vec![event]).await {
-        Ok(_) => (StatusCode::ACCEPTED, Json(json!({ "incident": id, "accepted": verb })))
-            .into_response(),
-        Err(error) => unavailable(&error),
-    }
 }

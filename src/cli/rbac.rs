@@ -6,7 +6,10 @@ use crate::cluster::{Custom, Follows};
 use crate::model::{Action, kind};
 use crate::rules::Ruleset;
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -29,7 +32,7 @@ pub(super) struct Args {
 enum As {
     /// ServiceAccount, ClusterRole, Role and their bindings, as YAML.
     Rbac,
-    /// The rules of the ClusterRole alone, as JSON: for the chart.
+    /// The rules alone, everywhere and within namespaces, as JSON: for the chart.
     Rules,
     /// A policy document of AWS IAM.
     Iam,
@@ -63,18 +66,22 @@ pub(super) fn run(args: &Args) -> Exit {
     let levels = rules.directory.policies.values().flat_map(|policy| &policy.levels);
     let evidence: BTreeSet<&str> =
         levels.flat_map(|level| &level.evidence).map(String::as_str).collect();
-    let rights = kubernetes::rights(actions.into_iter(), &follows, &evidence);
-    let rules: Vec<Value> = kubernetes::role_rules(&rights)
-        .into_iter()
-        .map(|(group, resources, verbs)| {
-            json!({ "apiGroups": [group], "resources": resources, "verbs": verbs })
-        })
-        .collect();
+    let rights = kubernetes::rights(&actions, &follows, &evidence);
+    let everywhere = role(&rights.everywhere);
+    let within: BTreeMap<String, Vec<Value>> =
+        rights.within.iter().map(|(namespace, rights)| (namespace.clone(), role(rights))).collect();
     match args.output {
-        As::Rules => words::say(&json!(rules).to_string()),
-        _ => manifests(args, &rules),
+        As::Rules => {
+            words::say(&json!({ "everywhere": everywhere, "within": within }).to_string());
+        }
+        _ => manifests(args, &everywhere, within),
     }
     Exit::Good
+}
+
+fn role(rights: &BTreeSet<(String, String, String)>) -> Vec<Value> {
+    let rule = |(group, resources, verbs)| json!({ "apiGroups": [group], "resources": resources, "verbs": verbs });
+    kubernetes::role_rules(rights).into_iter().map(rule).collect()
 }
 
 /// Of every step of every rule.
@@ -83,28 +90,32 @@ fn actions(rules: &Ruleset) -> Vec<&Action> {
     all.map(|step| &step.action).collect()
 }
 
-fn manifests(args: &Args, rules: &[Value]) {
+fn manifests(args: &Args, everywhere: &[Value], mut within: BTreeMap<String, Vec<Value>>) {
     let (name, namespace) = (&args.name, &args.namespace);
-    let meta = json!({ "name": name });
-    let own = json!({ "name": name, "namespace": namespace });
-    let subject = json!([{ "kind": "ServiceAccount", "name": name, "namespace": namespace }]);
-    let role =
-        |kind: &str| json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name });
-    let api = "rbac.authorization.k8s.io/v1";
-    // The lease, where the configuration keeps it in the cluster: in its own namespace, and of that name alone.
-    let lease = json!([
-        { "apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"] },
-        { "apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": ["medevac"], "verbs": ["get", "update"] },
+    // The lease, where the configuration keeps it in the cluster: of that name alone.
+    within.entry(namespace.clone()).or_default().extend([
+        json!({ "apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"] }),
+        json!({ "apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": ["medevac"], "verbs": ["get", "update"] }),
     ]);
-    for object in [
-        json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": own }),
-        json!({ "apiVersion": api, "kind": "ClusterRole", "metadata": meta, "rules": rules }),
-        json!({ "apiVersion": api, "kind": "ClusterRoleBinding", "metadata": meta, "roleRef": role("ClusterRole"), "subjects": subject }),
-        json!({ "apiVersion": api, "kind": "Role", "metadata": own, "rules": lease }),
-        json!({ "apiVersion": api, "kind": "RoleBinding", "metadata": own, "roleRef": role("Role"), "subjects": subject }),
-    ] {
-        // JSON is YAML; a document each.
-        words::say("---");
-        words::say(&serde_json::to_string_pretty(&object).unwrap_or_default());
+    words::say(&format!(
+        "apiVersion: v1\nkind: ServiceAccount\nmetadata: {{name: {name}, namespace: {namespace}}}"
+    ));
+    bound(args, "Cluster", &format!("{{name: {name}}}"), everywhere);
+    for (space, rules) in &within {
+        bound(args, "", &format!("{{name: {name}, namespace: {space}}}"), rules);
     }
+}
+
+/// A role and its binding.
+fn bound(args: &Args, scope: &str, metadata: &str, rules: &[Value]) {
+    let (name, namespace) = (&args.name, &args.namespace);
+    let api = "apiVersion: rbac.authorization.k8s.io/v1";
+    words::say(&format!("---\n{api}\nkind: {scope}Role\nmetadata: {metadata}\nrules:"));
+    // JSON is YAML: a rule a line.
+    rules.iter().for_each(|rule| words::say(&format!("  - {rule}")));
+    words::say(&format!(
+        "---\n{api}\nkind: {scope}RoleBinding\nmetadata: {metadata}\n\
+         roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: {scope}Role, name: {name}}}\n\
+         subjects: [{{kind: ServiceAccount, name: {name}, namespace: {namespace}}}]"
+    ));
 }

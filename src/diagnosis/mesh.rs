@@ -68,14 +68,6 @@ fn control_plane(see: &See<'_>) -> Vec<Finding> {
             "rotate it: `linkerd check --proxy` says which of anchor and issuer has expired",
         )
     }));
-    if let Some(None) = see.one(Resource::CONFIG_MAP, Some(LINKERD), "linkerd-identity-trust-roots")
-    {
-        found.push(suspect(
-            "there are no trust roots",
-            vec!["config map linkerd-identity-trust-roots".into()],
-            "without them no proxy trusts another: `linkerd check`",
-        ));
-    }
     if found.is_empty() {
         found.push(good("Linkerd's control plane is ready"));
     }

@@ -114,6 +114,7 @@ impl Case {
             why: why.into(),
             evidence,
             missing,
+            thread: None,
         }
     }
 

@@ -54,6 +54,9 @@ struct Ladder {
     stand: Stand,
     /// Who took a page, so that they hear when it is over.
     rung: BTreeSet<(u32, String)>,
+    /// The first page to each contact, as its provider calls it.
+    #[serde(default)]
+    threads: BTreeMap<String, String>,
     /// Level, round and name of the contacts that could not be reached: a fallback is not tried in a circle.
     #[serde(default)]
     dead: BTreeSet<(u32, u32, String)>,
@@ -192,7 +195,8 @@ impl State {
                 contact,
                 kind: PageKind::Resolve,
             };
-            let report = self.report(incident, ladder, None, why);
+            let mut report = self.report(incident, ladder, None, why);
+            report.thread = self.thread(incident, &key.contact);
             said.push((incident.into(), PageStep::Intent { key, report }));
         }
         said.push((incident.into(), PageStep::StoodDown { why: why.into() }));
@@ -250,6 +254,7 @@ impl State {
                     why: text.clone(),
                     evidence: vec![],
                     missing: vec![],
+                    thread: self.thread(incident, contact),
                 };
                 // One per step: the step's own key makes the repetition of a restart the same page.
                 let nth = u32::from_str_radix(key.short(7), 16).unwrap_or(0);
@@ -348,7 +353,8 @@ impl State {
         let mut said = vec![(incident.to_owned(), calling)];
         for contact in called {
             let (incident, contact) = (incident.to_owned(), contact.to_owned());
-            let report = case.report(&incident, &policy.name, number, level, why);
+            let mut report = case.report(&incident, &policy.name, number, level, why);
+            report.thread = self.thread(&incident, &contact);
             let key = PageKey {
                 incident: incident.clone(),
                 level: number,
@@ -359,6 +365,11 @@ impl State {
             said.push((incident, PageStep::Intent { key, report }));
         }
         said
+    }
+
+    /// What was told to the contact about the incident before.
+    fn thread(&self, incident: &str, contact: &str) -> Option<String> {
+        self.ladders.get(incident)?.threads.get(contact).cloned()
     }
 
     fn report(

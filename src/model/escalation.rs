@@ -67,6 +67,8 @@ pub enum Pager {
         url: String,
     },
     Slack {
+        /// Of the app: with it pages have buttons, and what they send is believed.
+        signing: Option<Secret>,
         token: Secret,
         channel: String,
         url: String,

@@ -19,6 +19,9 @@ pub struct Report {
     /// What was asked for and could not be had: name and why.
     #[serde(default)]
     pub missing: Vec<(String, String)>,
+    /// The provider's reference of the first page to this contact about the incident: what follows belongs to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread: Option<String>,
 }
 
 /// One ring: sent twice, it rings once (invariant I6).

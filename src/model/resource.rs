@@ -25,7 +25,6 @@ impl Resource {
     pub const NODE: Resource = resource("v1", "Node", "nodes");
     pub const NAMESPACE: Resource = resource("v1", "Namespace", "namespaces");
     pub const SERVICE: Resource = resource("v1", "Service", "services");
-    pub const CONFIG_MAP: Resource = resource("v1", "ConfigMap", "configmaps");
     pub const QUOTA: Resource = resource("v1", "ResourceQuota", "resourcequotas");
     pub const LIMIT_RANGE: Resource = resource("v1", "LimitRange", "limitranges");
     pub const NETWORK_POLICY: Resource =

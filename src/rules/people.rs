@@ -124,7 +124,10 @@ fn pager(road: &str, node: &Node, secrets: Secrets<'_>, faults: &mut Faults) -> 
         }
         "slack" => {
             let entries = Entries::of(node, &shape::SLACK, faults)?;
+            let signing = entries.get("signing_secret").map(|it| secret(it, secrets, faults));
+            let signing = if let Some(read) = signing { Some(read?) } else { None };
             Some(Pager::Slack {
+                signing,
                 token: secret(entries.get("token")?, secrets, faults)?,
                 channel: entries.text("channel", faults)?,
                 url: url(&entries, "url", faults)

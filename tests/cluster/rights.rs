@@ -8,7 +8,8 @@ use crate::{
     },
 };
 use k8s_openapi::api::{
-    authorization::v1::SelfSubjectAccessReview, batch::v1 as batch, rbac::v1 as rbac,
+    authorization::v1::SelfSubjectAccessReview, batch::v1 as batch, core::v1 as core,
+    rbac::v1 as rbac,
 };
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use medevac::adapters::kubernetes::{self, KubernetesControl, KubernetesView};
@@ -50,16 +51,31 @@ fn printed(rules: &str) -> Value {
 }
 
 /// The user `limited` may do that, and nothing else.
-async fn grant(plane: &Plane, rules: Value) {
-    let roles: Api<rbac::ClusterRole> = Api::all(plane.client.clone());
-    let role = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": { "name": "limited" }, "rules": rules });
+async fn grant(plane: &Plane, rights: Value) {
     let params = PatchParams::apply("tests").force();
+    let api = "rbac.authorization.k8s.io/v1";
+    let subjects =
+        json!([{ "kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "limited" }]);
+    let of = |kind: &str| json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": "limited" });
+    let meta = json!({ "name": "limited" });
+    let roles: Api<rbac::ClusterRole> = Api::all(plane.client.clone());
+    let role = json!({ "apiVersion": api, "kind": "ClusterRole", "metadata": meta, "rules": rights["everywhere"] });
     roles.patch("limited", &params, &Patch::Apply(&role)).await.unwrap();
     let bindings: Api<rbac::ClusterRoleBinding> = Api::all(plane.client.clone());
-    let binding = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": { "name": "limited" },
-        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "limited" },
-        "subjects": [{ "kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "limited" }] });
+    let binding = json!({ "apiVersion": api, "kind": "ClusterRoleBinding", "metadata": meta, "roleRef": of("ClusterRole"), "subjects": subjects });
     bindings.patch("limited", &params, &Patch::Apply(&binding)).await.unwrap();
+    for (namespace, rules) in rights["within"].as_object().unwrap() {
+        let spaces: Api<core::Namespace> = Api::all(plane.client.clone());
+        let space =
+            json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace } });
+        spaces.patch(namespace, &params, &Patch::Apply(&space)).await.unwrap();
+        let roles: Api<rbac::Role> = Api::namespaced(plane.client.clone(), namespace);
+        let role = json!({ "apiVersion": api, "kind": "Role", "metadata": meta, "rules": rules });
+        roles.patch("limited", &params, &Patch::Apply(&role)).await.unwrap();
+        let bindings: Api<rbac::RoleBinding> = Api::namespaced(plane.client.clone(), namespace);
+        let binding = json!({ "apiVersion": api, "kind": "RoleBinding", "metadata": meta, "roleRef": of("Role"), "subjects": subjects });
+        bindings.patch("limited", &params, &Patch::Apply(&binding)).await.unwrap();
+    }
 }
 
 async fn may(client: &kube::Client, group: &str, resource: &str, verb: &str) -> bool {
@@ -126,7 +142,7 @@ fn calls() -> Vec<ClusterCall> {
         ClusterCall::Release { claim: name(), by: Some(jiff::Timestamp::now()) },
         ClusterCall::Unmake {
             what: Resource::POD,
-            namespace: space(),
+            namespace: "medevac".into(),
             labels: "medevac.dev/place=right".into(),
         },
         ClusterCall::Restart {
@@ -144,10 +160,13 @@ fn calls() -> Vec<ClusterCall> {
         }),
         ClusterCall::Make(Made {
             what: Resource::POD,
-            namespace: space(),
+            namespace: "medevac".into(),
             name: "placeholder".into(),
             labels: Default::default(),
-            body: json!({ "spec": { "containers": [{ "name": "c", "image": "i" }], "nodeSelector": { "no": "such" } } }),
+            body: json!({ "spec": {
+                "securityContext": { "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } }, "nodeSelector": { "no": "such" },
+                "containers": [{ "name": "c", "image": "i", "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } } }],
+            } }),
         }),
     ];
     for (api_version, kind) in [
@@ -228,6 +247,8 @@ pub(crate) async fn the_generated_rights_are_enough_and_no_more(plane: Arc<Plane
     for (group, resource, verb) in [
         ("", "secrets", "get"),
         ("", "secrets", "list"),
+        ("", "pods", "create"),
+        ("", "configmaps", "get"),
         ("", "nodes", "delete"),
         ("", "namespaces", "delete"),
         ("", "configmaps", "list"),

@@ -120,12 +120,11 @@ fn the_chart_has_exactly_the_rights_that_the_packs_need() {
     let printed = run(Command::new(env!("CARGO_BIN_EXE_medevac"))
         .args(["rbac", "--rules", "rules", "--output", "rules"])
         .current_dir(ROOT));
-    let kept =
-        std::fs::read_to_string(format!("{ROOT}/deploy/chart/files/cluster-role.json")).unwrap();
+    let kept = std::fs::read_to_string(format!("{ROOT}/deploy/chart/files/rights.json")).unwrap();
     assert_eq!(
         kept.trim(),
         printed.trim(),
-        "medevac rbac --rules rules --output rules > deploy/chart/files/cluster-role.json"
+        "medevac rbac --rules rules --output rules > deploy/chart/files/rights.json"
     );
 }
 

@@ -14,6 +14,7 @@ mod cli;
 mod contract;
 mod deploy;
 mod embedded;
+mod evidence;
 mod hooks;
 mod http;
 mod imds;

@@ -330,6 +330,7 @@ async fn sends(contact: Contact, kind: PageKind) -> Delivery {
         why: "the drain failed".into(),
         evidence: vec![("events".into(), "x".repeat(20_000))],
         missing: vec![("logs".into(), "nobody has them".into())],
+        thread: None,
     };
     pagers.send(&contact, &key, &report).await
 }
@@ -439,4 +440,83 @@ async fn a_mail_server_that_refuses_is_told_from_one_that_is_busy_and_one_withou
         !lines.lock().unwrap().iter().any(|line| line.starts_with("MAIL")),
         "in clear text it says nothing"
     );
+}
+
+#[tokio::test]
+async fn slack_threads_what_follows_and_has_buttons_that_are_heard_when_signed() {
+    let port = free_port();
+    let contact = format!(
+        "{{name: road, slack: {{channel: \"#gpu\", token: {{env: X}}, signing_secret: {{env: Y}}, url: \"http://127.0.0.1:{port}/slack\"}}}}"
+    );
+    let asked = trigger_and_resolve(&contact, port, vec![], "/slack", 2).await;
+    let (first, over) = (&asked[0].1, &asked[1].1);
+    assert_eq!((first.get("thread_ts"), &over["thread_ts"]), (None, &json!("1.2")));
+    let buttons =
+        first["blocks"].as_array().unwrap().iter().find(|it| it["type"] == "actions").unwrap();
+    let verbs: Vec<&str> = buttons["elements"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["action_id"].as_str().unwrap())
+        .collect();
+    assert_eq!(verbs, ["ack", "snooze", "resolve"]);
+    assert!(!over["blocks"].to_string().contains("actions"), "what is over is not answered");
+}
+
+#[tokio::test]
+async fn a_button_of_slack_is_believed_when_it_is_signed() {
+    use hmac::{Hmac, Mac};
+    let port = free_port();
+    let contact = format!(
+        "{{name: road, slack: {{channel: \"#gpu\", token: {{env: X}}, signing_secret: {{env: Y}}, url: \"http://127.0.0.1:{port}/slack\"}}}}"
+    );
+    let _provider = Provider::start(port, vec![]).await;
+    let directory = tempfile::tempdir().unwrap();
+    let daemon =
+        daemon::start(&Orders::new(directory.path(), 0, &rules(&contact)), Door::default()).await;
+    client()
+        .post(format!("{}/api/v1/alertmanager", daemon.url))
+        .json(&alert("firing"))
+        .send()
+        .await
+        .unwrap();
+    let open = until("the incident is open", || async {
+        incidents(&daemon.url).await.into_iter().find(|one| one["state"] == "open")
+    })
+    .await;
+    let payload = json!({ "user": { "username": "ann" }, "actions": [{ "action_id": "ack", "value": open["id"] }] });
+    let body = format!("payload={}", medevac::model::escape(&payload.to_string(), '%', "-_."));
+    let at = jiff::Timestamp::now().as_second().to_string();
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(b"test-secret").unwrap();
+    mac.update(format!("v0:{at}:{body}").as_bytes());
+    let code: String =
+        mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let press = async |code: &str| {
+        let post = client().post(format!("{}/api/v1/slack", daemon.url));
+        let post = post.header("x-slack-request-timestamp", &at);
+        let post = post.header("x-slack-signature", format!("v0={code}"));
+        post.body(body.clone()).send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(press(&code.replace('0', "1")).await, 401);
+    assert_eq!(press(&code).await, 200);
+    let owned = until("it is acknowledged", || async {
+        incidents(&daemon.url).await.into_iter().find(|one| one["state"] == "acknowledged")
+    })
+    .await;
+    assert_eq!(owned["acknowledged_by"], "slack:ann");
+}
+
+#[tokio::test]
+async fn a_note_to_pagerduty_is_a_change_and_calls_nobody() {
+    let port = free_port();
+    let provider = Provider::start(port, vec![]).await;
+    let routing_key = medevac::model::Secret::new("key");
+    let url = format!("http://127.0.0.1:{port}/v2/enqueue");
+    let pager = Pager::PagerDuty { routing_key, url };
+    let contact = Contact { name: "road".into(), pager, fallback: None };
+    assert!(matches!(sends(contact, PageKind::Note).await, Delivery::Accepted(_)));
+    let asked = provider.asked("/v2/change/enqueue");
+    assert_eq!((asked.len(), provider.asked("/v2/enqueue").len()), (1, 0));
+    assert_eq!(asked[0].1["payload"]["source"], "node/n1");
+    assert!(asked[0].1.get("event_action").is_none());
 }

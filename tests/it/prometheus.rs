@@ -4,15 +4,12 @@
 use crate::{
     deploy::groups,
     support::{
-        client,
         daemon::{self, Door, Orders},
-        free_port, incidents,
-        servers::{Alertmanager, Process, cache},
+        incidents,
+        servers::{Alertmanager, Prometheus, exporter},
         until,
     },
 };
-use axum::{Router, routing::get};
-use std::process::{Command, Stdio};
 
 const RULES: &str = r#"
 contacts: [{name: c, console: {}}]
@@ -44,10 +41,7 @@ DCGM_FI_DEV_FB_TOTAL{gpu=\"0\",Hostname=\"n2\"} 80000
 async fn the_guides_alerts_lead_to_a_remediation_and_a_page() {
     let directory = tempfile::tempdir().unwrap();
     let at = directory.path();
-    let exporter = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let scraped = exporter.local_addr().unwrap();
-    let app = Router::new().route("/metrics", get(|| async { SERIES }));
-    tokio::spawn(async move { axum::serve(exporter, app).await });
+    let scraped = exporter(SERIES).await;
     let orders = Orders::new(&at.join("data"), 0, RULES);
     let daemon = daemon::start(&orders, Door::default()).await;
     let hook = format!("{}/api/v1/alertmanager", daemon.url);
@@ -70,22 +64,7 @@ async fn the_guides_alerts_lead_to_a_remediation_and_a_page() {
         ),
     )
     .unwrap();
-    let port = free_port();
-    let binary = cache().join("prometheus/usr/bin/prometheus");
-    let child = Command::new(&binary)
-        .arg(format!("--config.file={}", at.join("prometheus.yml").display()))
-        .arg(format!("--storage.tsdb.path={}", at.join("tsdb").display()))
-        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap_or_else(|error| panic!("{}: {error}; `make test` brings it", binary.display()));
-    let _prometheus = Process(child);
-    let ready = format!("http://127.0.0.1:{port}/-/ready");
-    until("Prometheus is ready", || async {
-        client().get(&ready).send().await.is_ok_and(|it| it.status().is_success()).then_some(())
-    })
-    .await;
+    let _prometheus = Prometheus::start(at).await;
     let busy = until("the busy node is remediated", || async {
         let all = incidents(&daemon.url).await;
         all.into_iter().find(|one| one["last_end"] == "succeeded")

@@ -80,3 +80,42 @@ pub(crate) fn python() -> PathBuf {
     moto.sort();
     moto.pop().unwrap_or_else(|| panic!("moto is not in the cache; `make test` brings it"))
 }
+
+pub(crate) struct Prometheus {
+    _process: Process,
+    pub(crate) url: String,
+}
+
+impl Prometheus {
+    /// A real one, from Debian, with `prometheus.yml` of that directory.
+    pub(crate) async fn start(directory: &Path) -> Prometheus {
+        let port = free_port();
+        let binary = cache().join("prometheus/usr/bin/prometheus");
+        let child = Command::new(&binary)
+            .arg(format!("--config.file={}", directory.join("prometheus.yml").display()))
+            .arg(format!("--storage.tsdb.path={}", directory.join("tsdb").display()))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}; `make test` brings it", binary.display()));
+        let url = format!("http://127.0.0.1:{port}");
+        let ready = format!("{url}/-/ready");
+        until("Prometheus is ready", || async {
+            let answer = client().get(&ready).send().await;
+            answer.is_ok_and(|response| response.status().is_success()).then_some(())
+        })
+        .await;
+        Prometheus { _process: Process(child), url }
+    }
+}
+
+/// Metrics that stay as they are, on a port of their own.
+pub(crate) async fn exporter(series: &'static str) -> std::net::SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app =
+        axum::Router::new().route("/metrics", axum::routing::get(move || async move { series }));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    address
+}

@@ -2,11 +2,18 @@
 //! One table: a step that asks for more has its line here, and a test on a real API server runs under exactly these.
 
 use crate::cluster::Follows;
-use crate::model::{Action, Topic};
+use crate::model::{Action, Topic, Way};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// API group, resource, verb.
-pub(super) type Right = (String, String, String);
+type Right = (String, String, String);
+
+/// Rights of a cluster role, and those that one namespace is enough for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rights {
+    pub everywhere: BTreeSet<Right>,
+    pub within: BTreeMap<String, BTreeSet<Right>>,
+}
 
 type Line = (&'static str, &'static [&'static str], &'static [&'static str]);
 
@@ -40,7 +47,9 @@ const SUSPEND: &[Line] = &[
     ("kubeflow.org", TRAINING, &["get", "patch"]),
     ("kueue.x-k8s.io", &["workloads"], &["list", "patch"]),
 ];
-const PROVISION: &[Line] = &[("", &["pods"], &["get", "list", "create", "deletecollection"])];
+/// What is displaced is read, to ask for as much.
+const PROVISION: &[Line] = &[("", &["pods"], GET)];
+const PLACES: &[Line] = &[("", &["pods"], &["list", "create", "deletecollection"])];
 const MOVE: &[Line] = &[
     ("apps", &["deployments", "statefulsets"], &["get", "list", "patch", "update"]),
     ("batch", &["jobs"], &["get", "list", "patch", "update"]),
@@ -86,7 +95,7 @@ const STORAGE: &[Line] = &[
     ("storage.k8s.io", &["volumeattachments"], LIST),
 ];
 const MESH: &[Line] = &[
-    ("", &["namespaces", "services", "configmaps"], GET),
+    ("", &["namespaces", "services"], GET),
     ("", &["events"], LIST),
     ("linkerd.io", &["serviceprofiles"], LIST),
 ];
@@ -116,11 +125,11 @@ fn of_action(action: &Action) -> Vec<&'static [Line]> {
         Action::Reschedule { .. } | Action::ReturnToSpot { .. } => vec![MOVE, SUSPEND],
         Action::TerminateInstance => vec![CLAIM],
         Action::Restart { .. } | Action::Scale { .. } => vec![WORKLOAD],
-        Action::VeleroBackup(_) => vec![VELERO],
         Action::AwsBackup(_) | Action::Snapshot(_) => vec![VOLUMES],
-        Action::RequireBackup(_) => vec![FOUND, VOLUMES],
+        Action::RequireBackup(_) => vec![VOLUMES],
         Action::Diagnose { topic, .. } => vec![SUBJECT, of_topic(*topic)],
         Action::CompleteLifecycleAction { .. }
+        | Action::VeleroBackup(_)
         | Action::Wait { .. }
         | Action::Verify { .. }
         | Action::Http { .. }
@@ -129,14 +138,37 @@ fn of_action(action: &Action) -> Vec<&'static [Line]> {
     }
 }
 
+/// What a step needs in one namespace, or in several.
+fn within(action: &Action) -> Vec<(&str, &'static [Line])> {
+    match action {
+        Action::VeleroBackup(of) => vec![(&of.velero_namespace, VELERO)],
+        Action::RequireBackup(of) => vec![(&of.velero_namespace, FOUND)],
+        Action::Provision { ladders, .. } => {
+            let rungs = ladders.iter().flat_map(|ladder| &ladder.rungs);
+            let places = rungs.filter_map(|rung| match &rung.way {
+                Way::Placeholders(of) => Some((of.namespace.as_str(), PLACES)),
+                _ => None,
+            });
+            places.collect()
+        }
+        _ => vec![],
+    }
+}
+
+fn spelled<'a>(lines: impl IntoIterator<Item = &'a Line>) -> impl Iterator<Item = Right> {
+    lines.into_iter().flat_map(|(group, resources, verbs)| {
+        let each =
+            resources.iter().flat_map(|resource| verbs.iter().map(move |verb| (resource, verb)));
+        each.map(|(resource, verb)| {
+            ((*group).to_owned(), (*resource).to_owned(), (*verb).to_owned())
+        })
+    })
+}
+
 /// What the rules need: the steps in use, what of the cluster they hear, and the evidence that pages carry.
-pub fn rights<'a>(
-    actions: impl Iterator<Item = &'a Action>,
-    follows: &Follows,
-    evidence: &BTreeSet<&str>,
-) -> BTreeSet<Right> {
+pub fn rights(actions: &[&Action], follows: &Follows, evidence: &BTreeSet<&str>) -> Rights {
     let mut all: Vec<&[Line]> = vec![ALWAYS];
-    all.extend(actions.flat_map(of_action));
+    all.extend(actions.iter().flat_map(|action| of_action(action)));
     if follows.events {
         all.push(&[("", &["events"], WATCH)]);
     }
@@ -146,18 +178,15 @@ pub fn rights<'a>(
     if evidence.contains("events") {
         all.push(EVENTS);
     }
-    let mut rights: BTreeSet<Right> = BTreeSet::new();
-    for (group, resources, verbs) in all.into_iter().flatten() {
-        for resource in *resources {
-            let one =
-                |verb: &&str| ((*group).to_owned(), (*resource).to_owned(), (*verb).to_owned());
-            rights.extend(verbs.iter().map(one));
-        }
-    }
+    let mut rights = Rights::default();
+    rights.everywhere.extend(spelled(all.into_iter().flatten()));
     for custom in &follows.objects {
         let group = custom.api_version.split_once('/').map_or("", |(group, _)| group);
         let one = |verb: &&str| (group.to_owned(), custom.plural.clone(), (*verb).to_owned());
-        rights.extend(WATCH.iter().map(one));
+        rights.everywhere.extend(WATCH.iter().map(one));
+    }
+    for (namespace, lines) in actions.iter().flat_map(|action| within(action)) {
+        rights.within.entry(namespace.to_owned()).or_default().extend(spelled(lines));
     }
     rights
 }
@@ -182,20 +211,21 @@ mod tests {
 
     #[test]
     fn no_more_than_the_steps_in_use() {
-        let has = |all: &BTreeSet<Right>, group: &str, resource: &str, verb: &str| {
-            all.contains(&(group.to_owned(), resource.to_owned(), verb.to_owned()))
+        let has = |all: &Rights, group: &str, resource: &str, verb: &str| {
+            all.everywhere.contains(&(group.to_owned(), resource.to_owned(), verb.to_owned()))
         };
-        let none = rights([].into_iter(), &Follows::default(), &BTreeSet::new());
-        assert!(none.iter().all(|(_, _, verb)| verb == "list" || verb == "watch"), "{none:?}");
-        let cordons = [Action::Cordon { taint: None, autoscalers: false }];
-        let some = rights(cordons.iter(), &Follows::default(), &BTreeSet::from(["logs"]));
+        let none = rights(&[], &Follows::default(), &BTreeSet::new());
+        let reads = |(_, _, verb): &Right| verb == "list" || verb == "watch";
+        assert!(none.everywhere.iter().all(reads) && none.within.is_empty(), "{none:?}");
+        let cordon = Action::Cordon { taint: None, autoscalers: false };
+        let some = rights(&[&cordon], &Follows::default(), &BTreeSet::from(["logs"]));
         assert!(has(&some, "", "nodes", "patch") && has(&some, "", "pods/log", "get"));
         assert!(!has(&some, "", "pods/eviction", "create") && !has(&some, "", "pods", "delete"));
         let never = |(_, resource, verb): &Right| {
             resource == "secrets" || verb == "*" || resource == "*" || verb == "bind"
         };
-        assert!(!some.iter().any(never));
-        let grouped = rules(&none);
+        assert!(!some.everywhere.iter().any(never));
+        let grouped = rules(&none.everywhere);
         assert_eq!(grouped.len(), 3, "{grouped:?}");
     }
 }

@@ -14,13 +14,16 @@ pub(super) async fn send(
     key: &PageKey,
     report: &Report,
 ) -> Delivery {
+    if key.kind == PageKind::Note {
+        return change(client, url, routing_key, report).await;
+    }
     let action = if key.kind == PageKind::Resolve { "resolve" } else { "trigger" };
     let mut body = json!({ "routing_key": routing_key.expose(), "event_action": action, "dedup_key": dedup_key(key) });
     if action == "trigger" {
         body["payload"] = json!({
             "summary": cut(&format!("L{} {} on {}: {}", report.level, report.title, report.target, report.why), 1024),
             "source": report.target,
-            "severity": if key.kind == PageKind::Note { "info" } else { report.severity.word() },
+            "severity": report.severity.word(),
             "class": report.policy,
             "custom_details": details(report),
         });
@@ -34,6 +37,25 @@ pub(super) async fn send(
             .collect();
         body["links"] = json!(links);
     }
+    match ask(client.post(url).json(&body)).await {
+        Ok((status, after, body)) => usual(status, after, &body),
+        Err(lost) => lost,
+    }
+}
+
+/// A note is a change event: it stands beside the service's incidents, and never calls anybody.
+async fn change(
+    client: &reqwest::Client,
+    url: &str,
+    routing_key: &Secret,
+    report: &Report,
+) -> Delivery {
+    let url = url.replacen("/v2/enqueue", "/v2/change/enqueue", 1);
+    let body = json!({ "routing_key": routing_key.expose(), "payload": {
+        "summary": cut(&format!("{} on {}", report.title, report.target), 1024),
+        "source": report.target,
+        "custom_details": { "incident": report.incident },
+    } });
     match ask(client.post(url).json(&body)).await {
         Ok((status, after, body)) => usual(status, after, &body),
         Err(lost) => lost,

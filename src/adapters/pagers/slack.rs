@@ -4,39 +4,63 @@ use super::{ask, cut};
 use crate::model::{Delivery, PageKey, PageKind, Report, Secret, escape_markup};
 use serde_json::{Value, json};
 
-pub(super) async fn send(
-    client: &reqwest::Client,
-    url: &str,
-    token: &Secret,
-    channel: &str,
-    key: &PageKey,
-    report: &Report,
-) -> Delivery {
-    let word = match key.kind {
-        PageKind::Trigger => format!("L{}", report.level),
-        PageKind::Resolve => "Resolved".into(),
-        PageKind::Note => "Note".into(),
-    };
-    let header = cut(&escape_markup(&format!("{word}: {}", cut(&report.title, 120))), 150);
-    let mut blocks =
-        vec![json!({ "type": "header", "text": { "type": "plain_text", "text": header } })];
-    let mut section = |text: String| {
-        blocks.push(
-            json!({ "type": "section", "text": { "type": "mrkdwn", "text": cut(&text, 2900) } }),
-        );
-    };
-    section(format!("*{}*\n{}", escape_markup(&report.target), escape_markup(&report.why)));
-    for (name, text) in report.evidence.iter().take(10) {
-        section(format!("*{}*\n{}", escape_markup(name), escape_markup(&cut(text, 1000))));
+/// An app in a workspace, and where it speaks.
+pub(super) struct Road<'a> {
+    pub(super) url: &'a str,
+    pub(super) token: &'a Secret,
+    pub(super) channel: &'a str,
+    /// What its buttons send is heard.
+    pub(super) buttons: bool,
+}
+
+impl Road<'_> {
+    pub(super) async fn send(
+        &self,
+        client: &reqwest::Client,
+        key: &PageKey,
+        report: &Report,
+    ) -> Delivery {
+        let body = self.message(key, report);
+        match ask(client.post(self.url).bearer_auth(self.token.expose()).json(&body)).await {
+            Ok((status, after, body)) => judge(status, after, &body),
+            Err(lost) => lost,
+        }
     }
-    for (name, why) in report.missing.iter().take(10) {
-        section(format!("_{} is missing: {}_", escape_markup(name), escape_markup(why)));
-    }
-    let text = escape_markup(&format!("{word} {} on {}", report.title, report.target));
-    let body = json!({ "channel": channel, "text": text, "blocks": blocks });
-    match ask(client.post(url).bearer_auth(token.expose()).json(&body)).await {
-        Ok((status, after, body)) => judge(status, after, &body),
-        Err(lost) => lost,
+
+    fn message(&self, key: &PageKey, report: &Report) -> Value {
+        let word = match key.kind {
+            PageKind::Trigger => format!("L{}", report.level),
+            PageKind::Resolve => "Resolved".into(),
+            PageKind::Note => "Note".into(),
+        };
+        let header = cut(&escape_markup(&format!("{word}: {}", cut(&report.title, 120))), 150);
+        let mut blocks =
+            vec![json!({ "type": "header", "text": { "type": "plain_text", "text": header } })];
+        let mut section = |text: String| {
+            let text = json!({ "type": "mrkdwn", "text": cut(&text, 2900) });
+            blocks.push(json!({ "type": "section", "text": text }));
+        };
+        section(format!("*{}*\n{}", escape_markup(&report.target), escape_markup(&report.why)));
+        for (name, text) in report.evidence.iter().take(10) {
+            section(format!("*{}*\n{}", escape_markup(name), escape_markup(&cut(text, 1000))));
+        }
+        for (name, why) in report.missing.iter().take(10) {
+            section(format!("_{} is missing: {}_", escape_markup(name), escape_markup(why)));
+        }
+        if self.buttons && key.kind == PageKind::Trigger {
+            let button = |verb: &str, text: &str| json!({ "type": "button", "action_id": verb, "value": report.incident, "text": { "type": "plain_text", "text": text } });
+            let all =
+                [("ack", "Acknowledge"), ("snooze", "Snooze for an hour"), ("resolve", "Resolve")];
+            let all: Vec<Value> = all.iter().map(|(verb, text)| button(verb, text)).collect();
+            blocks.push(json!({ "type": "actions", "block_id": report.incident, "elements": all }));
+        }
+        let text = escape_markup(&format!("{word} {} on {}", report.title, report.target));
+        let mut body = json!({ "channel": self.channel, "text": text, "blocks": blocks });
+        // `CHANNEL:TS`, as `judge` has it: what follows stands in the first page's thread.
+        if let Some((_, first)) = report.thread.as_ref().and_then(|it| it.split_once(':')) {
+            body["thread_ts"] = json!(first);
+        }
+        body
     }
 }
 

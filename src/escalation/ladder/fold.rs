@@ -3,7 +3,7 @@
 use super::{Ladder, MOST_NOTES, Stand, State};
 use crate::model::{PageKind, PageStep};
 use jiff::Timestamp;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl State {
     /// Takes in what was recorded.
@@ -58,6 +58,7 @@ impl State {
             why: why.to_owned(),
             stand: stand.clone(),
             rung: BTreeSet::new(),
+            threads: BTreeMap::new(),
             dead: BTreeSet::new(),
         };
         let ladder = self.ladders.entry(incident.to_owned()).or_insert_with(fresh);
@@ -74,8 +75,9 @@ impl State {
 impl Ladder {
     fn fold(&mut self, step: &PageStep) {
         match step {
-            PageStep::Delivered { key, .. } if key.kind == PageKind::Trigger => {
+            PageStep::Delivered { key, reference } if key.kind == PageKind::Trigger => {
                 self.rung.insert((key.level, key.contact.clone()));
+                self.threads.entry(key.contact.clone()).or_insert_with(|| reference.clone());
             }
             PageStep::Undelivered { key, .. } => {
                 self.dead.insert((key.level, key.nth, key.contact.clone()));

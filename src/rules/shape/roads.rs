@@ -43,6 +43,11 @@ pub(in crate::rules) static SLACK: Shape = Shape {
     fields: &[
         must("channel", Of::Text, "Id or #name."),
         must("token", Of::Secret, "The bot token, by reference."),
+        key(
+            "signing_secret",
+            Of::Secret,
+            "Of the app: pages have buttons then. Its interactivity goes to /api/v1/slack of this daemon.",
+        ),
         key("url", Of::Text, "Default https://slack.com/api/chat.postMessage."),
     ],
 };
