@@ -31,12 +31,11 @@ pub struct Diagnosis {
     facts: BTreeMap<String, Fact>,
     /// On their way.
     asked: BTreeMap<String, Question>,
-    cut: bool,
 }
 
 impl Diagnosis {
     pub fn new(topic: Topic, subject: Target) -> Diagnosis {
-        Diagnosis { topic, subject, facts: BTreeMap::new(), asked: BTreeMap::new(), cut: false }
+        Diagnosis { topic, subject, facts: BTreeMap::new(), asked: BTreeMap::new() }
     }
 
     fn read(&self) -> (Vec<Finding>, BTreeMap<String, Question>) {
@@ -55,7 +54,6 @@ impl Diagnosis {
     pub fn questions(&mut self) -> Vec<(String, Question)> {
         let (_, wants) = self.read();
         let room = MOST_QUESTIONS.saturating_sub(self.facts.len() + self.asked.len());
-        self.cut |= room == 0 && wants.keys().any(|tag| !self.asked.contains_key(tag));
         let free = AT_ONCE.saturating_sub(self.asked.len()).min(room);
         let new = wants.into_iter().filter(|(tag, _)| !self.asked.contains_key(tag));
         let new: Vec<(String, Question)> = new.take(free).collect();
@@ -82,7 +80,7 @@ impl Diagnosis {
 
     /// What has been found, the worst first, with what could not be looked at.
     pub fn findings(&self) -> Vec<Finding> {
-        let (mut found, _) = self.read();
+        let (mut found, wants) = self.read();
         found.extend(self.facts.iter().filter_map(|(tag, fact)| match fact {
             Fact::Unknown(why) => Some(Finding {
                 health: Health::Unknown,
@@ -92,7 +90,7 @@ impl Diagnosis {
             }),
             _ => None,
         }));
-        if self.cut {
+        if !wants.is_empty() && self.facts.len() >= MOST_QUESTIONS {
             found.push(Finding {
                 health: Health::Unknown,
                 what: format!(

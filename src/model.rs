@@ -20,6 +20,7 @@ mod gang;
 mod hook;
 mod id;
 mod incident;
+mod instance;
 mod job;
 mod mapping;
 mod means;
@@ -46,7 +47,7 @@ pub use bearing::{Bearing, Destination, Extent, MOVED_FROM, Mover, PlannedMove, 
 pub use call::{Answer, Claim, CloudCall, ClusterCall, NodePatch, Refusal};
 pub use capacity::{
     Climbed, Climbing, Displaced, Granted, Group, Joined, Ladder, Order, Placeholders,
-    PlannedCapacity, PlannedRung, Rung, Source, Way, Zone, gpus_of,
+    PlannedCapacity, PlannedRung, Rung, Source, Way, Zone,
 };
 pub use checkpoint::{Handshake, Learned, REQUEST, STATE, Said, learned_key, work_since};
 pub use cluster::{Look, Node, Owner, Pod, PodPhase, Stay, Taint, Waiting, Workload, WorkloadKind};
@@ -59,6 +60,7 @@ pub use finding::{Finding, Health, Topic};
 pub use hook::{Hook, HookResult, hook_ends};
 pub use id::{Id, fingerprint, fnv1a};
 pub use incident::{Incident, IncidentChange, IncidentState, Move, Signal};
+pub use instance::gpus_of;
 pub use job::Job;
 pub use mapping::{BadTemplate, Mapping, Template, TimeUnit};
 pub use means::{ASKED_BY, Means, Profile, Proof, Transport};

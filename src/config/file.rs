@@ -2,10 +2,11 @@
 
 mod aws;
 mod evidence;
+mod heartbeat;
 mod kubernetes;
 mod policy;
 
-use super::{Format, Heartbeat, LeaseKind, Nats, NatsIdentity, Settings, SubjectSource};
+use super::{Format, LeaseKind, Nats, NatsIdentity, Settings, SubjectSource};
 use crate::model::{Mapping, Template, TimeUnit};
 use crate::rules::reading::{Entries, Faults, Node, Of, Shape, key, must, parse, text};
 use crate::rules::{Code, Diagnostic, Source};
@@ -30,7 +31,7 @@ static FILE: Shape = Shape {
         ),
         key(
             "heartbeat",
-            Of::Mapping(&HEARTBEAT),
+            Of::Mapping(&heartbeat::HEARTBEAT),
             "Whom the active replica tells that it lives. Who hears nothing for a while calls people.",
         ),
         key(
@@ -38,14 +39,6 @@ static FILE: Shape = Shape {
             Of::Mapping(&policy::POLICY),
             "What is asked of every rule, checked when rules are loaded.",
         ),
-    ],
-};
-
-static HEARTBEAT: Shape = Shape {
-    name: "`heartbeat`",
-    fields: &[
-        must("url_file", Of::Text, "File with the URL that is posted to: it is a secret."),
-        key("every", Of::Duration, "Default 1m, at least 10s."),
     ],
 };
 
@@ -125,7 +118,8 @@ pub fn load(source: &Arc<Source>) -> Result<Settings, Vec<Diagnostic>> {
         if let Some(node) = entries.get("evidence") {
             settings.evidence = evidence::evidence(node, &mut faults);
         }
-        settings.heartbeat = entries.get("heartbeat").and_then(|node| heartbeat(node, &mut faults));
+        settings.heartbeat =
+            entries.get("heartbeat").and_then(|node| heartbeat::heartbeat(node, &mut faults));
         if let Some(node) = entries.get("policy") {
             settings.policy = policy::policy(node, &mut faults);
         }
@@ -163,16 +157,6 @@ fn words(entries: &Entries<'_>, key: &str, known: &[&str], faults: &mut Faults) 
     let message = format!("`{word}` is none of {}", known.join(", "));
     faults.add(Code::BadValue, &node.place, message);
     None
-}
-
-fn heartbeat(node: &Node, faults: &mut Faults) -> Option<Heartbeat> {
-    let entries = Entries::of(node, &HEARTBEAT, faults)?;
-    let every = entries.span("every", faults).map_or(Duration::from_secs(60), |span| span.0);
-    if every < Duration::from_secs(10) {
-        let place = entries.get("every").map_or(entries.place(), |node| &node.place);
-        faults.add(Code::BadValue, place, "not more often than every 10s");
-    }
-    Some(Heartbeat { url_file: entries.text("url_file", faults)?.into(), every })
 }
 
 fn nats(node: &Node, faults: &mut Faults) -> Option<Nats> {

@@ -36,20 +36,7 @@ pub fn build(
 ) -> Option<Result<Plan, Refused>> {
     let Verdict::Act { steps, otherwise, doomed, .. } = &decision.data.verdict else { return None };
     let (data, mut faults) = (&decision.data, vec![]);
-    let mut resolve = |specs: &[StepSpec], prefix: &str| -> Vec<PlannedStep> {
-        in_order(specs)
-            .into_iter()
-            .filter_map(|spec| step(spec, specs, prefix, decision, look, &mut faults))
-            .collect()
-    };
-    let mut planned = resolve(steps, "");
-    let mut last = resolve(otherwise, "otherwise-");
-    if let Some(spec) = tells_at_last(data, &last) {
-        last.extend(step(&spec, &[], "otherwise-", decision, look, &mut faults));
-    }
-    if let Some(first) = planned.iter_mut().find(|step| step.action.destructive()) {
-        first.no_return = true;
-    }
+    let (mut planned, last) = resolved(decision, steps, otherwise, look, &mut faults);
     let (id, reserve) = (Plan::id_of(&data.incident, data.epoch), reserve(decision, skew, now));
     let until = data.deadline.map(|at| at.checked_sub(reserve.0).unwrap_or(at));
     let profiles = planned.iter().find_map(profiles);
@@ -96,6 +83,31 @@ pub fn build(
     };
     faults.extend(lint(&plan));
     Some(if faults.is_empty() { Ok(plan) } else { Err(Refused(faults)) })
+}
+
+/// The steps of `then` and of `otherwise`, each with what it acts on; and why some have nothing.
+fn resolved(
+    decision: &Envelope<Decision>,
+    steps: &[StepSpec],
+    otherwise: &[StepSpec],
+    look: &Look,
+    faults: &mut Vec<String>,
+) -> (Vec<PlannedStep>, Vec<PlannedStep>) {
+    let mut resolve = |specs: &[StepSpec], prefix: &str| -> Vec<PlannedStep> {
+        in_order(specs)
+            .into_iter()
+            .filter_map(|spec| step(spec, specs, prefix, decision, look, faults))
+            .collect()
+    };
+    let mut planned = resolve(steps, "");
+    let mut last = resolve(otherwise, "otherwise-");
+    if let Some(spec) = tells_at_last(&decision.data, &last) {
+        last.extend(step(&spec, &[], "otherwise-", decision, look, faults));
+    }
+    if let Some(first) = planned.iter_mut().find(|step| step.action.destructive()) {
+        first.no_return = true;
+    }
+    (planned, last)
 }
 
 /// Whoever the rule escalates to hears of every failure, also where `otherwise` does not say so.

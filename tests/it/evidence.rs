@@ -116,7 +116,9 @@ async fn a_page_has_logs_events_links_and_graphs_and_no_secret() {
     .unwrap();
     let prometheus = Prometheus::start(at).await;
     until("it has scraped", || async {
-        let url = format!("{}/api/v1/query?query=DCGM_FI_DEV_GPU_UTIL", prometheus.url);
+        // So long ago that a query of whole seconds has it.
+        let url =
+            format!("{}/api/v1/query?query=DCGM_FI_DEV_GPU_UTIL%20offset%202s", prometheus.url);
         let text = client().get(url).send().await.ok()?.text().await.ok()?;
         text.contains("98").then_some(())
     })

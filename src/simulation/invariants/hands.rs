@@ -103,7 +103,7 @@ impl Book {
             ClusterCall::PatchPod { namespace, name, .. }
             | ClusterCall::Exec { namespace, name, .. } => {
                 let slot = format!("{namespace}/{name}");
-                journaled(by_member(ledger, namespace, name), life, &slot, asks)
+                journaled(by_member(ledger, namespace, name, life), life, &slot, asks)
             }
             ClusterCall::Restart { namespace, name, .. }
             | ClusterCall::Scale { namespace, name, .. } => {
@@ -238,15 +238,22 @@ fn asks(action: &Action) -> bool {
     matches!(action, Action::Checkpoint { .. })
 }
 
-/// A plan that asks that pod for a checkpoint.
-fn by_member<'a>(ledger: &'a Ledger, namespace: &str, name: &str) -> Option<&'a PlanFact> {
+/// A plan that asks that pod for a checkpoint. Those of a gang on several nodes that go have it all: one that this life has
+/// begun to carry out is meant.
+fn by_member<'a>(
+    ledger: &'a Ledger,
+    namespace: &str,
+    name: &str,
+    life: u32,
+) -> Option<&'a PlanFact> {
     let plans = ledger.holders.values().filter_map(|id| ledger.plans.get(id));
     let has = |fact: &&PlanFact| {
         let members = fact.plan.checkpoints.iter().flat_map(|unit| &unit.members);
         members.into_iter().any(|it| it.namespace == namespace && it.name == name)
     };
     let asking = |fact: &PlanFact| {
-        fact.open().any(|(step, _)| fact.plan.step(step).is_some_and(|step| asks(&step.action)))
+        let asks = |name: &String| fact.plan.step(name).is_some_and(|step| asks(&step.action));
+        fact.open().filter(|(name, _)| asks(name)).map(|(_, step)| step.life == life).max()
     };
     plans.filter(has).max_by_key(|fact| asking(fact))
 }
