@@ -8,6 +8,7 @@ mod build;
 mod checkpoints;
 mod elsewhere;
 mod lint;
+mod remarks;
 pub mod run;
 
 pub use build::{Refused, build};

@@ -16,6 +16,7 @@ mod hours;
 mod import;
 mod index;
 mod lint;
+mod names;
 mod people;
 mod policy;
 mod profiles;

@@ -51,6 +51,27 @@ struct Start {
     within: Span,
 }
 
+/// Which plans there were about a node.
+#[derive(Debug, PartialEq, Eq)]
+struct Standing {
+    incident: String,
+    epoch: u64,
+}
+
+impl Standing {
+    fn of(incident: &Value) -> Standing {
+        let epoch = incident["epoch"].as_u64().unwrap_or(0);
+        Standing { incident: text(&incident["id"]), epoch }
+    }
+}
+
+/// A node that is being emptied.
+struct Asked {
+    node: String,
+    at: jiff::Timestamp,
+    before: Standing,
+}
+
 /// Where a node stands.
 #[derive(Debug, PartialEq, Eq)]
 enum Stand {
@@ -114,15 +135,16 @@ async fn finish(of: Nodes) -> Result<(), Exit> {
 async fn one_by_one(start: Start) -> Result<(), Exit> {
     let mut waiting: VecDeque<String> = start.of.names()?.into();
     let (all, mut done) = (waiting.len(), 0);
-    let mut under_way: Vec<(String, jiff::Timestamp)> = vec![];
+    let mut under_way: Vec<Asked> = vec![];
     loop {
         while under_way.len() < start.at_once.max(1)
             && let Some(node) = waiting.pop_front()
         {
-            let asked = System.now();
+            let before = Standing::of(&incident(&start, &node).await?);
+            let at = System.now();
             start.of.ask("maintenance.requested", &node).await?;
             words::say(&format!("{}: asked for", words::plain(&node)));
-            under_way.push((node, asked));
+            under_way.push(Asked { node, at, before });
         }
         if under_way.is_empty() {
             words::say(&format!(
@@ -132,16 +154,17 @@ async fn one_by_one(start: Start) -> Result<(), Exit> {
         }
         System.after(LOOK).await;
         let mut left = vec![];
-        for (node, asked) in std::mem::take(&mut under_way) {
-            match stand(&start, &node, asked).await? {
-                Stand::Working => left.push((node, asked)),
+        for asked in std::mem::take(&mut under_way) {
+            let node = &asked.node;
+            match stand(&start, &asked).await? {
+                Stand::Working => left.push(asked),
                 Stand::Done(note) => {
                     done += 1;
-                    words::say(&format!("{}: {}", words::plain(&node), words::plain(&note)));
+                    words::say(&format!("{}: {}", words::plain(node), words::plain(&note)));
                 }
                 Stand::Failed(why) => {
                     let rest = waiting.len() + left.len();
-                    words::say(&format!("{}: FAILED: {}", words::plain(&node), words::plain(&why)));
+                    words::say(&format!("{}: FAILED: {}", words::plain(node), words::plain(&why)));
                     words::say(&format!(
                         "Stopped: {done} of {all} nodes are empty, {rest} were not begun or go on by themselves."
                     ));
@@ -153,32 +176,30 @@ async fn one_by_one(start: Start) -> Result<(), Exit> {
     }
 }
 
-async fn stand(start: &Start, node: &str, asked: jiff::Timestamp) -> Result<Stand, Exit> {
+/// The newest incident about the node.
+async fn incident(start: &Start, node: &str) -> Result<Value, Exit> {
     let path = format!("/api/v1/incidents?limit=1&target={}", escape(&format!("node/{node}")));
     let body = start.of.daemon.get(&path).await?.good()?;
-    let waited: Duration = System.now().duration_since(asked).try_into().unwrap_or_default();
-    let incident = &body["incidents"][0];
-    Ok(match judged(incident, asked) {
+    Ok(body["incidents"][0].clone())
+}
+
+async fn stand(start: &Start, asked: &Asked) -> Result<Stand, Exit> {
+    let incident = incident(start, &asked.node).await?;
+    let waited: Duration = System.now().duration_since(asked.at).try_into().unwrap_or_default();
+    Ok(match judged(&incident, &asked.before) {
         Stand::Working if waited >= start.within.0 => {
             Stand::Failed(format!("not empty after {}", start.within))
         }
-        Stand::Working if incident_is_old(incident, asked) && waited >= HEARD => Stand::Failed(
-            "no rule has acted: it is outside of the maintenance window, the node is to be left alone, or no rule waits for maintenance.requested; `medevac explain` says which".into(),
+        Stand::Working if Standing::of(&incident) == asked.before && waited >= HEARD => Stand::Failed(
+            "no rule has acted: it is outside of the maintenance window, a guard is at its limit, the node is to be left alone, or no rule waits for maintenance.requested; `medevac explain` says which".into(),
         ),
         stand => stand,
     })
 }
 
-fn incident_is_old(incident: &Value, asked: jiff::Timestamp) -> bool {
-    let opened: Option<jiff::Timestamp> = text(&incident["opened_at"]).parse().ok();
-    let resolved: Option<jiff::Timestamp> = text(&incident["resolved_at"]).parse().ok();
-    // One that was resolved before we asked is of another work.
-    opened.is_none() || resolved.is_some_and(|at| at < asked)
-}
-
-/// What the incident about the node says of the work.
-fn judged(incident: &Value, asked: jiff::Timestamp) -> Stand {
-    if incident.is_null() || incident_is_old(incident, asked) {
+/// What the incident about the node says of the work. Plans that were made before it was asked for are of something else.
+fn judged(incident: &Value, before: &Standing) -> Stand {
+    if Standing::of(incident) == *before {
         return Stand::Working;
     }
     let note = text(&incident["note"]);
@@ -195,23 +216,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_this_works_own_incident_counts() {
-        let asked: jiff::Timestamp = "2026-11-27T22:00:00Z".parse().unwrap();
-        let of = |end: &str, resolved: Option<&str>, running: Option<&str>| {
-            judged(
-                &json!({ "opened_at": "2026-11-27T21:00:00Z", "resolved_at": resolved, "last_end": end,
-                    "running": running, "note": "why" }),
-                asked,
-            )
-        };
+    fn only_plans_that_were_made_for_it_count() {
+        let of = |id: &str, epoch: u32, end: &str, running: Option<&str>| json!({ "id": id, "epoch": epoch, "last_end": end, "running": running, "note": "why" });
+        let before = Standing::of(&of("inc-1", 1, "failed", None));
         assert_eq!(
-            of("succeeded", Some("2026-11-27T21:30:00Z"), None),
+            judged(&of("inc-1", 1, "failed", None), &before),
             Stand::Working,
-            "yesterday's"
+            "another rule's"
         );
-        assert!(matches!(of("succeeded", Some("2026-11-27T22:09:00Z"), None), Stand::Done(_)));
-        assert_eq!(of("failed", None, None), Stand::Failed("why".into()));
-        assert_eq!(of("failed", None, Some("plan")), Stand::Working, "another try goes on");
-        assert_eq!(judged(&Value::Null, asked), Stand::Working);
+        assert_eq!(judged(&of("inc-1", 2, "failed", None), &before), Stand::Failed("why".into()));
+        assert_eq!(judged(&of("inc-1", 2, "failed", Some("plan")), &before), Stand::Working);
+        assert!(matches!(judged(&of("inc-2", 1, "succeeded", None), &before), Stand::Done(_)));
+        let nothing = Standing::of(&Value::Null);
+        assert_eq!(judged(&Value::Null, &nothing), Stand::Working);
+        assert!(matches!(judged(&of("inc-2", 1, "succeeded", None), &nothing), Stand::Done(_)));
     }
 }

@@ -1,6 +1,7 @@
 //! `medevac run`: the daemon, wired to the real world.
 
 mod args;
+mod pulse;
 
 pub(super) use args::Args;
 
@@ -15,10 +16,8 @@ use crate::adapters::{
 use crate::api::{Gate, Readiness, Server, Site, router};
 use crate::clock::{Clock, System};
 use crate::cluster::{ClusterView, Custom, Follows};
-use crate::config::{
-    Config, Format, Heartbeat, Kind, Kubernetes, LeaseKind, Settings, SubjectSource,
-};
-use crate::daemon::{self, Alone, Beat, KvLease, LeaseStore, Ports, Pulse, Told, Witness};
+use crate::config::{Config, Format, Kind, Kubernetes, LeaseKind, Settings, SubjectSource};
+use crate::daemon::{self, Alone, KvLease, LeaseStore, Ports, Told, Witness};
 use crate::log::{Kv, Log};
 use crate::model::{Mode, Secret};
 use crate::remediation::run::Hands;
@@ -104,14 +103,8 @@ async fn work<L: Log + Kv, S: LeaseStore>(
     let (truncated, groups) = mpsc::channel(64);
     let (cluster, truncated) = (config.cluster.clone(), Some(truncated));
     let intake = Intake { log: log.clone(), clock: System, view: view.clone(), cluster, truncated };
-    let control = (config.mode == Mode::Enforce).then(|| KubernetesControl::new(kube));
-    let on_nats = nats.as_ref().map(Nats::client);
-    let web = WebClient::new(client.clone(), config.http_hosts.clone()).with_nats(on_nats);
-    let reach = &config.settings.aws;
-    let cloud = aws::Cloud::new(reach.region.clone(), reach.endpoint.clone())
-        .with_backup(reach.backup.clone());
-    let beyond = Beyond { web, cloud: cloud.clone() };
-    let hands = Hands { view: view.clone(), control, beyond };
+    let hands = hands(&config, &view, nats.as_ref(), kube, &client);
+    let cloud = hands.beyond.cloud.clone();
     greet(&config, &server, ruleset.rules.len());
     let (rules, in_force) = watch::channel(Arc::new(ruleset));
     let (stop, stopped) = watch::channel(false);
@@ -128,21 +121,19 @@ async fn work<L: Log + Kv, S: LeaseStore>(
     let peers = config.alertmanagers.clone();
     tokio::spawn(reconcile::run(groups, intake.clone(), client.clone(), peers));
     tokio::spawn(daemon::reload(files, rules, intake.clone(), metrics.clone()));
-    let evidence = Arc::new(config.settings.evidence.clone());
     let dispatch = Evident {
         inner: Pagers::new(client.clone(), System),
         view: hands.view.clone(),
         log: log.clone(),
         clock: System,
         client,
-        config: evidence,
+        config: Arc::new(config.settings.evidence.clone()),
     };
-    let me = identity();
     let witness = Witness(metrics);
     let http = tokio::spawn(server.run(router(site), stopped.clone()));
     listen(&config, nats.as_ref(), &cloud, &intake, &witness).await;
     let told = told(&config)?;
-    let ports = Ports { log, clock: System, hands, dispatch, lease, me, told };
+    let ports = Ports { log, clock: System, hands, dispatch, lease, me: identity(), told };
     let rooms = tokio::spawn(daemon::run(ports, in_force, witness, stopped));
     signal().await;
     tracing::info!("stopping: no new requests, then the rooms");
@@ -153,6 +144,23 @@ async fn work<L: Log + Kv, S: LeaseStore>(
         task.await.map_err(|error| failed(&error))?;
     }
     Ok(())
+}
+
+/// What the daemon touches the world with. In observe mode there is nothing to touch the cluster with.
+fn hands(
+    config: &Config,
+    view: &KubernetesView,
+    nats: Option<&Nats>,
+    kube: kube::Client,
+    client: &reqwest::Client,
+) -> Hands<KubernetesView, KubernetesControl, Beyond> {
+    let control = (config.mode == Mode::Enforce).then(|| KubernetesControl::new(kube));
+    let web = WebClient::new(client.clone(), config.http_hosts.clone());
+    let web = web.with_nats(nats.map(Nats::client));
+    let reach = &config.settings.aws;
+    let cloud = aws::Cloud::new(reach.region.clone(), reach.endpoint.clone())
+        .with_backup(reach.backup.clone());
+    Hands { view: view.clone(), control, beyond: Beyond { web, cloud } }
 }
 
 /// Starts reading what others say: queues, agents, other people's subjects.
@@ -193,35 +201,9 @@ fn told(config: &Config) -> Result<Told, Exit> {
     };
     let objects = objects.iter().map(custom).collect();
     let follows = Follows { all_events: *all_events, objects, ..Follows::default() };
-    let pulse = config.settings.heartbeat.as_ref().map(pulse).transpose()?;
+    let pulse = config.settings.heartbeat.as_ref().map(pulse::pulse).transpose()?;
     Ok(Told { cluster: config.cluster.clone(), follows, pulse })
 }
-
-/// Signs of life to whom the configuration names.
-fn pulse(of: &Heartbeat) -> Result<Pulse, Exit> {
-    let read = std::fs::read_to_string(&of.url_file);
-    let url = read.map_err(|error| {
-        Exit::Usage(format!("heartbeat: cannot read {}: {error}", of.url_file.display()))
-    })?;
-    let bad = |_| Exit::Usage(format!("heartbeat: {} holds no URL", of.url_file.display()));
-    let url: reqwest::Url = url.trim().parse().map_err(bad)?;
-    let (client, every) = (client::http()?, of.every);
-    let beat: Beat = Arc::new(move || {
-        let asked = client.post(url.clone()).timeout(BEAT).send();
-        Box::pin(async move {
-            // The URL is a secret: no error tells it.
-            let answer = asked.await.map_err(|error| crate::model::chain(&error.without_url()))?;
-            match answer.status() {
-                status if status.is_success() => Ok(()),
-                status => Err(format!("it answered {}", status.as_u16())),
-            }
-        })
-    });
-    Ok(Pulse { every, beat })
-}
-
-/// Whoever takes signs of life answers within this time.
-const BEAT: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// The name of this replica: the pod or host, the process, and when it began. No other life had it.
 fn identity() -> String {

@@ -180,7 +180,8 @@ pub(super) fn namespace_of(subject: &Target) -> Option<&str> {
     match subject {
         Target::Pod { namespace, .. } | Target::Workload { namespace, .. } => Some(namespace),
         Target::Other { kind, name } if kind == "namespace" => Some(name),
-        Target::Other { kind, name } if kind == "claim" => name.split_once('/').map(|(it, _)| it),
+        // claim/NAMESPACE/NAME, and whatever else events are about.
+        Target::Other { name, .. } => name.split_once('/').map(|(namespace, _)| namespace),
         _ => None,
     }
 }

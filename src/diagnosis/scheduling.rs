@@ -13,8 +13,14 @@ pub(super) fn look(see: &See<'_>, subject: &Target) -> Vec<Finding> {
     let Some(pods) = see.pods(subject) else { return vec![] };
     let namespace = namespace_of(subject).unwrap_or_default();
     let mut found = vec![];
-    if let Target::Workload { kind, name, .. } = subject {
-        found.extend(not_made(see, kind, namespace, name));
+    match subject {
+        Target::Workload { kind, name, .. } => found.extend(not_made(see, kind, namespace, name)),
+        // As an event names it.
+        Target::Other { kind, name } if kind == "replicaset" => {
+            let name = name.split_once('/').map_or(name.as_str(), |(_, name)| name);
+            found.extend(refused(name, &failed(see, namespace, "ReplicaSet", name)));
+        }
+        _ => {}
     }
     let waits = |pod: &&&Value| {
         text(pod, "/status/phase") == "Pending" && text(pod, "/spec/nodeName").is_empty()
@@ -49,13 +55,21 @@ fn not_made(see: &See<'_>, kind: &str, namespace: &str, name: &str) -> Option<Fi
         "ReplicaSet" => {
             let of = see.one(Resource::DEPLOYMENT, Some(namespace), name)??;
             let is = super::facts::condition(of, "ReplicaFailure")?;
-            quote(text(is, "/message"))
+            Some(quote(text(is, "/message")))
         }
-        kind => {
-            let told = see.events(namespace, kind, name);
-            told.iter().find(|it| it.reason == "FailedCreate")?.quote()
-        }
+        kind => failed(see, namespace, kind, name),
     };
+    refused(name, &told)
+}
+
+/// What has been told of pods that could not be made.
+fn failed(see: &See<'_>, namespace: &str, kind: &'static str, name: &str) -> Option<String> {
+    let told = see.events(namespace, kind, name);
+    told.iter().find(|it| it.reason == "FailedCreate").map(|it| it.quote())
+}
+
+fn refused(name: &str, told: &Option<String>) -> Option<Finding> {
+    let told = told.clone()?;
     let advice = match told.contains("exceeded quota") {
         true => "the quota is used up: end what is not needed, or raise it",
         false if told.contains("PodSecurity") => {

@@ -56,7 +56,7 @@ pub(super) fn claims(pod: &Value) -> impl Iterator<Item = &str> {
 
 pub(super) fn look(see: &See<'_>, subject: &Target) -> Vec<Finding> {
     if let Target::Other { kind, name } = subject
-        && kind == "claim"
+        && matches!(kind.as_str(), "claim" | "persistentvolumeclaim")
         && let Some((namespace, claim)) = name.split_once('/')
     {
         return of_claim(see, namespace, claim, None);

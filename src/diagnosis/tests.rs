@@ -183,6 +183,15 @@ fn scheduling_quotas_selectors_tolerations_and_priorities() {
         "FailedCreate",
         "pods \"llm-0\" is forbidden: exceeded quota: q",
     ));
+    all.push(told(
+        "ReplicaSet",
+        "inference",
+        "triton-1",
+        "FailedCreate",
+        "pods \"triton-1-x\" is forbidden: violates PodSecurity \"restricted:latest\"",
+    ));
+    let found = Cluster(all.clone()).look(Topic::Scheduling, "replicaset/inference/triton-1");
+    assert_eq!(found[0].what, "pods of triton-1 are not made");
     let found = Cluster(all).look(Topic::Scheduling, "statefulset/training/llm");
     let made = found.iter().find(|it| it.what == "pods of llm are not made").unwrap();
     assert!(made.advice.contains("quota"), "{made}");

@@ -1,9 +1,10 @@
 //! Building: every step resolved to what it acts on, in an order that can be run.
 
+use super::remarks::{movers, remarks};
 use super::{History, checkpoints, elsewhere, lint};
 use crate::model::{
     Action, Decision, Envelope, Hook, Id, Look, Mover, Plan, PlannedStep, Profile, Reach, Span,
-    Stay, StepSpec, Target, Verdict, WorkloadKind,
+    StepSpec, Target, Verdict, WorkloadKind,
 };
 use jiff::Timestamp;
 use std::time::Duration;
@@ -118,7 +119,7 @@ fn tells_at_last(decision: &Decision, last: &[PlannedStep]) -> Option<StepSpec> 
     (!told).then(|| StepSpec { name: "escalate".into(), action, needs: vec![] })
 }
 
-fn drains(step: &PlannedStep) -> bool {
+pub(super) fn drains(step: &PlannedStep) -> bool {
     matches!(step.action, Action::Drain { .. })
 }
 
@@ -276,37 +277,6 @@ fn workload_reach(named: Option<&str>, target: &Target, look: &Look) -> Result<R
             Err(format!("acts on a workload, and {target} belongs to none; name one in `workload`"))
         }
     }
-}
-
-fn movers(look: &Look) -> Vec<String> {
-    let go = look.pods.iter().filter(|pod| pod.stays().is_none());
-    let controllers: std::collections::BTreeSet<String> =
-        go.filter_map(crate::model::Pod::controller).collect();
-    controllers.into_iter().collect()
-}
-
-/// What a reader of the plan will want to know about the pods that a drain meets.
-fn remarks(steps: &[PlannedStep], look: &Look) -> Vec<String> {
-    if !steps.iter().any(drains) {
-        return vec![];
-    }
-    let stay = |why: Stay| look.pods.iter().filter(move |pod| pod.stays() == Some(why));
-    let go = look.pods.iter().filter(|pod| pod.stays().is_none());
-    let mut remarks = vec![format!("{} pods to move", go.clone().count())];
-    for (why, word) in [
-        (Stay::Static, "static"),
-        (Stay::DaemonSet, "of a DaemonSet"),
-        (Stay::Completed, "completed"),
-    ] {
-        let count = stay(why).count();
-        if count > 0 {
-            remarks.push(format!("{count} left alone: {word}"));
-        }
-    }
-    for pod in go.filter(|pod| pod.unmanaged()).take(10) {
-        remarks.push(format!("{} has no controller: it will not come back", pod.full_name()));
-    }
-    remarks
 }
 
 #[cfg(test)]

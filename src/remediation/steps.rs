@@ -10,15 +10,14 @@ mod provision;
 mod suspend;
 mod turn;
 mod verify;
+mod waiting;
 
 use super::checkpoint::Checkpoint;
 use super::drain::{self, Drain, Progress};
 use super::saga::Work;
-use super::{Journal, StepState};
-use super::{Road, WebCall};
+use super::{Journal, Road, WebCall};
 use crate::model::{
-    Action, Answer, ClusterCall, Entry, Handshake, Look, Node, NodePatch, Plan, PlannedCheckpoint,
-    PlannedStep, Pod, Reach, Undo,
+    Action, Answer, ClusterCall, Entry, Look, Node, NodePatch, Plan, PlannedStep, Reach, Undo,
 };
 use crate::planted::{Bug, planted};
 use backup::Asking;
@@ -31,6 +30,7 @@ use once::Once;
 use provision::{GiveBack, Provision};
 use suspend::Suspend;
 use verify::Verify;
+use waiting::{is_open, stays, waits};
 
 /// The mark of a rolling restart: a second one with the same key changes nothing.
 pub const RESTART_KEY: &str = "medevac.dev/restart-key";
@@ -119,18 +119,7 @@ pub(super) fn start(plan: &Plan, step: &PlannedStep, look: &Look, now: Timestamp
             let until = now.checked_add(within.0).unwrap_or(now);
             Machine::Verify(Verify::new(*expect, hold.0, until, plan))
         }
-        Action::Http { method, url, body, timeout, idempotent } => {
-            let call = Work::Web(WebCall {
-                method: method.clone(),
-                url: url.clone(),
-                body: body.clone().unwrap_or_else(|| plan.to_json()),
-                timeout: timeout.0,
-                key: step.key.as_str().to_owned(),
-                cause: String::new(),
-                road: Road::Listed,
-            });
-            once(Some(call), "").map_call(|call| if *idempotent { call } else { call.once_only() })
-        }
+        Action::Http { .. } => request(plan, step, now),
         Action::VeleroBackup(_)
         | Action::AwsBackup(_)
         | Action::Snapshot(_)
@@ -143,6 +132,24 @@ pub(super) fn start(plan: &Plan, step: &PlannedStep, look: &Look, now: Timestamp
         }
         Action::Notify { .. } | Action::Escalate { .. } => Machine::Nothing,
     }
+}
+
+/// A call that a rule makes of its own. Without a body it is told the plan.
+fn request(plan: &Plan, step: &PlannedStep, now: Timestamp) -> Machine {
+    let Action::Http { method, url, body, timeout, idempotent } = &step.action else {
+        return Machine::Nothing;
+    };
+    let call = WebCall {
+        method: method.clone(),
+        url: url.clone(),
+        body: body.clone().unwrap_or_else(|| plan.to_json()),
+        timeout: timeout.0,
+        key: step.key.as_str().to_owned(),
+        cause: String::new(),
+        road: Road::Listed,
+    };
+    let machine = Once::machine(Some(Work::Web(call)), "", plan.deadline, now);
+    machine.map_call(|call| if *idempotent { call } else { call.once_only() })
 }
 
 /// A change of the node itself.
@@ -468,43 +475,4 @@ impl Machine {
             _ => vec![],
         }
     }
-}
-
-/// Whether the pod waits for a checkpoint that the plan asks for and that is not over yet; or for its job to be
-/// suspended, since one that was evicted counts as a failure of its job, and one that was suspended does not.
-fn waits(plan: &Plan, journal: &Journal, pod: &Pod) -> bool {
-    let member = |unit: &&PlannedCheckpoint| unit.members.iter().any(|it| it.uid == pod.uid);
-    let suspends = |step: &&PlannedStep| matches!(step.action, Action::Suspend);
-    let suspending = plan.steps.iter().find(suspends).is_some_and(|step| open(journal, step));
-    let of_gang = || plan.gangs.iter().any(|it| it.unit == pod.unit());
-    suspending && of_gang()
-        || plan
-            .checkpoints
-            .iter()
-            .find(member)
-            .is_some_and(|unit| is_open(plan, journal, &unit.unit))
-}
-
-/// The step has not come to its end.
-fn open(journal: &Journal, step: &PlannedStep) -> bool {
-    matches!(
-        journal.state(&step.name),
-        StepState::Waiting | StepState::Started { .. } | StepState::Unknown { .. }
-    )
-}
-
-/// Whether a checkpoint of that unit is still waited for.
-fn is_open(plan: &Plan, journal: &Journal, unit: &str) -> bool {
-    let asked = |step: &PlannedStep| {
-        matches!(step.action, Action::Checkpoint { .. }) && open(journal, step)
-    };
-    plan.steps.iter().any(asked)
-        && plan.checkpoints.iter().any(|it| it.unit == unit)
-        && journal.checkpoints.get(unit).is_none_or(|state| !state.is_over())
-}
-
-/// What only goes back, and has no checkpoint to go on from, stays where it is.
-fn stays(plan: &Plan, journal: &Journal, unit: &str) -> bool {
-    let expired = matches!(journal.checkpoints.get(unit), Some(Handshake::Expired { .. }));
-    expired && plan.may_stay(unit)
 }

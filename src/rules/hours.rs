@@ -1,7 +1,7 @@
 //! Hours as rule files write them.
 
 use super::diagnostic::Code;
-use super::rule::Names;
+use super::names::Names;
 use super::schedules::recurrence;
 use super::shape;
 use super::walk::{Entries, Faults, text};

@@ -2,7 +2,8 @@
 
 use super::diagnostic::{Code, Place};
 use super::hours::list;
-use super::rule::{Names, word};
+use super::names::Names;
+use super::rule::word;
 use super::shape;
 use super::walk::{Entries, Faults, pairs, text};
 use super::yaml::Node;
@@ -122,18 +123,7 @@ fn pager(road: &str, node: &Node, secrets: Secrets<'_>, faults: &mut Faults) -> 
                     .unwrap_or_else(|| "https://events.pagerduty.com/v2/enqueue".into()),
             })
         }
-        "slack" => {
-            let entries = Entries::of(node, &shape::SLACK, faults)?;
-            let signing = entries.get("signing_secret").map(|it| secret(it, secrets, faults));
-            let signing = if let Some(read) = signing { Some(read?) } else { None };
-            Some(Pager::Slack {
-                signing,
-                token: secret(entries.get("token")?, secrets, faults)?,
-                channel: entries.text("channel", faults)?,
-                url: url(&entries, "url", faults)
-                    .unwrap_or_else(|| "https://slack.com/api/chat.postMessage".into()),
-            })
-        }
+        "slack" => slack(node, secrets, faults),
         "opsgenie" => {
             let entries = Entries::of(node, &shape::OPSGENIE, faults)?;
             let responders = entries.texts("responders", faults);
@@ -158,6 +148,19 @@ fn pager(road: &str, node: &Node, secrets: Secrets<'_>, faults: &mut Faults) -> 
             Some(Pager::Alertmanager { urls: urls.into_iter().map(|(url, _)| url).collect() })
         }
     }
+}
+
+fn slack(node: &Node, secrets: Secrets<'_>, faults: &mut Faults) -> Option<Pager> {
+    let entries = Entries::of(node, &shape::SLACK, faults)?;
+    let signing = entries.get("signing_secret").map(|it| secret(it, secrets, faults));
+    let signing = if let Some(read) = signing { Some(read?) } else { None };
+    Some(Pager::Slack {
+        signing,
+        token: secret(entries.get("token")?, secrets, faults)?,
+        channel: entries.text("channel", faults)?,
+        url: url(&entries, "url", faults)
+            .unwrap_or_else(|| "https://slack.com/api/chat.postMessage".into()),
+    })
 }
 
 fn mailbox(node: &Node, secrets: Secrets<'_>, faults: &mut Faults) -> Option<Pager> {

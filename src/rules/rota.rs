@@ -2,7 +2,7 @@
 
 use super::diagnostic::{Code, Place};
 use super::hours::{list, time, zone};
-use super::rule::Names;
+use super::names::Names;
 use super::shape;
 use super::walk::{Entries, Faults};
 use super::yaml::Node;

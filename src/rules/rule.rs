@@ -1,15 +1,15 @@
 //! A rule: as a value, and how it is read.
 
-use super::condition::{Condition, Definitions, Known, Scope, Type, compile};
+use super::condition::{Condition, Type, compile};
 use super::diagnostic::{Code, Place, nearest};
 use super::index::Role;
+use super::names::Names;
 use super::shape;
 use super::steps;
 use super::walk::{Entries, Faults, text};
 use super::words::{By, Reading, Words};
 use super::yaml::Node;
-use crate::model::{Action, Id, Mode, Severity, Span, StepSpec, kind};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::model::{Action, Mode, Severity, Span, StepSpec, kind};
 
 #[derive(Debug, Clone)]
 pub struct Rule {
@@ -85,72 +85,6 @@ impl Rule {
             Role::Own => self.condition.as_ref(),
             Role::Next(step) => self.words.sequence.as_ref()?.then.get(step)?.condition.as_ref(),
             Role::Expected => self.words.absent.as_ref()?.other.as_ref()?.condition.as_ref(),
-        }
-    }
-}
-
-/// What a rule may refer to.
-pub(super) struct Names<'a> {
-    pub(super) definitions: &'a Definitions,
-    pub(super) guards: Vec<&'a str>,
-    pub(super) policies: Vec<&'a str>,
-    pub(super) contacts: Vec<&'a str>,
-    /// Of `on_call`.
-    pub(super) duties: Vec<&'a str>,
-    pub(super) windows: &'a super::hours::Named,
-    pub(super) known: Known,
-    /// How workloads are asked for a checkpoint that do not say so themselves.
-    pub(super) profiles: Vec<crate::model::Profile>,
-    pub(super) ladders: Vec<crate::model::Ladder>,
-    /// Definitions and windows as they are written, by name.
-    pub(super) written: BTreeMap<String, String>,
-}
-
-/// What of a rule its windows depend on.
-const REMEMBERED: &[&str] = &[
-    "when", "if", "burst", "sequence", "count", "for", "absent", "lateness", "during", "except",
-    "throttle",
-];
-
-impl Names<'_> {
-    /// Of what the rule remembers by: another where anything of it, or of what it names, is another.
-    fn version(&self, entries: &Entries<'_>) -> Id {
-        let mut all = entries.written(REMEMBERED);
-        let word = |c: char| c.is_alphanumeric() || "_-".contains(c);
-        let mut at = 0;
-        let mut named: BTreeSet<&str> = BTreeSet::new();
-        while let Some(text) = all.get(at).cloned() {
-            for name in text.split(|c| !word(c)) {
-                if let Some((name, written)) = self.written.get_key_value(name)
-                    && named.insert(name)
-                {
-                    all.push(written.clone());
-                }
-            }
-            at += 1;
-        }
-        let parts: Vec<&str> = all.iter().map(String::as_str).collect();
-        Id::of(&parts)
-    }
-
-    /// What the conditions of a rule about events of the types `when` may name.
-    pub(super) fn scope<'s>(&'s self, when: &'s [String]) -> Scope<'s> {
-        Scope { definitions: self.definitions, when, known: Some(&self.known) }
-    }
-
-    /// Faults where `name` is not in `known`.
-    pub(super) fn check(
-        &self,
-        what: &str,
-        name: &str,
-        known: &[&str],
-        place: &super::diagnostic::Place,
-        faults: &mut Faults,
-    ) {
-        if !known.contains(&name) {
-            let hint = super::diagnostic::suggest(name, known.iter().copied());
-            faults.add(Code::UnknownName, place, format!("there is no {what} `{name}`")).hint =
-                Some(hint);
         }
     }
 }

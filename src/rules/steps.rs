@@ -5,7 +5,7 @@ mod action;
 pub(super) use action::taint;
 
 use super::diagnostic::{Code, Place, suggest};
-use super::rule::Names;
+use super::names::Names;
 use super::shape::{STEPS, Shape};
 use super::walk::{Entries, Faults};
 use super::yaml::{Key, Kind, Node};

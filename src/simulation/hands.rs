@@ -1,5 +1,7 @@
 //! The daemon's ports to the world: a view that may be behind, a hand, a web and roads to people.
 
+mod words;
+
 use super::faults::{Outside, Trouble};
 use super::stage::{Life, Silence};
 use super::world::{Saving, World};
@@ -54,16 +56,7 @@ impl ClusterView for Ports {
     }
 
     async fn ask(&self, question: Question) -> Answer {
-        let about = match &question {
-            Question::Empty { node } => format!("list pods of {node}"),
-            Question::One { what, name, .. } => format!("get {} {name}", what.kind),
-            Question::Many { what, .. } => format!("list {}", what.plural),
-            Question::Events { namespace, name, .. } => {
-                format!("list events of {namespace}/{name}")
-            }
-            Question::Logs { namespace, name, .. } => format!("read the log of {namespace}/{name}"),
-            Question::Machines { machines } => format!("look for nodes of {}", machines.join(", ")),
-        };
+        let about = words::question(&question);
         let asked =
             self.life.call(Outside::ApiServer, &about, || self.life.stage.world().asked(&question));
         asked.await.unwrap_or_else(silent)
@@ -116,30 +109,9 @@ fn silent(silence: Silence) -> Answer {
     }
 }
 
-/// What a request is about, in a few words.
-fn about(call: &ClusterCall) -> String {
-    match call {
-        ClusterCall::PatchNode { name, .. } => format!("patch node {name}"),
-        ClusterCall::Evict { namespace, name, .. } => format!("evict {namespace}/{name}"),
-        ClusterCall::Delete { namespace, name, .. } => format!("delete {namespace}/{name}"),
-        ClusterCall::PatchPod { namespace, name, .. } => format!("patch pod {namespace}/{name}"),
-        ClusterCall::Announce { node, .. } => format!("announce on {node}"),
-        ClusterCall::Exec { namespace, name, .. } => format!("exec in {namespace}/{name}"),
-        ClusterCall::Restart { namespace, name, .. } => format!("restart {namespace}/{name}"),
-        ClusterCall::Scale { namespace, name, .. } => format!("scale {namespace}/{name}"),
-        ClusterCall::Suspend { job, suspended: true, .. } => format!("suspend {}", job.full_name()),
-        ClusterCall::Suspend { job, .. } => format!("resume {}", job.full_name()),
-        ClusterCall::Release { claim, .. } => format!("release {claim}"),
-        ClusterCall::Move { mover, .. } => format!("send {mover} elsewhere"),
-        ClusterCall::MoveBack { mover, .. } => format!("let {mover} go back"),
-        ClusterCall::Unmake { what, labels, .. } => format!("take {} {labels} away", what.plural),
-        ClusterCall::Make(made) => format!("make {} {}", made.what.kind, made.name),
-    }
-}
-
 impl ClusterControl for Ports {
     async fn call(&self, call: ClusterCall, _: Option<Timestamp>) -> Answer {
-        let (stage, about) = (&self.life.stage, about(&call));
+        let (stage, about) = (&self.life.stage, words::cluster(&call));
         self.life.gate.pass().await;
         let (life, begun) = (self.life.number, self.life.watch.now());
         let mut copies = 0;
@@ -219,29 +191,7 @@ impl Ports {
 impl Beyond for Ports {
     async fn cloud(&self, call: CloudCall) -> Answer {
         let stage = &self.life.stage;
-        let about = match &call {
-            CloudCall::CompleteHook { hook, .. } => format!("complete the hook of {}", hook.group),
-            CloudCall::Heartbeat { hook } => format!("heartbeat of {}", hook.group),
-            CloudCall::ObjectChanged { bucket, key } => format!("look at s3://{bucket}/{key}"),
-            CloudCall::StartBackup { resource, .. } => format!("begin a backup of {resource}"),
-            CloudCall::RunningBackup { resource, .. } => format!("look for a backup of {resource}"),
-            CloudCall::BackupJob { id } => format!("look at the backup job {id}"),
-            CloudCall::RecoveryPoint { arn, .. } => format!("look at the recovery point {arn}"),
-            CloudCall::NewestRecoveryPoint { resource, .. } => {
-                format!("look for recovery points of {resource}")
-            }
-            CloudCall::Provision(order) => {
-                format!("ask for {} of {}", order.machines, order.source)
-            }
-            CloudCall::GiveBack { order, machines } if machines.is_empty() => {
-                format!("call off what has not come of {}", order.source)
-            }
-            CloudCall::GiveBack { machines, .. } => format!("give back {}", machines.join(", ")),
-            CloudCall::Tagged { .. } => "look for what has tags".into(),
-            CloudCall::TakeSnapshot { volume, .. } => format!("take a snapshot of {volume}"),
-            CloudCall::SnapshotState { id } => format!("look at {id}"),
-            CloudCall::NewestSnapshot { volume } => format!("look for snapshots of {volume}"),
-        };
+        let about = words::cloud(&call);
         let deed = || {
             let answer = stage.act(|world| world.cloud_call(&call));
             stage.tape().answered(stage.time.now(), &about, &answer);

@@ -1,11 +1,13 @@
 //! What has happened so far, as plain facts: a fold over the log, the rings and the calls. Expectations ask it.
 
-use crate::log::{Record, Stream};
+mod open;
+
 use crate::model::{
     Decision, Entry, Envelope, Event, Handshake, Id, IncidentChange, Mode, Move, Outcome, PageKey,
-    PageStep, Plan, PlanEnd, PodRecord, Severity, Suppression, Target, Verdict, kind,
+    PageStep, Plan, PlanEnd, PodRecord, Severity, Suppression, Target, Verdict,
 };
 use jiff::Timestamp;
+pub(super) use open::{Opened, open};
 use std::collections::BTreeMap;
 
 #[derive(Debug, Clone)]
@@ -94,30 +96,6 @@ pub struct Ledger {
     /// When, URL and key of every call that arrived.
     pub web: Vec<(Timestamp, String, String)>,
     pub cordoned_most: usize,
-}
-
-/// A record, opened.
-pub(super) enum Opened {
-    Event(Box<Envelope<Event>>),
-    Change(Box<Envelope<IncidentChange>>),
-    Decision(Box<Envelope<Decision>>),
-    Plan(Box<Envelope<Plan>>),
-    Outcome(Box<Envelope<Outcome>>),
-    Dead,
-}
-
-/// Reads a record by its stream and type.
-pub(super) fn open(record: &Record, kind: &str) -> Option<Opened> {
-    match record.stream {
-        Stream::Events => record.open().ok().map(|event| Opened::Event(Box::new(event))),
-        Stream::Decisions if kind == kind::INCIDENT => {
-            record.open().ok().map(|it| Opened::Change(Box::new(it)))
-        }
-        Stream::Decisions => record.open().ok().map(|it| Opened::Decision(Box::new(it))),
-        Stream::Plans => record.open().ok().map(|it| Opened::Plan(Box::new(it))),
-        Stream::Outcomes => record.open().ok().map(|it| Opened::Outcome(Box::new(it))),
-        Stream::Dead => Some(Opened::Dead),
-    }
 }
 
 /// The verdict in the word that expectations use.

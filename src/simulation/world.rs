@@ -12,6 +12,7 @@ mod cloud;
 mod groups;
 mod kubelet;
 mod nodes;
+mod places;
 mod saving;
 mod schedule;
 mod view;

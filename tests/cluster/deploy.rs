@@ -5,7 +5,7 @@ use crate::{
     support::servers::python,
 };
 use k8s_openapi::api::core::v1 as core;
-use kube::api::{Api, PostParams};
+use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use std::{path::Path, process::Command, sync::Arc};
 
@@ -63,12 +63,12 @@ pub(crate) async fn the_chart_renders_as_kept_and_is_admitted_where_it_is_restri
     let all = documents(&rendered, plane.directory.path());
     let of = |kind: &str| all.iter().filter(|it| it["kind"] == kind).collect::<Vec<_>>();
     let namespaces: Api<core::Namespace> = Api::all(plane.client.clone());
-    let namespace = json!({ "metadata": { "name": "medevac", "labels": {
-        "pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/enforce-version": "latest" } } });
-    namespaces
-        .create(&PostParams::default(), &serde_json::from_value(namespace).unwrap())
-        .await
-        .unwrap();
+    let restricted = json!({ "pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/enforce-version": "latest" });
+    for (name, labels) in [("medevac", restricted), ("velero", json!({}))] {
+        let space = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name, "labels": labels } });
+        let params = PatchParams::apply("tests").force();
+        namespaces.patch(name, &params, &Patch::Apply(&space)).await.unwrap();
+    }
     let pods: Api<core::Pod> = Api::namespaced(plane.client.clone(), "medevac");
     let dry = PostParams { dry_run: true, ..PostParams::default() };
     let mut admitted = 0;

@@ -104,9 +104,10 @@ fn controller(backups: Api<DynamicObject>) {
 
 pub(crate) async fn a_backup_is_made_followed_through_its_phases_and_relied_on(plane: Arc<Plane>) {
     let namespaces: Api<Namespace> = Api::all(plane.client.clone());
-    let namespace = json!({ "metadata": { "name": "velero" } });
-    let namespace = serde_json::from_value(namespace).unwrap();
-    namespaces.create(&PostParams::default(), &namespace).await.unwrap();
+    let namespace =
+        json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "velero" } });
+    let params = PatchParams::apply("tests").force();
+    namespaces.patch("velero", &params, &Patch::Apply(&namespace)).await.unwrap();
     let locations = serve(&plane, "BackupStorageLocation").await;
     let backups = serve(&plane, "Backup").await;
     let mut orders = Orders::new(&plane.directory.path().join("velero"), 0, RULES);

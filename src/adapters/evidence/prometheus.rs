@@ -107,10 +107,13 @@ fn in_words(lines: &[Line]) -> String {
     };
     let (least, most) =
         (all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max));
-    format!(
-        "{last:.4} now at most, {least:.4} to {most:.4} in the last hour, {} series",
-        lines.len()
-    )
+    let (last, least, most) = (short(last), short(least), short(most));
+    format!("{last} now at most, {least} to {most} in the last hour, {} series", lines.len())
+}
+
+/// With four decimals at most.
+fn short(value: f64) -> f64 {
+    (value * 1e4).round() / 1e4
 }
 
 /// Keeps a drawing beside the log, where every replica finds it.

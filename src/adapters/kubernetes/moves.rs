@@ -1,6 +1,8 @@
 //! Workloads sent elsewhere by what their pod templates ask of a node, and back: server-side apply under a name of our
 //! own, with what was before remembered on the object itself.
 
+mod templates;
+
 use super::answer::answer;
 use super::objects::named;
 use crate::model::{Answer, Destination, MOVED_FROM, Mover, Refusal, label};
@@ -11,13 +13,12 @@ use kube::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use templates::{REFERENCE, forget, place, templates};
 
 /// Of the fields that are changed: what only we have set, and may take back.
 const MANAGER: &str = "medevac-reschedule";
 /// What was before, and what is now.
 const MOVED: &str = "medevac.dev/moved";
-/// On the pod template: the checkpoint to go on from.
-const REFERENCE: &str = "medevac.dev/checkpoint-reference";
 
 /// What the object remembers. Of each template, by name, the changed keys of its pods' `spec`.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -121,19 +122,6 @@ async fn unstarted(
     let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
     let body = json!({ "status": { "startTime": null } });
     api.patch_status(mover.name(), &params, &Patch::Merge(&body)).await.map(|_| ())
-}
-
-/// Its pod templates, by name: those of a JobSet by that of the replicated job, else one without.
-fn templates(object: &Value) -> Vec<(String, Value)> {
-    let spec = &object["spec"];
-    match spec["replicatedJobs"].as_array() {
-        None => vec![(String::new(), spec["template"].clone())],
-        Some(parts) => {
-            let name = |part: &Value| part["name"].as_str().unwrap_or_default().to_owned();
-            let of = |part: &Value| part["template"]["spec"]["template"].clone();
-            parts.iter().map(|part| (name(part), of(part))).collect()
-        }
-    }
 }
 
 /// The new values of what has to change, template by template.
@@ -259,30 +247,6 @@ fn restored(object: &DynamicObject, mark: &Mark) -> (DynamicObject, Vec<String>)
         }
     }
     (before, kept)
-}
-
-/// Nothing is left of what the pods were told.
-fn forget(template: &mut Value) {
-    let empty = |value: &Value| value.as_object().is_some_and(Map::is_empty);
-    let Some(meta) = template.get_mut("metadata").and_then(Value::as_object_mut) else { return };
-    let told = meta.get_mut("annotations").and_then(Value::as_object_mut);
-    if told.is_none_or(|all| all.remove(REFERENCE).is_none()) {
-        return;
-    }
-    if meta.get("annotations").is_some_and(empty) {
-        meta.remove("annotations");
-    }
-    if meta.is_empty() {
-        template.as_object_mut().map(|template| template.remove("metadata"));
-    }
-}
-
-fn place<'a>(object: &'a mut Value, name: &str) -> Option<&'a mut Value> {
-    if name.is_empty() {
-        return object.pointer_mut("/spec/template");
-    }
-    let parts = object.pointer_mut("/spec/replicatedJobs")?.as_array_mut()?;
-    parts.iter_mut().find(|part| part["name"] == name)?.pointer_mut("/template/spec/template")
 }
 
 /// No field is ours any more: whoever applies the object next finds nobody in the way. `None`: none was.

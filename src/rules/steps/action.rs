@@ -4,7 +4,8 @@ mod backup;
 mod capacity;
 
 use super::super::diagnostic::Code;
-use super::super::rule::{Names, word};
+use super::super::names::Names;
+use super::super::rule::word;
 use super::super::walk::{Entries, Faults, text};
 use super::super::yaml::Node;
 use crate::model::{Action, Expect, HookResult, Span, Taint, Target, Topic};

@@ -2,7 +2,7 @@
 
 use super::super::condition::{Condition, Type, compile, compile_key};
 use super::super::diagnostic::Code;
-use super::super::rule::Names;
+use super::super::names::Names;
 use super::super::shape;
 use super::super::walk::{Entries, Faults, text};
 use super::super::yaml::{Kind, Node};

@@ -66,18 +66,7 @@ impl Book {
             }
             ClusterCall::Evict { namespace, name, uid, grace }
             | ClusterCall::Delete { namespace, name, uid, grace } => {
-                if uid.is_empty() {
-                    return vec![(
-                        "I7",
-                        format!("{namespace}/{name} is asked to go without its UID"),
-                    )];
-                }
-                let pod = world.pod(namespace, name).filter(|pod| pod.uid == *uid);
-                let Some(pod) = pod else { return vec![] };
-                let plan = on_node(ledger, &pod.node);
-                let mut faults = journaled(plan, life, &format!("pod {}", pod.full_name()), drains);
-                faults.extend(grace::gentle(pod, world.has_to_stay(&pod.uid), plan, *grace, begun));
-                faults
+                goes(world, ledger, (namespace, name, uid), *grace, life, begun)
             }
             ClusterCall::Announce { .. } => vec![],
             ClusterCall::Make(made) => {
@@ -176,6 +165,26 @@ impl Book {
         }
         faults
     }
+}
+
+/// What is wrong with asking a pod, by its namespace, name and UID, to go.
+fn goes(
+    world: &World,
+    ledger: &Ledger,
+    (namespace, name, uid): (&str, &str, &str),
+    grace: u32,
+    life: u32,
+    begun: Timestamp,
+) -> Vec<Fault> {
+    if uid.is_empty() {
+        return vec![("I7", format!("{namespace}/{name} is asked to go without its UID"))];
+    }
+    let pod = world.pod(namespace, name).filter(|pod| pod.uid == *uid);
+    let Some(pod) = pod else { return vec![] };
+    let plan = on_node(ledger, &pod.node);
+    let mut faults = journaled(plan, life, &format!("pod {}", pod.full_name()), drains);
+    faults.extend(grace::gentle(pod, world.has_to_stay(&pod.uid), plan, grace, begun));
+    faults
 }
 
 /// The plan of an incident that holds its target.

@@ -1,9 +1,38 @@
 //! What the API server does with a request, and what it answers: its own reasons, in its own order.
 
 use super::{Mark, Run, Saving, World};
-use crate::model::{Answer, ClusterCall, PodPhase, Refusal, Resource, WorkloadKind};
+use crate::model::{
+    Answer, ClusterCall, Mover, PodPhase, Question, Refusal, Resource, WorkloadKind,
+};
+use serde_json::{Value, json};
 
 impl World {
+    /// What the API server answers to a question.
+    pub fn asked(&self, question: &Question) -> Answer {
+        let said = |value: Option<Value>| match value {
+            Some(value) => Answer::Said(value.to_string()),
+            None => Answer::Refused(Refusal::Gone),
+        };
+        match question {
+            Question::Empty { node } => self.is_empty(node),
+            Question::Machines { machines } => said(Some(json!(self.joined(machines)))),
+            // Nobody keeps logs here, and what the world tells is in its transcript.
+            Question::Events { .. } => said(Some(json!([]))),
+            Question::Logs { .. } => Answer::Refused(Refusal::Gone),
+            Question::One { what: Resource::NODE, name, .. } => said(self.one_node(name)),
+            Question::One { what: Resource::POD, namespace, name } => {
+                said(self.one_pod(namespace.as_deref(), name))
+            }
+            Question::Many { what: Resource::POD, namespace, labels, .. } => {
+                said(Some(self.many_pods(namespace.as_deref(), labels)))
+            }
+            Question::Many { what, labels, .. } if Mover::KINDS.contains(what) => {
+                said(Some(self.sent(*what, labels)))
+            }
+            Question::One { .. } | Question::Many { .. } => self.asked_of_backups(question),
+        }
+    }
+
     /// Carries a request out.
     pub fn call(&mut self, call: &ClusterCall) -> Answer {
         let found = |found: bool| match found {

@@ -1,7 +1,7 @@
 //! Velero, AWS Backup and EC2's snapshots: what they are asked for is done after a while, and ends as the scenario has it.
 
 use super::{Due, Mark, World};
-use crate::model::{Answer, CloudCall, Id, Made, Mover, Question, Refusal, Resource, Standing};
+use crate::model::{Answer, CloudCall, Id, Made, Question, Refusal, Resource, Standing};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
@@ -73,28 +73,13 @@ impl World {
         self.shelf.manners = manners;
     }
 
-    /// What the API server answers to a question.
-    pub fn asked(&self, question: &Question) -> Answer {
+    /// What the API server knows of backups, claims and volumes.
+    pub(super) fn asked_of_backups(&self, question: &Question) -> Answer {
         let said = |value: Option<Value>| match value {
             Some(value) => Answer::Said(value.to_string()),
             None => Answer::Refused(Refusal::Gone),
         };
         match question {
-            Question::Empty { node } => self.is_empty(node),
-            Question::Machines { machines } => said(Some(json!(self.joined(machines)))),
-            // Nobody keeps logs here, and what the world tells is in its transcript.
-            Question::Events { .. } => said(Some(json!([]))),
-            Question::Logs { .. } => Answer::Refused(Refusal::Gone),
-            Question::One { what: Resource::NODE, name, .. } => said(self.one_node(name)),
-            Question::One { what: Resource::POD, namespace, name } => {
-                said(self.one_pod(namespace.as_deref(), name))
-            }
-            Question::Many { what: Resource::POD, namespace, labels, .. } => {
-                said(Some(self.many_pods(namespace.as_deref(), labels)))
-            }
-            Question::Many { what, labels, .. } if Mover::KINDS.contains(what) => {
-                said(Some(self.sent(*what, labels)))
-            }
             Question::One { what: Resource::BACKUP, name, .. } => said(self.velero_backup(name)),
             Question::One { what: Resource::CLAIM, namespace, name } => {
                 let whole = format!("{}/{name}", namespace.as_deref().unwrap_or_default());
@@ -127,7 +112,7 @@ impl World {
                 let claims = self.shelf.manners.claims.iter().filter(within);
                 said(Some(claims.map(|whole| claim(whole)).collect()))
             }
-            Question::Many { .. } => said(Some(json!([]))),
+            _ => said(Some(json!([]))),
         }
     }
 

@@ -1,7 +1,8 @@
 //! The steps that have to do with machines in place of one that goes.
 
 use super::super::super::diagnostic::Code;
-use super::super::super::rule::{Names, word};
+use super::super::super::names::Names;
+use super::super::super::rule::word;
 use super::super::super::walk::{Entries, Faults};
 use crate::model::{Action, Extent, Span};
 
