@@ -52,7 +52,7 @@ struct Start {
 }
 
 /// Which plans there were about a node.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Standing {
     incident: String,
     epoch: u64,
@@ -70,6 +70,8 @@ struct Asked {
     node: String,
     at: jiff::Timestamp,
     before: Standing,
+    /// Else an earlier call has asked, and what came of that counts.
+    news: bool,
 }
 
 /// Where a node stands.
@@ -109,8 +111,8 @@ impl Nodes {
         self.name.clone().unwrap_or_else(day)
     }
 
-    /// Posts the request; the same for the same work is no news to the daemon.
-    async fn ask(&self, kind: &str, node: &str) -> Result<(), Exit> {
+    /// Posts the request. Whether it is news to the daemon: the same for the same work is not.
+    async fn ask(&self, kind: &str, node: &str) -> Result<bool, Exit> {
         let work = self.work();
         let id = Id::of(&["maintenance", kind, &work, node]);
         let event = json!({
@@ -120,7 +122,7 @@ impl Nodes {
         let body = event.to_string().into_bytes();
         let answer =
             self.daemon.post("/api/v1/events", "application/cloudevents+json", body).await?;
-        answer.good().map(|_| ())
+        answer.good().map(|tally| tally["duplicates"] != 1)
     }
 }
 
@@ -142,9 +144,13 @@ async fn one_by_one(start: Start) -> Result<(), Exit> {
         {
             let before = Standing::of(&incident(&start, &node).await?);
             let at = System.now();
-            start.of.ask("maintenance.requested", &node).await?;
-            words::say(&format!("{}: asked for", words::plain(&node)));
-            under_way.push(Asked { node, at, before });
+            let news = start.of.ask("maintenance.requested", &node).await?;
+            let (before, how) = match news {
+                true => (before, "asked for"),
+                false => (Standing::default(), "asked for before"),
+            };
+            words::say(&format!("{}: {how}", words::plain(&node)));
+            under_way.push(Asked { node, at, before, news });
         }
         if under_way.is_empty() {
             words::say(&format!(
@@ -193,6 +199,9 @@ async fn stand(start: &Start, asked: &Asked) -> Result<Stand, Exit> {
         Stand::Working if Standing::of(&incident) == asked.before && waited >= HEARD => Stand::Failed(
             "no rule has acted: it is outside of the maintenance window, a guard is at its limit, the node is to be left alone, or no rule waits for maintenance.requested; `medevac explain` says which".into(),
         ),
+        Stand::Failed(why) if !asked.news => {
+            Stand::Failed(format!("{why}; that was asked for before, and another --name asks anew"))
+        }
         stand => stand,
     })
 }

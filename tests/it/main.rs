@@ -18,6 +18,7 @@ mod evidence;
 mod hooks;
 mod http;
 mod imds;
+mod maintenance;
 mod malformed;
 mod moving;
 mod nats;
