@@ -5,6 +5,7 @@
 
 pub mod aws;
 pub mod beyond;
+mod body;
 pub mod embedded;
 pub mod evidence;
 pub mod imds;

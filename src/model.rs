@@ -69,7 +69,7 @@ pub use page::{Delivery, PageKey, PageKind, PageStep, Report};
 pub use pause::{Pause, Scope};
 pub use pending::{Misfit, Unfit, unfit};
 pub use plan::{Member, Plan, PlannedCheckpoint, PlannedGang, PlannedPod, PlannedStep, Reach};
-pub use resource::{Made, Question, Resource};
+pub use resource::{Made, Question, Resource, selector};
 pub use schedule::{Due, Known, MOST_SHOWN, Missed, Schedule, due, duties, shown};
 pub use secret::Secret;
 pub use step::{Action, Expect, Mode, StepSpec};

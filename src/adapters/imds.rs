@@ -1,5 +1,6 @@
 //! The instance metadata service over HTTP, version 2 only.
 
+use super::body::body;
 use crate::agent::{Ask, Metadata, Reply};
 use crate::model::chain;
 use std::time::Duration;
@@ -42,20 +43,16 @@ impl Metadata for Imds {
     }
 }
 
-async fn read(mut response: reqwest::Response) -> Reply {
+async fn read(response: reqwest::Response) -> Reply {
     let number = |name: &str| response.headers().get(name)?.to_str().ok()?.parse().ok();
     let lives = number("x-aws-ec2-metadata-token-ttl-seconds");
     let retry_after = number("retry-after");
     let status = response.status().as_u16();
-    let mut body = vec![];
-    loop {
-        match response.chunk().await {
-            Ok(Some(more)) if body.len() + more.len() <= LONGEST => body.extend_from_slice(&more),
-            Ok(Some(_)) => return Reply::Silent(format!("an answer of more than {LONGEST} bytes")),
-            Ok(None) => break,
-            Err(error) => return Reply::Silent(chain(&error.without_url())),
+    match body(response, LONGEST).await {
+        Ok(bytes) => {
+            let body = String::from_utf8_lossy(&bytes).into_owned();
+            Reply::Answer { status, body, lives, retry_after }
         }
+        Err(why) => Reply::Silent(why),
     }
-    let body = String::from_utf8_lossy(&body).into_owned();
-    Reply::Answer { status, body, lives, retry_after }
 }

@@ -1,6 +1,6 @@
 //! What is known, what is wanted, and how objects are read.
 
-use crate::model::{Finding, Health, Question, Refusal, Resource, Target};
+use crate::model::{Finding, Health, Question, Refusal, Resource, Target, selector};
 use serde_json::Value;
 use std::{cell::RefCell, collections::BTreeMap};
 
@@ -184,13 +184,6 @@ pub(super) fn namespace_of(subject: &Target) -> Option<&str> {
         Target::Other { name, .. } => name.split_once('/').map(|(namespace, _)| namespace),
         _ => None,
     }
-}
-
-/// As a label selector is written.
-pub(super) fn selector(labels: &Value) -> String {
-    let pair = |(key, value): (&String, &Value)| Some(format!("{key}={}", value.as_str()?));
-    let all: Vec<String> = labels.as_object().into_iter().flatten().filter_map(pair).collect();
-    all.join(",")
 }
 
 pub(super) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {

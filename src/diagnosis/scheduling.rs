@@ -2,7 +2,7 @@
 
 use super::facts::{See, bad, good, list, name, namespace_of, quantity, quote, suspect, text};
 use super::quota;
-use crate::model::{Finding, Misfit, Resource, Target, unfit};
+use crate::model::{Finding, Misfit, Resource, Target, selector, unfit};
 use serde_json::Value;
 
 /// Pods that are looked at one by one: those of one workload are alike.
@@ -185,7 +185,7 @@ fn as_selector(term: &Value) -> Vec<String> {
 
 /// The selectors of nodes that the pod may go to: one is enough.
 fn wanted(pod: &Value) -> Vec<String> {
-    let own = super::facts::selector(&pod["spec"]["nodeSelector"]);
+    let own = selector(&pod["spec"]["nodeSelector"]);
     let terms = list(
         pod,
         "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms",

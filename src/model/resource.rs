@@ -56,6 +56,13 @@ impl Resource {
     }
 }
 
+/// Labels, as a JSON object, in the way in which a label selector is written.
+pub fn selector(labels: &Value) -> String {
+    let pair = |(key, value): (&String, &Value)| Some(format!("{key}={}", value.as_str()?));
+    let all: Vec<String> = labels.as_object().into_iter().flatten().filter_map(pair).collect();
+    all.join(",")
+}
+
 /// What the API server itself is asked, because no cache has it, or not surely. Nothing is changed by it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Question {

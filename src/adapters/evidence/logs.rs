@@ -2,7 +2,7 @@
 
 use super::{About, mask};
 use crate::cluster::{ClusterView, Sight};
-use crate::model::{Answer, Pod, Question, Refusal, Resource, Target, plain};
+use crate::model::{Answer, Pod, Question, Refusal, Resource, Target, plain, selector};
 use serde_json::Value;
 
 /// Pods whose logs are read.
@@ -37,9 +37,7 @@ async fn pods(view: &impl ClusterView, about: &About) -> Result<Vec<Named>, Stri
             let asked =
                 Question::One { what, namespace: Some(namespace.clone()), name: name.clone() };
             let of: Value = read(view.ask(asked).await)?;
-            let labels = of["spec"]["selector"]["matchLabels"].as_object().into_iter().flatten();
-            let labels = labels.filter_map(|(key, it)| Some(format!("{key}={}", it.as_str()?)));
-            many(namespace, labels.collect::<Vec<_>>().join(","))
+            many(namespace, selector(&of["spec"]["selector"]["matchLabels"]))
         }
         Target::Other { kind, name } if kind == "namespace" => many(name, String::new()),
         Target::Other { .. } => return Err("it is about no pods".into()),

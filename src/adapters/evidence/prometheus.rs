@@ -1,5 +1,6 @@
 //! Numbers from Prometheus over the last hour: in words for the page, and drawn, behind a link.
 
+use super::super::body::body;
 use super::chart::{Line, svg};
 use super::{About, Evident};
 use crate::clock::Clock;
@@ -65,20 +66,17 @@ async fn ask(
         .append_pair("step", &STEP.to_string());
     let lost = |error: reqwest::Error| format!("Prometheus: {}", chain(&error.without_url()));
     let answer = client.get(url).timeout(TIMEOUT).send().await.map_err(lost)?;
-    let bytes = answer.bytes().await.map_err(lost)?;
-    if bytes.len() > LONGEST {
-        return Err("Prometheus answered with more than can be drawn".into());
-    }
-    let body: Value = serde_json::from_slice(&bytes)
+    let bytes = body(answer, LONGEST).await.map_err(|why| format!("Prometheus: {why}"))?;
+    let told: Value = serde_json::from_slice(&bytes)
         .map_err(|_| "Prometheus answered without JSON".to_owned())?;
-    if body["status"] != "success" {
-        let why = body["error"].as_str().unwrap_or("it gave no reason");
+    if told["status"] != "success" {
+        let why = told["error"].as_str().unwrap_or("it gave no reason");
         return Err(format!(
             "Prometheus: {}",
             crate::model::plain(why).chars().take(200).collect::<String>()
         ));
     }
-    let all = body["data"]["result"].as_array().into_iter().flatten();
+    let all = told["data"]["result"].as_array().into_iter().flatten();
     Ok(all.take(LINES).map(line).collect())
 }
 
