@@ -46,16 +46,7 @@ impl Alertmanager {
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}; `make test` brings it", binary.display()));
         let url = format!("http://127.0.0.1:{port}");
-        let ready = format!("{url}/-/ready");
-        until("Alertmanager is ready", || async {
-            client()
-                .get(&ready)
-                .send()
-                .await
-                .is_ok_and(|response| response.status().is_success())
-                .then_some(())
-        })
-        .await;
+        ready("Alertmanager is ready", &url).await;
         Alertmanager { process: Process(child), url }
     }
 
@@ -68,6 +59,16 @@ impl Alertmanager {
     pub(crate) fn pid(&self) -> u32 {
         self.process.0.id()
     }
+}
+
+/// Waits until a server of the Prometheus project serves.
+async fn ready(what: &str, url: &str) {
+    let ready = format!("{url}/-/ready");
+    until(what, || async {
+        let answer = client().get(&ready).send().await;
+        answer.is_ok_and(|response| response.status().is_success()).then_some(())
+    })
+    .await;
 }
 
 /// A Python that reads YAML: moto's own.
@@ -100,12 +101,7 @@ impl Prometheus {
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}; `make test` brings it", binary.display()));
         let url = format!("http://127.0.0.1:{port}");
-        let ready = format!("{url}/-/ready");
-        until("Prometheus is ready", || async {
-            let answer = client().get(&ready).send().await;
-            answer.is_ok_and(|response| response.status().is_success()).then_some(())
-        })
-        .await;
+        ready("Prometheus is ready", &url).await;
         Prometheus { _process: Process(child), url }
     }
 }
