@@ -24,9 +24,11 @@ pub struct Sight {
     pub target: Option<Target>,
     /// A workload beside it.
     pub workload: Option<Target>,
-    /// Controllers whose pods on the way are waited for, as [`crate::model::Pod::controller`] names them, and gangs whose
+    /// Those whose pods on the way are waited for, as [`crate::model::Pod::maker`] names them, and gangs whose
     /// members are wanted wherever they are, as [`crate::model::Pod::gang`] does.
     pub controllers: Vec<String>,
+    /// Workloads whose replicas are waited for.
+    pub moved: Vec<Target>,
 }
 
 impl Sight {

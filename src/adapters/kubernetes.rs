@@ -16,6 +16,7 @@ mod events;
 mod exec;
 mod feed;
 mod jobs;
+mod kept;
 mod lease;
 mod moves;
 mod objects;

@@ -31,7 +31,7 @@ impl News {
         if !pod.node.is_empty() {
             self.target(Target::Node(pod.node.clone()));
         }
-        for group in [pod.controller(), pod.gang()].into_iter().flatten() {
+        for group in [Some(pod.maker()), pod.gang()].into_iter().flatten() {
             self.total += 1;
             forget(&mut self.groups, self.total);
             self.groups.insert(group, self.total);
@@ -55,7 +55,8 @@ impl News {
         };
         let workload = sight.workload.as_ref().map_or(0, of);
         let waiting = sight.controllers.iter().filter_map(|of| self.groups.get(of)).copied();
-        waiting.chain([target, workload, self.everybody]).max().unwrap_or(0)
+        let moved = sight.moved.iter().map(of);
+        waiting.chain(moved).chain([target, workload, self.everybody]).max().unwrap_or(0)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is known, what is wanted, and how objects are read.
 
-use crate::model::{Finding, Health, Question, Refusal, Resource, Target, selector};
+use crate::model::{Finding, Health, Notice, Question, Refusal, Resource, Target, selector};
 use serde_json::Value;
 use std::{cell::RefCell, collections::BTreeMap};
 
@@ -101,13 +101,22 @@ impl<'a> See<'a> {
     }
 
     /// What the cluster has told about an object, the newest first.
-    pub(super) fn events(&self, namespace: &str, kind: &'static str, name: &str) -> Vec<Told<'a>> {
+    pub(super) fn events(
+        &self,
+        namespace: &str,
+        kind: &'static str,
+        name: &str,
+    ) -> Vec<Notice<'a>> {
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
         let Some(fact) = self.ask(Question::Events { namespace, kind, name }) else {
             return vec![];
         };
-        let mut all: Vec<Told<'a>> =
-            list_of(fact).unwrap_or_default().iter().take(EVENTS as usize).map(Told::of).collect();
+        let mut all: Vec<Notice<'a>> = list_of(fact)
+            .unwrap_or_default()
+            .iter()
+            .take(EVENTS as usize)
+            .map(Notice::of)
+            .collect();
         all.sort_by(|one, other| other.at.cmp(one.at));
         all
     }
@@ -140,32 +149,9 @@ fn list_of(fact: &Fact) -> Option<&[Value]> {
     }
 }
 
-/// An event of the API, of either generation.
-pub(super) struct Told<'a> {
-    at: &'a str,
-    pub(super) reason: &'a str,
-    pub(super) message: &'a str,
-}
-
-impl<'a> Told<'a> {
-    fn of(event: &'a Value) -> Told<'a> {
-        let first = |keys: &[&str]| keys.iter().find_map(|key| event.pointer(key)?.as_str());
-        let at = [
-            "/series/lastObservedTime",
-            "/lastTimestamp",
-            "/eventTime",
-            "/metadata/creationTimestamp",
-        ];
-        Told {
-            at: first(&at).unwrap_or_default(),
-            reason: first(&["/reason"]).unwrap_or_default(),
-            message: first(&["/message", "/note"]).unwrap_or_default(),
-        }
-    }
-
-    pub(super) fn quote(&self) -> String {
-        quote(&format!("{}: {}", self.reason, self.message))
-    }
+/// An event in a few words.
+pub(super) fn quoted(of: &Notice<'_>) -> String {
+    quote(&format!("{}: {}", of.reason, of.message))
 }
 
 /// Cut, and without control characters.

@@ -2,7 +2,8 @@
 //! Sources: linkerd.io/2 reference (annotations, ServiceProfile naming, identity events).
 
 use super::facts::{
-    See, annotation, bad, good, is_ready, list, name, namespace_of, quote, state_of, suspect, text,
+    See, annotation, bad, good, is_ready, list, name, namespace_of, quote, quoted, state_of,
+    suspect, text,
 };
 use crate::model::{Finding, Resource, Target};
 use serde_json::Value;
@@ -64,7 +65,7 @@ fn control_plane(see: &See<'_>) -> Vec<Finding> {
     found.extend(told.iter().find(|it| it.reason == "IssuerValidationFailed").map(|it| {
         bad(
             "the issuer's certificate is not good",
-            vec![it.quote()],
+            vec![quoted(it)],
             "rotate it: `linkerd check --proxy` says which of anchor and issuer has expired",
         )
     }));

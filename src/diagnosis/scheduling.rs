@@ -1,6 +1,8 @@
 //! Pods that get no node: what the scheduler says of it, taken apart; quotas, selectors and affinity, priorities, claims.
 
-use super::facts::{See, bad, good, list, name, namespace_of, quantity, quote, suspect, text};
+use super::facts::{
+    See, bad, good, list, name, namespace_of, quantity, quote, quoted, suspect, text,
+};
 use super::quota;
 use crate::model::{Finding, Misfit, Resource, Target, selector, unfit};
 use serde_json::Value;
@@ -65,7 +67,7 @@ fn not_made(see: &See<'_>, kind: &str, namespace: &str, name: &str) -> Option<Fi
 /// What has been told of pods that could not be made.
 fn failed(see: &See<'_>, namespace: &str, kind: &'static str, name: &str) -> Option<String> {
     let told = see.events(namespace, kind, name);
-    told.iter().find(|it| it.reason == "FailedCreate").map(|it| it.quote())
+    told.iter().find(|it| it.reason == "FailedCreate").map(quoted)
 }
 
 fn refused(name: &str, told: &Option<String>) -> Option<Finding> {
@@ -137,7 +139,7 @@ fn of_pod(see: &See<'_>, pod: &Value) -> Vec<Finding> {
     found.extend(told.iter().find(|it| it.reason == "NotTriggerScaleUp").map(|it| {
         suspect(
             "Cluster Autoscaler would not help with another node",
-            vec![it.quote()],
+            vec![quoted(it)],
             "no node group that may grow has nodes like that",
         )
     }));

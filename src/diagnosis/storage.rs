@@ -1,7 +1,9 @@
 //! Volumes that do not come: the claim, its class and driver, the node's plugin, the zone, the attachment, and what kubelet
 //! says. Sources: the events of kubelet and of the attach-detach controller; the drivers of EFS and EBS.
 
-use super::facts::{See, bad, good, is_ready, label, list, name, quote, state_of, suspect, text};
+use super::facts::{
+    See, bad, good, is_ready, label, list, name, quote, quoted, state_of, suspect, text,
+};
 use crate::model::{Finding, Resource, Target};
 use serde_json::Value;
 
@@ -83,7 +85,7 @@ fn of_pod(see: &See<'_>, pod: &Value) -> Vec<Finding> {
     found.extend(failed.take(3).map(|it| {
         let known = SAID.iter().find(|(said, _)| it.message.contains(said));
         let advice = known.map_or("the message is kubelet's own", |(_, advice)| *advice);
-        bad(format!("a volume of {} does not come", name(pod)), vec![it.quote()], advice)
+        bad(format!("a volume of {} does not come", name(pod)), vec![quoted(it)], advice)
     }));
     found
 }
@@ -113,12 +115,8 @@ fn of_claim(see: &See<'_>, namespace: &str, claim: &str, node: Option<&str>) -> 
 
 fn unbound(see: &See<'_>, namespace: &str, claim: &str, of: &Value, class: &str) -> Vec<Finding> {
     let told = see.events(namespace, "PersistentVolumeClaim", claim);
-    let said: Vec<String> = told
-        .iter()
-        .filter(|it| it.reason.ends_with("Failed"))
-        .take(2)
-        .map(|it| it.quote())
-        .collect();
+    let said: Vec<String> =
+        told.iter().filter(|it| it.reason.ends_with("Failed")).take(2).map(quoted).collect();
     let what = format!("the claim {namespace}/{claim} is not bound");
     if class.is_empty() {
         return vec![bad(

@@ -33,6 +33,8 @@ pub enum Mover {
     Rolls { kind: WorkloadKind, namespace: String, name: String },
     /// Its template can be changed while it is suspended.
     Job(Job),
+    /// A pod that no controller makes anew: what it is made of is kept while it goes, and it is made from that.
+    Pod { namespace: String, name: String, uid: String },
 }
 
 impl fmt::Display for Mover {
@@ -44,6 +46,7 @@ impl fmt::Display for Mover {
             Mover::Job(job) => {
                 write!(f, "{}/{}/{}", job.kind.to_lowercase(), job.namespace, job.name)
             }
+            Mover::Pod { namespace, name, .. } => write!(f, "pod/{namespace}/{name}"),
         }
     }
 }
@@ -52,6 +55,7 @@ impl fmt::Display for Mover {
 pub const MOVED_FROM: &str = "medevac.dev/moved-from";
 
 impl Mover {
+    /// Those that are found again by what they were marked with. A pod that was made anew has nothing to go back to.
     pub const KINDS: [Resource; 4] =
         [Resource::DEPLOYMENT, Resource::STATEFUL_SET, Resource::JOB, Resource::JOB_SET];
 
@@ -62,34 +66,54 @@ impl Mover {
 
     /// API version, kind and plural.
     pub fn api(&self) -> [String; 3] {
-        match self {
-            Mover::Rolls { kind, .. } => {
-                let of = match kind {
-                    WorkloadKind::Deployment => Resource::DEPLOYMENT,
-                    _ => Resource::STATEFUL_SET,
-                };
-                [of.api_version, of.kind, of.plural].map(str::to_owned)
-            }
-            Mover::Job(job) => [job.api_version.clone(), job.kind.clone(), job.plural()],
-        }
+        let of = match self {
+            Mover::Job(job) => return [job.api_version.clone(), job.kind.clone(), job.plural()],
+            Mover::Rolls { kind: WorkloadKind::Deployment, .. } => Resource::DEPLOYMENT,
+            Mover::Rolls { .. } => Resource::STATEFUL_SET,
+            Mover::Pod { .. } => Resource::POD,
+        };
+        [of.api_version, of.kind, of.plural].map(str::to_owned)
     }
 
     pub fn job(&self) -> Option<&Job> {
         match self {
             Mover::Job(job) => Some(job),
-            Mover::Rolls { .. } => None,
+            Mover::Rolls { .. } | Mover::Pod { .. } => None,
         }
+    }
+
+    /// Of a pod that no controller makes anew.
+    pub fn uid(&self) -> Option<&str> {
+        match self {
+            Mover::Pod { uid, .. } => Some(uid),
+            Mover::Rolls { .. } | Mover::Job(_) => None,
+        }
+    }
+
+    /// What the watch caches know of it by itself.
+    pub fn watched(&self) -> Option<super::Target> {
+        let kind = match self {
+            Mover::Rolls { kind, .. } => *kind,
+            Mover::Job(job) if job.kind == "Job" => WorkloadKind::Job,
+            Mover::Job(_) | Mover::Pod { .. } => return None,
+        };
+        let (namespace, name) = (self.namespace().to_owned(), self.name().to_owned());
+        Some(super::Target::Workload { kind: kind.word().into(), namespace, name })
     }
 
     pub fn namespace(&self) -> &str {
         match self {
-            Mover::Rolls { namespace, .. } | Mover::Job(Job { namespace, .. }) => namespace,
+            Mover::Rolls { namespace, .. }
+            | Mover::Job(Job { namespace, .. })
+            | Mover::Pod { namespace, .. } => namespace,
         }
     }
 
     pub fn name(&self) -> &str {
         match self {
-            Mover::Rolls { name, .. } | Mover::Job(Job { name, .. }) => name,
+            Mover::Rolls { name, .. } | Mover::Job(Job { name, .. }) | Mover::Pod { name, .. } => {
+                name
+            }
         }
     }
 

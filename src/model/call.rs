@@ -91,8 +91,16 @@ pub enum ClusterCall {
         claim: String,
         by: Option<Timestamp>,
     },
+    /// Keeps what a pod that nobody makes anew is made of, beside it: `Move` and `MoveBack` make it from that.
+    Keep {
+        namespace: String,
+        name: String,
+        uid: String,
+        /// Who does: an incident.
+        by: String,
+    },
     /// Lets a workload run elsewhere, or only there, and remembers on it what was before. A job has to be suspended, and
-    /// its pods gone.
+    /// its pods gone; a pod has to be kept, and gone.
     Move {
         mover: Mover,
         to: Destination,

@@ -3,7 +3,10 @@
 
 use super::{Bearing, Pod, Span, gpus_of};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 /// For the pods of some workloads, the ways to another machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,6 +155,12 @@ pub struct Displaced {
     pub name: String,
     #[serde(default, skip_serializing_if = "is_zero")]
     pub gpus: u32,
+    /// As [`super::Pod::maker`] names it.
+    #[serde(default)]
+    pub maker: String,
+    /// The node that it leaves.
+    #[serde(default)]
+    pub node: String,
 }
 
 fn is_zero(number: &u32) -> bool {
@@ -221,7 +230,6 @@ impl Ladder {
     /// that are left out.
     pub fn planned(&self, pods: &[Displaced], zone: &str) -> (Vec<PlannedRung>, Vec<String>) {
         let (mut rungs, mut remarks) = (vec![], vec![]);
-        let needs: Vec<u32> = pods.iter().map(|pod| pod.gpus).collect();
         for Rung { way, within } in &self.rungs {
             let mut rung = |source, machines| {
                 rungs.push(PlannedRung { source, machines, within: *within });
@@ -231,13 +239,10 @@ impl Ladder {
                     let count = u32::try_from(pods.len()).unwrap_or(u32::MAX);
                     rung(Source::Placeholders(of.clone()), count);
                 }
-                Way::Group { group, gpus } => {
-                    let machines = gpus.map_or(Some(1), |gpus| machines(&needs, gpus));
-                    match machines {
-                        Some(count) => rung(Source::Group { group: group.clone() }, count),
-                        None => remarks.push(format!("a machine of {group} has too few GPUs")),
-                    }
-                }
+                Way::Group { group, gpus } => match machines(pods, *gpus) {
+                    Some(count) => rung(Source::Group { group: group.clone() }, count),
+                    None => remarks.push(format!("a machine of {group} has too few GPUs")),
+                },
                 Way::Fleet { launch_template, version, instance_types, subnets, zone: there } => {
                     let subnets: Vec<String> = subnets
                         .iter()
@@ -249,8 +254,7 @@ impl Ladder {
                         continue;
                     }
                     for kind in instance_types {
-                        let count = gpus_of(kind).map_or(Some(1), |gpus| machines(&needs, gpus));
-                        let Some(count) = count else {
+                        let Some(count) = machines(pods, gpus_of(kind)) else {
                             remarks.push(format!("{kind} has too few GPUs for what runs here"));
                             continue;
                         };
@@ -269,13 +273,18 @@ impl Ladder {
     }
 }
 
-/// Machines of `gpus` each that pods of these needs take up: the largest first, each where it fits first. `None`: one of
-/// them fits on none.
-fn machines(needs: &[u32], gpus: u32) -> Option<u32> {
-    let mut sorted = needs.to_vec();
-    sorted.sort_unstable_by_key(|need| std::cmp::Reverse(*need));
+/// Machines of `gpus` each that the pods take up: the largest first, each where it fits first. One for each that they
+/// leave, where GPUs tell nothing. `None`: one of them fits on none.
+fn machines(pods: &[Displaced], gpus: Option<u32>) -> Option<u32> {
+    let mut needs: Vec<u32> = pods.iter().map(|pod| pod.gpus).collect();
+    let Some(gpus) = gpus.filter(|_| needs.iter().any(|need| *need > 0)) else {
+        let left: BTreeSet<&String> =
+            pods.iter().map(|pod| &pod.node).filter(|node| !node.is_empty()).collect();
+        return Some(u32::try_from(left.len()).unwrap_or(u32::MAX).max(1));
+    };
+    needs.sort_unstable_by_key(|need| std::cmp::Reverse(*need));
     let mut free: Vec<u32> = vec![];
-    for need in sorted {
+    for need in needs {
         match free.iter_mut().find(|left| **left >= need) {
             Some(left) => *left -= need,
             None => free.push(gpus.checked_sub(need)?),
@@ -293,6 +302,8 @@ mod tests {
             namespace: "training".into(),
             name: format!("llm-{at}"),
             gpus: *gpus,
+            maker: String::new(),
+            node: format!("n-{}", at / 2),
         };
         needs.iter().enumerate().map(pod).collect()
     }
@@ -300,15 +311,18 @@ mod tests {
     #[test]
     fn as_many_machines_as_the_pods_need() {
         for (needs, gpus, wanted) in [
-            (&[8][..], 8, Some(1)),
-            (&[5, 5, 5], 8, Some(3)),
-            (&[4, 4, 8], 8, Some(2)),
-            (&[2, 6, 3, 5], 8, Some(2)),
-            (&[0, 0], 8, Some(1)),
-            (&[], 8, Some(1)),
-            (&[8], 4, None),
+            (&[8][..], Some(8), Some(1)),
+            (&[5, 5, 5], Some(8), Some(3)),
+            (&[4, 4, 8], Some(8), Some(2)),
+            (&[2, 6, 3, 5], Some(8), Some(2)),
+            (&[8], Some(4), None),
+            // One for each that they leave.
+            (&[0, 0], Some(8), Some(1)),
+            (&[0, 0, 0], Some(8), Some(2)),
+            (&[8, 8, 8, 8, 8], None, Some(3)),
+            (&[], Some(8), Some(1)),
         ] {
-            assert_eq!(machines(needs, gpus), wanted, "{needs:?} on {gpus}");
+            assert_eq!(machines(&pods(needs), gpus), wanted, "{needs:?} on {gpus:?}");
         }
     }
 

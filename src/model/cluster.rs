@@ -198,6 +198,16 @@ impl Pod {
         Some(format!("{}/{}/{}", self.namespace, owner.kind, owner.name))
     }
 
+    /// It is ready, and nobody has told it to go.
+    pub fn runs(&self) -> bool {
+        self.ready && self.deleted_at.is_none()
+    }
+
+    /// What makes it anew, as `namespace/Kind/name`: its controller; one without is followed by its own name.
+    pub fn maker(&self) -> String {
+        self.controller().unwrap_or_else(|| format!("{}/Pod/{}", self.namespace, self.name))
+    }
+
     pub fn full_name(&self) -> String {
         format!("{}/{}", self.namespace, self.name)
     }
@@ -248,12 +258,12 @@ pub struct Workload {
     /// Of the pod template, where a rolling restart leaves its mark.
     #[serde(default)]
     pub template_annotations: BTreeMap<String, String>,
-    /// Wanted.
+    /// Wanted; of a Job, as many at a time as are still to be done.
     #[serde(default)]
     pub replicas: u32,
     #[serde(default)]
     pub ready: u32,
-    /// Replicas of the newest template; for a Job, those that succeeded.
+    /// Replicas of the newest template; of a Job, those that have not ended.
     #[serde(default)]
     pub updated: u32,
 }
@@ -295,4 +305,6 @@ pub struct Look {
     pub workload: Option<Workload>,
     /// Of each controller looked at, the pods that are not ready, wherever they are: those that replace others.
     pub waiting: BTreeMap<String, Waiting>,
+    /// Workloads that were sent elsewhere.
+    pub moved: Vec<Workload>,
 }

@@ -27,7 +27,7 @@ pub struct Plan {
     pub made_at: Timestamp,
     /// When the log took the event that led here.
     pub caused_at: Timestamp,
-    /// Controllers of the pods that have to move, as [`super::Pod::controller`] names them.
+    /// What makes the pods anew that have to move, as [`super::Pod::maker`] names it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub movers: Vec<String>,
     /// The jobs of gangs with a member on the node: what `suspend` suspends.
@@ -93,6 +93,9 @@ pub struct PlannedGang {
     /// As [`super::Pod::gang`] names it.
     pub unit: String,
     pub job: super::Job,
+    /// Pods that it had when the plan was made. 0: nobody counted.
+    #[serde(default)]
+    pub ranks: u32,
 }
 
 /// One gang, or one pod, that is asked for a checkpoint.
@@ -151,6 +154,11 @@ impl Plan {
     /// It is only let go back to where it was: rather than lose work for that, it stays where it is.
     pub fn may_stay(&self, unit: &str) -> bool {
         self.moves.iter().any(|of| of.to.is_none() && of.unit.as_deref() == Some(unit))
+    }
+
+    /// Something is suspended, or kept, until it is elsewhere.
+    pub fn suspends(&self) -> bool {
+        !self.gangs.is_empty() || self.moves.iter().any(|of| of.mover.uid().is_some())
     }
 
     /// The id of the plan of that epoch: known before the plan is built.

@@ -99,6 +99,9 @@ pub enum Action {
     /// Sends what ran on the node to other nodes. In a plan without the ladders: they are in [`super::Plan::moves`].
     Reschedule {
         extent: Extent,
+        /// Also pods that no controller makes anew.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        bare_pods: bool,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         ladders: Vec<Ladder>,
         timeout: Span,

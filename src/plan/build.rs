@@ -47,10 +47,8 @@ pub fn build(
         .then(|| format!("the clocks differ: {reserve} are kept free before the deadline"));
     let (capacity, without) = elsewhere::capacity(look, steps);
     let (moves, unmoved) = elsewhere::moves(look, steps, moved, &asked);
-    if moves.iter().any(|of| matches!(of.mover, Mover::Job(_))) {
-        elsewhere::suspended_meanwhile(&mut planned, &data.incident, data.epoch);
-    }
-    let remarks = remarks(&planned, look).into_iter().chain(unusable).chain(late);
+    elsewhere::suspended_meanwhile(&mut planned, &moves, &data.incident, data.epoch);
+    let remarks = remarks(&planned, &moves, look).into_iter().chain(unusable).chain(late);
     let remarks = remarks.chain(without).chain(unmoved).collect();
     let until = until.filter(|_| planned.iter().any(drains));
     let pods = until.map(|until| checkpoints::pods(look, &asked, until, now));
@@ -58,6 +56,7 @@ pub fn build(
     let gangs_here = || checkpoints::gangs(look, &asked);
     let mut gangs = if suspends { gangs_here() } else { vec![] };
     elsewhere::jobs(look, &moves, &mut gangs);
+    let movers = movers(look, &moves);
     let plan = Plan {
         id,
         incident: data.incident.clone(),
@@ -79,7 +78,7 @@ pub fn build(
         policy: data.policy.clone(),
         made_at: now,
         caused_at: decision.time,
-        movers: movers(look),
+        movers,
         boot_id: look.node.as_ref().map(|node| node.boot_id.clone()).unwrap_or_default(),
     };
     faults.extend(lint(&plan));
@@ -176,7 +175,7 @@ fn action(spec: &StepSpec, prefix: &str) -> Action {
             result: *result,
             after: spec.needs.iter().map(|need| format!("{prefix}{need}")).collect(),
         },
-        other => elsewhere::bare(other),
+        other => elsewhere::without_ladders(other),
     }
 }
 

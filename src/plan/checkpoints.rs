@@ -4,7 +4,7 @@ use crate::model::{
     Id, Job, Learned, Look, Means, Member, PlannedCheckpoint, PlannedGang, PlannedPod, Pod, Profile,
 };
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the planner knows of checkpoints before, by unit.
 pub type History = BTreeMap<String, Learned>;
@@ -88,7 +88,15 @@ pub(super) fn gangs(look: &Look, asked: &[PlannedCheckpoint]) -> Vec<PlannedGang
             found.entry(unit).or_insert(job);
         }
     }
-    found.into_iter().map(|(unit, job)| PlannedGang { unit, job }).collect()
+    let planned = |(unit, job): (String, Job)| PlannedGang { ranks: ranks(look, &unit), unit, job };
+    found.into_iter().map(planned).collect()
+}
+
+/// Pods of the gang, wherever they are.
+pub(super) fn ranks(look: &Look, unit: &str) -> u32 {
+    let all = going(look).chain(look.peers.iter().map(AsRef::as_ref));
+    let members = all.filter(|pod| pod.gang().as_deref() == Some(unit)).map(|pod| &pod.uid);
+    u32::try_from(members.collect::<BTreeSet<_>>().len()).unwrap_or(u32::MAX)
 }
 
 /// Ranks in their order: `llm-2` before `llm-10`.

@@ -21,7 +21,14 @@ pub(super) fn capacity(look: &Look, steps: &[StepSpec]) -> Found<PlannedCapacity
     let Some(ladders) = ladders else { return (vec![], vec![]) };
     let whole =
         |spec: &StepSpec| matches!(spec.action, Action::Reschedule { extent: Extent::Whole, .. });
-    let peers = look.peers.iter().map(AsRef::as_ref).filter(|_| steps.iter().any(whole));
+    let (whole, moves) = (steps.iter().any(whole), steps.iter().any(|it| it.action.moves()));
+    // A JobSet goes as a whole, whatever is asked: its templates have no other way.
+    let sets: Vec<String> = going(look)
+        .filter(|pod| moves && Job::of(pod).is_some_and(|job| job.kind == "JobSet"))
+        .map(Pod::unit)
+        .collect();
+    let peers = look.peers.iter().map(AsRef::as_ref);
+    let peers = peers.filter(|pod: &&Pod| whole || sets.contains(&pod.unit()));
     let mut pods: BTreeMap<&str, Vec<Displaced>> = BTreeMap::new();
     for pod in going(look).chain(peers) {
         if let Some(ladder) = ladders.iter().find(|ladder| ladder.fits(pod)) {
@@ -29,6 +36,8 @@ pub(super) fn capacity(look: &Look, steps: &[StepSpec]) -> Found<PlannedCapacity
                 namespace: pod.namespace.clone(),
                 name: pod.name.clone(),
                 gpus: pod.gpus.unwrap_or(0),
+                maker: pod.maker(),
+                node: pod.node.clone(),
             };
             pods.entry(&ladder.name).or_default().push(displaced);
         }
@@ -82,12 +91,18 @@ pub(super) fn moves(
                     all.insert(mover.clone(), PlannedMove { mover: mover.clone(), to: None, unit });
                 }
             }
-            Action::Reschedule { extent, ladders, .. } => {
+            Action::Reschedule { extent, bare_pods, ladders, .. } => {
                 for pod in going(look) {
                     let Some(ladder) = ladders.iter().find(|it| it.fits(pod)) else { continue };
-                    let Some(mover) = mover(pod) else {
+                    let bare = || bare(pod).filter(|_| *bare_pods);
+                    let Some(mover) = mover(pod).or_else(bare) else {
                         let name = pod.full_name();
-                        remarks.push(format!("nobody knows how to send {name} elsewhere"));
+                        remarks.push(match pod.owners.is_empty() {
+                            true => format!(
+                                "{name} has no controller: `bare_pods` would make it anew elsewhere"
+                            ),
+                            false => format!("nobody knows how to send {name} elsewhere"),
+                        });
                         continue;
                     };
                     let to = Some(destination(look, &ladder.bearing, *extent));
@@ -141,6 +156,12 @@ fn mover(pod: &Pod) -> Option<Mover> {
     }
 }
 
+/// What nobody owns: a pod that something else follows is not made by us.
+fn bare(pod: &Pod) -> Option<Mover> {
+    let (namespace, name, uid) = (pod.namespace.clone(), pod.name.clone(), pod.uid.clone());
+    pod.owners.is_empty().then_some(Mover::Pod { namespace, name, uid })
+}
+
 /// Kinds whose templates may change while they are suspended, and say so.
 fn can_move(mover: &Mover) -> bool {
     matches!(mover, Mover::Job(job) if matches!(job.kind.as_str(), "Job" | "JobSet"))
@@ -154,13 +175,22 @@ pub(super) fn jobs(look: &Look, moves: &[PlannedMove], gangs: &mut Vec<PlannedGa
             continue;
         }
         let unit = unit_of(look, &of.mover).unwrap_or_else(|| job.full_name());
-        gangs.push(PlannedGang { unit, job: job.clone() });
+        let ranks = super::checkpoints::ranks(look, &unit);
+        gangs.push(PlannedGang { unit, job: job.clone(), ranks });
     }
 }
 
-/// Whoever sends a job elsewhere has it suspended before and resumed after: by the steps that there are, else by steps of
-/// its own.
-pub(super) fn suspended_meanwhile(steps: &mut Vec<PlannedStep>, incident: &str, epoch: u32) {
+/// Whoever sends a job elsewhere has it suspended before and resumed after, and a bare pod kept before: by the steps that
+/// there are, else by steps of its own.
+pub(super) fn suspended_meanwhile(
+    steps: &mut Vec<PlannedStep>,
+    moves: &[PlannedMove],
+    incident: &str,
+    epoch: u32,
+) {
+    if moves.iter().all(|of| matches!(of.mover, Mover::Rolls { .. })) {
+        return;
+    }
     let Some(at) = steps.iter().position(|step| step.action.moves()) else { return };
     let (name, reach) = (steps[at].name.clone(), steps[at].reach.clone());
     let own = |verb: &str, action: Action, needs: Vec<String>| {
@@ -180,7 +210,10 @@ pub(super) fn suspended_meanwhile(steps: &mut Vec<PlannedStep>, incident: &str, 
                 step.needs.push(name.clone());
             }
         }
-        None => steps.insert(at + 1, own("resume", Action::Resume, vec![name.clone()])),
+        None if moves.iter().any(|of| of.mover.job().is_some()) => {
+            steps.insert(at + 1, own("resume", Action::Resume, vec![name.clone()]));
+        }
+        None => {}
     }
     let suspend = find(steps, &Action::Suspend).unwrap_or_else(|| {
         // A drain waits for what is suspended: it does not come before.
@@ -211,12 +244,15 @@ fn order(steps: &mut Vec<PlannedStep>) {
 }
 
 /// As the plan has it: what the ladders came to stands beside the steps.
-pub(super) fn bare(action: &Action) -> Action {
+pub(super) fn without_ladders(action: &Action) -> Action {
     match action {
         Action::Provision { within, .. } => Action::Provision { ladders: vec![], within: *within },
-        Action::Reschedule { extent, timeout, .. } => {
-            Action::Reschedule { extent: *extent, timeout: *timeout, ladders: vec![] }
-        }
+        Action::Reschedule { extent, bare_pods, timeout, .. } => Action::Reschedule {
+            extent: *extent,
+            bare_pods: *bare_pods,
+            timeout: *timeout,
+            ladders: vec![],
+        },
         other => other.clone(),
     }
 }

@@ -1,17 +1,23 @@
 //! What a reader of a plan wants to know about the pods that a drain meets.
 
-use crate::model::{Look, PlannedStep, Pod, Stay};
+use crate::model::{Look, PlannedMove, PlannedStep, Pod, Stay};
 use std::collections::BTreeSet;
 
-/// Controllers of the pods that have to move.
-pub(super) fn movers(look: &Look) -> Vec<String> {
+/// What makes the pods anew that have to move.
+pub(super) fn movers(look: &Look, moves: &[PlannedMove]) -> Vec<String> {
     let go = look.pods.iter().filter(|pod| pod.stays().is_none());
-    let controllers: BTreeSet<String> = go.filter_map(Pod::controller).collect();
-    controllers.into_iter().collect()
+    let anew = go.filter(|pod| !pod.unmanaged() || made_anew(pod, moves));
+    let makers: BTreeSet<String> = anew.map(Pod::maker).collect();
+    makers.into_iter().collect()
+}
+
+/// It has no controller, and is made anew all the same.
+fn made_anew(pod: &Pod, moves: &[PlannedMove]) -> bool {
+    moves.iter().any(|of| of.mover.uid() == Some(&pod.uid))
 }
 
 /// What a reader of the plan will want to know about the pods that a drain meets.
-pub(super) fn remarks(steps: &[PlannedStep], look: &Look) -> Vec<String> {
+pub(super) fn remarks(steps: &[PlannedStep], moves: &[PlannedMove], look: &Look) -> Vec<String> {
     if !steps.iter().any(super::build::drains) {
         return vec![];
     }
@@ -28,7 +34,8 @@ pub(super) fn remarks(steps: &[PlannedStep], look: &Look) -> Vec<String> {
             remarks.push(format!("{count} left alone: {word}"));
         }
     }
-    for pod in go.filter(|pod| pod.unmanaged()).take(10) {
+    let lost = |pod: &&Pod| pod.unmanaged() && !made_anew(pod, moves);
+    for pod in go.filter(lost).take(10) {
         remarks.push(format!("{} has no controller: it will not come back", pod.full_name()));
     }
     remarks

@@ -63,6 +63,8 @@ pub struct Drain {
     gone: u32,
     forced: u32,
     unmanaged: Vec<String>,
+    /// UIDs of pods that are made anew, without a controller.
+    made_anew: Vec<String>,
     fatal: Option<String>,
     reported: Vec<String>,
     /// Seen once with the cordon on it: if that goes away, a person took over.
@@ -101,6 +103,7 @@ impl Drain {
             gone: 0,
             forced: 0,
             unmanaged: vec![],
+            made_anew: vec![],
             fatal: None,
             reported: vec![],
             cordoned: false,
@@ -108,6 +111,11 @@ impl Drain {
             node: node.to_owned(),
             confirmation: Confirmation::default(),
         }
+    }
+
+    /// These come back, although no controller makes them.
+    pub fn made_anew(self, uids: Vec<String>) -> Drain {
+        Drain { made_anew: uids, ..self }
     }
 
     /// Takes in what the caches show.
@@ -141,7 +149,8 @@ impl Drain {
     }
 
     fn join(&mut self, pod: &Pod, now: Timestamp) {
-        if pod.unmanaged() && self.unmanaged.len() < 20 {
+        let lost = pod.unmanaged() && !self.made_anew.contains(&pod.uid);
+        if lost && self.unmanaged.len() < 20 {
             self.unmanaged.push(pod.full_name());
         }
         let pod = pod.clone();

@@ -51,5 +51,5 @@ pub(super) fn gang(name: &str) -> PlannedGang {
         namespace: "training".into(),
         name: name.into(),
     };
-    PlannedGang { unit: format!("training/Job/{name}"), job }
+    PlannedGang { unit: format!("training/Job/{name}"), job, ranks: 0 }
 }

@@ -245,12 +245,11 @@ impl Saga {
 
     /// What the machines have to say before they are done. What is to stop says nothing more.
     fn news(&mut self, look: &Look, now: Timestamp) -> Vec<Entry> {
-        if self.failed() || self.ending.is_some() {
-            return vec![];
-        }
+        let stopped = self.stopped();
         let (plan, journal, cleared) = (&self.plan, &self.journal, self.cleared);
         let sees = Sees { plan, journal, look, cleared, elsewhere: self.elsewhere, now };
-        self.machines.iter_mut().flat_map(|(step, machine)| machine.news(step, &sees)).collect()
+        let machines = self.machines.iter_mut().filter(|(step, _)| !stopped.contains(*step));
+        machines.flat_map(|(step, machine)| machine.news(step, &sees)).collect()
     }
 
     /// What the machines have come to.
@@ -406,9 +405,7 @@ impl Saga {
     /// What to ask of the world now. Only after everything recorded is durable.
     pub fn calls(&mut self, look: &Look, now: Timestamp) -> Vec<Call> {
         let mut calls = vec![];
-        let stopping = self.failed() || self.ending.is_some();
-        let still: Vec<String> =
-            self.machines.keys().filter(|step| stopping && self.ahead(step)).cloned().collect();
+        let still = self.stopped();
         let (plan, journal) = (&self.plan, &self.journal);
         // What is to stop asks for nothing more: its answers are waited for, and no other.
         let (cleared, elsewhere) = (self.cleared, self.elsewhere);
@@ -420,6 +417,13 @@ impl Saga {
             }
         }
         calls
+    }
+
+    /// The steps under way that are to stop.
+    fn stopped(&self) -> Vec<String> {
+        let stopping = self.failed() || self.ending.is_some();
+        let stops = |step: &&String| stopping && self.ahead(step) && !self.goes_on(step);
+        self.machines.keys().filter(stops).cloned().collect()
     }
 
     /// A step of `then` that has begun.
@@ -437,9 +441,9 @@ impl Saga {
     /// When to look again, if nothing happens before.
     pub fn wake_at(&self, now: Timestamp) -> Option<Timestamp> {
         let until = self.plan.until().filter(|until| *until > now);
-        let stopping = self.failed() || self.ending.is_some();
         // What is to stop asks for nothing more: only its answers wake it.
-        let awake = self.machines.iter().filter(|(step, _)| !(stopping && self.ahead(step)));
+        let stopped = self.stopped();
+        let awake = self.machines.iter().filter(|(step, _)| !stopped.contains(*step));
         let wake = |machine: &Machine| machine.wake_at(&self.plan, &self.journal, now);
         awake.filter_map(|(_, machine)| wake(machine)).chain(until).min()
     }

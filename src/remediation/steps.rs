@@ -88,10 +88,11 @@ pub(super) fn start(plan: &Plan, step: &PlannedStep, look: &Look, now: Timestamp
         Action::Drain { timeout, force, grace } => {
             let Reach::Node { name } = &step.reach else { return Machine::Nothing };
             let limits = drain::limits(*timeout, *force, *grace, plan.until(), now);
-            Machine::Drain(Drain::new(name, limits, now))
+            let made_anew = plan.moves.iter().filter_map(|of| of.mover.uid()).map(str::to_owned);
+            Machine::Drain(Drain::new(name, limits, now).made_anew(made_anew.collect()))
         }
-        Action::Suspend => Machine::Suspend(Suspend::new(true)),
-        Action::Resume => Machine::Suspend(Suspend::new(false)),
+        Action::Suspend => Machine::Suspend(Suspend::suspend()),
+        Action::Resume => Machine::Suspend(Suspend::resume()),
         Action::Provision { within, .. } => {
             let until = now.checked_add(within.0).unwrap_or(now);
             Machine::Provision(Provision::new(plan, step, until, now))
@@ -185,7 +186,7 @@ fn release(plan: &Plan, node: Option<&Node>) -> (Option<ClusterCall>, &'static s
 pub(super) fn intent(plan: &Plan, step: &PlannedStep, look: &Look, now: Timestamp) -> Undo {
     match (&step.action, &look.workload) {
         (Action::Scale { .. }, Some(workload)) => Undo::Scale { replicas: workload.replicas },
-        (Action::Suspend, _) if !plan.gangs.is_empty() => Undo::Resume,
+        (Action::Suspend, _) if plan.suspends() => Undo::Resume,
         (Action::Provision { .. }, _) if !plan.capacity.is_empty() => Undo::GiveBack,
         (Action::Reschedule { .. }, _) if !plan.moves.is_empty() => Undo::MoveBack,
         (action, _) => node_change(action, &plan.incident, look.node.as_ref(), now).1,
@@ -209,7 +210,7 @@ pub(super) fn undo(
         return Some(once(Work::Cluster(ClusterCall::Scale { kind, namespace, name, replicas })));
     }
     match undo {
-        Undo::Resume => return Some(Machine::Suspend(Suspend::new(false))),
+        Undo::Resume => return Some(Machine::Suspend(Suspend::undo())),
         Undo::GiveBack => {
             let give_back = GiveBack::new(plan, journal, &step.name, look, now);
             return Some(Machine::GiveBack(give_back));

@@ -194,9 +194,10 @@ fn about(
 ) -> Option<Condition> {
     let node = entries.get("about")?;
     let returns = then.iter().any(|step| matches!(step.action, Action::ReturnToSpot { .. }));
-    // What goes back is asked for its checkpoint wherever it is.
+    // What goes back is asked for its checkpoint wherever it is, and looked for where it has gone.
     let own = |action: &Action| {
-        action.on_target() && !(returns && matches!(action, Action::Checkpoint { .. }))
+        let anywhere = matches!(action, Action::Checkpoint { .. } | Action::Verify { .. });
+        action.on_target() && !(returns && anywhere)
     };
     if let (Some(step), Some(node)) =
         (then.iter().find(|step| own(&step.action)), entries.get("then"))

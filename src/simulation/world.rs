@@ -10,6 +10,7 @@ mod births;
 mod capacity;
 mod cloud;
 mod groups;
+mod kept;
 mod kubelet;
 mod nodes;
 mod places;
@@ -155,7 +156,7 @@ pub struct World {
     unscheduled: bool,
     /// Checkpoints being written, and until when.
     saving: BTreeSet<(Timestamp, String)>,
-    /// Pods that are not ready, by controller.
+    /// Pods that are not ready, by what makes them.
     waiting: BTreeMap<String, BTreeSet<String>>,
     agenda: BTreeMap<(Timestamp, u64), Due>,
     /// Apps that may not have what they want.
@@ -165,6 +166,8 @@ pub struct World {
     noticed: BTreeMap<String, Timestamp>,
     cloud: cloud::Cloud,
     shelf: backups::Shelf,
+    /// By UID, pods that nobody else makes anew.
+    kept: BTreeMap<String, kept::Kept>,
     /// Namespaces that are being deleted.
     pub ending: BTreeSet<String>,
     pub(super) news: News,

@@ -9,7 +9,7 @@ use kube::{
 };
 use medevac::adapters::kubernetes::KubernetesControl;
 use medevac::cluster::ClusterControl;
-use medevac::model::{Answer, ClusterCall, Job, Refusal};
+use medevac::model::{Answer, Bearing, ClusterCall, Destination, Extent, Job, Mover, Refusal};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -135,7 +135,10 @@ pub(crate) async fn the_jobs_of_other_operators_are_stopped_by_their_own_field(p
     let hand = Hand(KubernetesControl::new(plane.client.clone()));
     let (jobset, workload) = ("jobset.x-k8s.io/v1alpha2", "kueue.x-k8s.io/v1beta1");
     let boolean = json!({ "type": "boolean" });
-    kind(&plane, jobset, "JobSet", true, json!({ "suspend": boolean })).await;
+    let part = json!({ "type": "object", "required": ["name"], "properties": { "name": { "type": "string" } }, "x-kubernetes-preserve-unknown-fields": true });
+    let parts = json!({ "type": "array", "items": part, "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"] });
+    kind(&plane, jobset, "JobSet", true, json!({ "suspend": boolean, "replicatedJobs": parts }))
+        .await;
     kind(&plane, workload, "Workload", true, json!({ "active": boolean })).await;
     let policy =
         json!({ "type": "object", "properties": { "cleanPodPolicy": { "type": "string" } } });
@@ -152,6 +155,39 @@ pub(crate) async fn the_jobs_of_other_operators_are_stopped_by_their_own_field(p
     assert_eq!(jobs.get("set-workers-0").await.unwrap().spec.unwrap().suspend, Some(false));
     assert_eq!(hand.says(false, "inc-1", jobset, "JobSet", "set").await, Answer::Done);
     assert_eq!(sets.get("set").await.unwrap().data["spec"]["suspend"], false);
+
+    // Sent elsewhere while it is suspended, and back as it was.
+    let template =
+        json!({ "spec": { "template": { "spec": { "nodeSelector": { "kind": "spot" } } } } });
+    let spec = json!({ "suspend": true, "replicatedJobs": [{ "name": "workers", "replicas": 2, "template": template }] });
+    make(&sets, json!({ "apiVersion": jobset, "kind": "JobSet", "metadata": { "name": "goes" }, "spec": spec })).await;
+    let mover = Mover::Job(Job {
+        api_version: jobset.into(),
+        kind: "JobSet".into(),
+        namespace: "default".into(),
+        name: "goes".into(),
+    });
+    let bearing = Bearing {
+        labels: [("capacity".to_owned(), "on-demand".to_owned())].into(),
+        tolerations: vec![],
+    };
+    let to = Destination { bearing, extent: Extent::Lost, from: "spot".into() };
+    let (by, reference) = ("inc-1".to_owned(), Some("s3://b/step-7".to_owned()));
+    let goes = ClusterCall::Move { mover: mover.clone(), to, by: by.clone(), reference };
+    for _ in 0..2 {
+        assert_eq!(hand.0.call(goes.clone(), None).await, Answer::Done, "twice is once");
+    }
+    let there = sets.get("goes").await.unwrap().data["spec"]["replicatedJobs"][0]["template"]
+        ["spec"]["template"]
+        .clone();
+    assert_eq!(there["spec"]["nodeSelector"], json!({ "kind": "spot", "capacity": "on-demand" }));
+    let told = &there["metadata"]["annotations"]["medevac.dev/checkpoint-reference"];
+    assert_eq!(told, "s3://b/step-7");
+    let back = ClusterCall::MoveBack { mover, by: Some(by) };
+    assert_eq!(hand.0.call(back, None).await, Answer::Done);
+    let home = sets.get("goes").await.unwrap();
+    assert_eq!(home.data["spec"], spec, "nothing is left of the journey");
+    assert!(home.annotations().is_empty() && home.labels().is_empty());
 
     // An operator that is too old for the field would drop it in silence.
     let torch = custom(&plane, "kubeflow.org/v1", "PyTorchJob", true);

@@ -9,7 +9,9 @@ use crate::{
         get, incidents, until,
     },
 };
-use k8s_openapi::api::{batch::v1 as batch, core::v1 as core, scheduling::v1 as scheduling};
+use k8s_openapi::api::{
+    apps::v1 as apps, batch::v1 as batch, core::v1 as core, scheduling::v1 as scheduling,
+};
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, sync::Arc};
@@ -98,12 +100,18 @@ async fn ranks(plane: &Plane, on: &str) -> BTreeSet<String> {
 
 /// What a person wrote of the object: without what the server keeps account of.
 fn written(job: &batch::Job) -> Value {
-    let mut all = serde_json::to_value(job).unwrap();
+    as_written(serde_json::to_value(job).unwrap())
+}
+
+fn as_written(mut all: Value) -> Value {
     all.as_object_mut().unwrap().remove("status");
     let meta = all["metadata"].as_object_mut().unwrap();
     for kept in ["resourceVersion", "generation", "managedFields", "creationTimestamp", "uid"] {
         meta.remove(kept);
     }
+    // The controller's own count of templates.
+    let own = meta.get_mut("annotations").and_then(Value::as_object_mut);
+    own.map(|all| all.remove("deployment.kubernetes.io/revision"));
     for empty in ["annotations", "labels"] {
         if meta.get(empty).is_some_and(|it| it.as_object().is_some_and(serde_json::Map::is_empty)) {
             meta.remove(empty);
@@ -190,4 +198,122 @@ pub(crate) async fn a_job_goes_to_on_demand_and_comes_back_as_it_was(plane: Arc<
         .collect();
     assert!(!managers.contains("medevac-reschedule"), "{managers:?}");
     jobs.delete("mover", &Default::default()).await.unwrap();
+}
+
+const EACH: &str = r#"
+contacts: [{name: c, console: {}}]
+escalations: [{name: p, levels: [{contacts: c}]}]
+capacity:
+  - name: on-demand
+    labels: {medevac.dev/fallback: on-demand}
+    nodes: {labels: {karpenter.sh/capacity-type: on-demand}}
+    rungs: [{karpenter: {namespace: default}, within: 1m}]
+rules:
+  - name: goes
+    when: demo.goes
+    then:
+      - cordon: {}
+      - suspend: {}
+      - drain: {}
+      - reschedule: {bare_pods: true, needs: [suspend]}
+      - verify: {expect: pods_running, for: 1s, within: 2m, needs: [drain, reschedule]}
+    escalate: p
+  - name: returns
+    when: demo.returns
+    then: [{return_to_spot: {pool: each}}, {verify: {expect: pods_running, for: 1s, within: 2m}}]
+    escalate: p
+"#;
+
+/// Where each pod of a kind of mover runs now, by its name.
+async fn homes(plane: &Plane, app: &str) -> BTreeSet<String> {
+    let runs = |pod: core::Pod| {
+        let ready = pod.status.as_ref()?.phase.as_deref() == Some("Running");
+        let stays = pod.metadata.deletion_timestamp.is_none();
+        (ready && stays).then(|| pod.spec?.node_name).flatten()
+    };
+    plane.pods(app).await.into_iter().filter_map(runs).collect()
+}
+
+async fn all_on(plane: &Plane, apps: &[&str], node: &str) {
+    until(&format!("{apps:?} run on {node}"), || async {
+        for app in apps {
+            if homes(plane, app).await != BTreeSet::from([node.to_owned()]) {
+                return None;
+            }
+        }
+        Some(())
+    })
+    .await;
+}
+
+/// A Deployment, a StatefulSet and a pod that no controller makes anew leave one node together, through the daemon and the
+/// real scheduler. The first two come back as they were; the pod has its name, its containers and its labels.
+pub(crate) async fn each_kind_goes_elsewhere_and_what_can_comes_back(plane: Arc<Plane>) {
+    for (name, market) in [("espot", "spot"), ("edemand", "on-demand")] {
+        plane.node(name, "each").await;
+        let nodes: Api<core::Node> = Api::all(plane.client.clone());
+        let label = json!({ "metadata": { "labels": { TYPE: market } } });
+        nodes.patch(name, &PatchParams::default(), &Patch::Merge(&label)).await.unwrap();
+    }
+    let spec = json!({ "nodeSelector": { "case": "each", TYPE: "spot" }, "terminationGracePeriodSeconds": 1,
+        "containers": [{ "name": "c", "image": "registry.example/none", "env": [{ "name": "A", "value": "1" }] }] });
+    let labels = |app: &str| json!({ "app": app, "medevac.dev/fallback": "on-demand" });
+    let template = |app: &str| json!({ "metadata": { "labels": labels(app) }, "spec": spec });
+    let of = |app: &str| json!({ "replicas": 1, "selector": { "matchLabels": { "app": app } }, "template": template(app), "serviceName": app });
+    let mut deployment = of("edep");
+    deployment.as_object_mut().unwrap().remove("serviceName");
+    plane
+        .create::<apps::Deployment>(json!({ "metadata": { "name": "edep" }, "spec": deployment }))
+        .await;
+    plane
+        .create::<apps::StatefulSet>(json!({ "metadata": { "name": "ests" }, "spec": of("ests") }))
+        .await;
+    plane.create::<core::Pod>(json!({ "metadata": { "name": "ebare", "labels": labels("ebare"), "annotations": { "team": "research" } }, "spec": spec })).await;
+    let kinds = ["edep", "ests", "ebare"];
+    all_on(&plane, &kinds, "espot").await;
+    let deployments: Api<apps::Deployment> = Api::namespaced(plane.client.clone(), "default");
+    let sets: Api<apps::StatefulSet> = Api::namespaced(plane.client.clone(), "default");
+    let pods: Api<core::Pod> = Api::namespaced(plane.client.clone(), "default");
+    let state = || async {
+        let deployment = serde_json::to_value(deployments.get("edep").await.unwrap()).unwrap();
+        let set = serde_json::to_value(sets.get("ests").await.unwrap()).unwrap();
+        [deployment, set].map(as_written)
+    };
+    let (before, bare) = (state().await, pods.get("ebare").await.unwrap());
+    let mut orders = Orders::new(&plane.directory.path().join("each"), 0, EACH);
+    orders.kubeconfig = Some(plane.kubeconfig.clone());
+    let daemon = daemon::start(&orders, Door::default()).await;
+    until("the caches are complete", || async {
+        get(&format!("{}/readyz", daemon.url)).await.filter(|body| body["ready"] == true)
+    })
+    .await;
+    post(&daemon.url, "demo.goes", "node/espot").await;
+    let gone =
+        incident_when(&daemon.url, "espot", "has ended", |one| !one["last_end"].is_null()).await;
+    assert_eq!(gone["last_end"], "succeeded", "{gone:#}");
+    all_on(&plane, &kinds, "edemand").await;
+    let anew = pods.get("ebare").await.unwrap();
+    assert_ne!(anew.metadata.uid, bare.metadata.uid, "it is another one of that name");
+    assert_eq!(anew.metadata.annotations.as_ref().unwrap()["team"], "research");
+    assert_eq!(anew.metadata.labels.as_ref().unwrap()["medevac.dev/moved-from"], "each");
+    let env = |pod: &core::Pod| pod.spec.as_ref().unwrap().containers[0].env.clone();
+    assert_eq!(env(&anew), env(&bare));
+    let kept: Api<core::PodTemplate> = Api::namespaced(plane.client.clone(), "default");
+    assert!(kept.list(&ListParams::default()).await.unwrap().items.is_empty(), "nothing is kept");
+    let nodes: Api<core::Node> = Api::all(plane.client.clone());
+    let open = json!({ "spec": { "unschedulable": false } });
+    nodes.patch("espot", &PatchParams::default(), &Patch::Merge(&open)).await.unwrap();
+    post(&daemon.url, "demo.returns", "pool/each").await;
+    let back = until("they have been let go back", || async {
+        let all = incidents(&daemon.url).await;
+        all.into_iter().find(|one| one["target"] == "pool/each" && !one["last_end"].is_null())
+    })
+    .await;
+    assert_eq!(back["last_end"], "succeeded", "{back:#}");
+    all_on(&plane, &["edep", "ests"], "espot").await;
+    assert_eq!(state().await, before, "nothing is left of the journey");
+    assert_eq!(homes(&plane, "ebare").await, BTreeSet::from(["edemand".to_owned()]));
+    deployments.delete("edep", &Default::default()).await.unwrap();
+    sets.delete("ests", &Default::default()).await.unwrap();
+    pods.delete("ebare", &Default::default()).await.unwrap();
 }

@@ -89,6 +89,12 @@ async fn may(client: &kube::Client, group: &str, resource: &str, verb: &str) -> 
     answer.status.unwrap().allowed
 }
 
+fn to() -> Destination {
+    let bearing =
+        Bearing { labels: [("a".to_owned(), "b".to_owned())].into(), tolerations: vec![] };
+    Destination { bearing, extent: Extent::Whole, from: "p".into() }
+}
+
 /// Every request that a step of the shipped packs makes; what it is about need not be there: rights are looked at first.
 fn calls() -> Vec<ClusterCall> {
     let name = || "right".to_owned();
@@ -105,11 +111,6 @@ fn calls() -> Vec<ClusterCall> {
         Mover::Job(job("batch/v1", "Job")),
         Mover::Job(job("jobset.x-k8s.io/v1alpha2", "JobSet")),
     ];
-    let to = || Destination {
-        bearing: Bearing { labels: [("a".to_owned(), "b".to_owned())].into(), tolerations: vec![] },
-        extent: Extent::Whole,
-        from: "p".into(),
-    };
     let mut all = vec![
         ClusterCall::PatchNode {
             name: "rights1".into(),
@@ -267,6 +268,31 @@ pub(crate) async fn the_generated_rights_are_enough_and_no_more(plane: Arc<Plane
     ] {
         assert!(!may(&client, group, resource, verb).await, "{verb} {group}/{resource}");
     }
+    // Who makes bare pods anew has asked for the right to make pods.
+    let bare = plane.directory.path().join("bare.yaml");
+    let text = "capacity: [{name: l, labels: {a: b}, nodes: {labels: {a: b}}, rungs: [{group: {name: g}, within: 1m}]}]\nrules: [{name: r, when: x, then: [{reschedule: {bare_pods: true}}]}]";
+    std::fs::write(&bare, text).unwrap();
+    grant(&plane, printed(bare.to_str().unwrap())).await;
+    until("pods may be made", || async { may(&client, "", "pods", "create").await.then_some(()) })
+        .await;
+    let spec = json!({ "nodeSelector": { "case": "nowhere" }, "containers": [{ "name": "c", "image": "registry.example/none" }] });
+    plane.create::<core::Pod>(json!({ "metadata": { "name": "lone" }, "spec": spec })).await;
+    let pods: Api<core::Pod> = Api::namespaced(plane.client.clone(), "default");
+    let uid = pods.get("lone").await.unwrap().metadata.uid.unwrap();
+    let (namespace, name, by) = ("default".to_owned(), "lone".to_owned(), "inc-1".to_owned());
+    let mover = Mover::Pod { namespace: namespace.clone(), name: name.clone(), uid: uid.clone() };
+    let keep = ClusterCall::Keep { namespace, name, uid: uid.clone(), by: by.clone() };
+    let goes = ClusterCall::Move { mover, to: to(), by, reference: None };
+    assert_eq!(hand.call(keep.clone(), None).await, Answer::Done);
+    assert_eq!(hand.call(keep, None).await, Answer::Done, "twice is once");
+    let early = hand.call(goes.clone(), None).await;
+    assert!(matches!(early, Answer::Refused(Refusal::Busy { .. })), "{early:?}");
+    pods.delete("lone", &Default::default()).await.unwrap();
+    until("it is gone", || async { pods.get_opt("lone").await.unwrap().is_none().then_some(()) })
+        .await;
+    assert_eq!(hand.call(goes.clone(), None).await, Answer::Done);
+    assert_eq!(hand.call(goes, None).await, Answer::Done, "twice is once");
+    assert_ne!(pods.get("lone").await.unwrap().metadata.uid.unwrap(), uid);
     // Rules that only cordon may only cordon.
     let small = plane.directory.path().join("small.yaml");
     std::fs::write(&small, "rules: [{name: r, when: x, then: [{cordon: {}}]}]").unwrap();

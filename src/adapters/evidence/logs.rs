@@ -2,7 +2,7 @@
 
 use super::{About, mask};
 use crate::cluster::{ClusterView, Sight};
-use crate::model::{Answer, Pod, Question, Refusal, Resource, Target, plain, selector};
+use crate::model::{Answer, Notice, Pod, Question, Refusal, Resource, Target, plain, selector};
 use serde_json::Value;
 
 /// Pods whose logs are read.
@@ -141,16 +141,11 @@ pub(super) async fn events(view: &impl ClusterView, about: &About) -> Result<Str
         }
     };
     let all: Value = read(view.ask(Question::Events { namespace, kind, name }).await)?;
-    let when = |it: &Value| {
-        let keys = ["lastTimestamp", "eventTime"];
-        keys.iter().find_map(|key| it[*key].as_str()).unwrap_or_default().to_owned()
-    };
-    let mut all: Vec<&Value> = all.as_array().into_iter().flatten().collect();
-    all.sort_by_key(|it| std::cmp::Reverse(when(it)));
-    let line = |it: &&Value| {
-        let text = |key: &str| plain(it[key].as_str().unwrap_or_default());
-        let message: String = mask(&text("message")).chars().take(300).collect();
-        format!("{} {} {message}", when(it), text("reason"))
+    let mut all: Vec<Notice<'_>> = all.as_array().into_iter().flatten().map(Notice::of).collect();
+    all.sort_by_key(|it| std::cmp::Reverse(it.at));
+    let line = |it: &Notice<'_>| {
+        let message: String = mask(&plain(it.message)).chars().take(300).collect();
+        format!("{} {} {message}", plain(it.at), plain(it.reason))
     };
     let lines: Vec<String> = all.iter().take(EVENTS).map(line).collect();
     if lines.is_empty() {

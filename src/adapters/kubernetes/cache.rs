@@ -25,7 +25,7 @@ pub(super) struct Cache {
     /// Members by gang.
     gangs: BTreeMap<String, BTreeSet<PodKey>>,
     by_node: BTreeMap<String, BTreeSet<PodKey>>,
-    /// Pods that are not ready, by their controller.
+    /// Pods that are not ready, by what makes them.
     waiting: BTreeMap<String, BTreeSet<PodKey>>,
     workloads: BTreeMap<WorkloadKey, Workload>,
     /// The pod that this daemon runs in, where it runs in one.
@@ -80,12 +80,8 @@ impl Cache {
         if !pod.node.is_empty() {
             self.by_node.entry(pod.node.clone()).or_default().insert(key.clone());
         }
-        if !pod.ready
-            && pod.stays().is_none()
-            && pod.deleted_at.is_none()
-            && let Some(controller) = pod.controller()
-        {
-            self.waiting.entry(controller).or_default().insert(key.clone());
+        if !pod.ready && pod.stays().is_none() && pod.deleted_at.is_none() {
+            self.waiting.entry(pod.maker()).or_default().insert(key.clone());
         }
         if let Some(gang) = pod.gang() {
             self.gangs.entry(gang).or_default().insert(key.clone());
@@ -98,7 +94,7 @@ impl Cache {
         let Some(pod) = self.pods.remove(key) else { return };
         self.news.pod(&pod);
         for (index, group) in [
-            (&mut self.waiting, pod.controller()),
+            (&mut self.waiting, Some(pod.maker())),
             (&mut self.gangs, pod.gang()),
             (&mut self.by_node, Some(pod.node.clone())),
         ] {
@@ -188,6 +184,7 @@ impl Cache {
             pods: pods.into_iter().map(|pod| Pod::clone(pod)).collect(),
             workload: of.and_then(|of| self.workload(of, pod)).cloned(),
             waiting: sight.controllers.iter().filter_map(waiting).collect(),
+            moved: sight.moved.iter().filter_map(|of| self.workload(of, None)).cloned().collect(),
             node: node.cloned(),
         }
     }

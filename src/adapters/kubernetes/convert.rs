@@ -210,8 +210,20 @@ pub(super) fn daemon_set(of: &apps::DaemonSet) -> Workload {
 pub(super) fn job(of: &batch::Job) -> Workload {
     let (spec, status) = (of.spec.as_ref(), of.status.as_ref());
     let template = spec.and_then(|spec| spec.template.metadata.as_ref());
+    let conditions = status.and_then(|status| status.conditions.as_ref()).into_iter().flatten();
+    let is_over = |it: &batch::JobCondition| {
+        it.status == "True" && (it.type_ == "Complete" || it.type_ == "Failed")
+    };
+    let at_once = spec.and_then(|spec| spec.parallelism).map_or(1, |number| count(Some(number)));
+    let succeeded = count(status.and_then(|status| status.succeeded));
+    // Without completions it is over when the first of its pods has succeeded.
+    let left = match spec.and_then(|spec| spec.completions) {
+        Some(all) => count(Some(all)).saturating_sub(succeeded),
+        None if succeeded > 0 => 0,
+        None => at_once,
+    };
     Workload {
-        replicas: spec.and_then(|spec| spec.parallelism).map_or(1, |number| count(Some(number))),
+        replicas: if conditions.into_iter().any(is_over) { 0 } else { at_once.min(left) },
         ready: count(status.and_then(|status| status.ready)),
         updated: count(status.and_then(|status| status.active)),
         ..workload(WorkloadKind::Job, &of.metadata, template)

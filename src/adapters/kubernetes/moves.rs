@@ -13,7 +13,8 @@ use kube::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
-use templates::{REFERENCE, forget, place, templates};
+pub(super) use templates::REFERENCE;
+use templates::{forget, place, templates};
 
 /// Of the fields that are changed: what only we have set, and may take back.
 const MANAGER: &str = "medevac-reschedule";
@@ -22,16 +23,30 @@ const MOVED: &str = "medevac.dev/moved";
 
 /// What the object remembers. Of each template, by name, the changed keys of its pods' `spec`.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Mark {
+pub(super) struct Mark {
     by: String,
     from: String,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     was: BTreeMap<String, Map<String, Value>>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     now: BTreeMap<String, Map<String, Value>>,
 }
 
 impl Mark {
-    fn of(object: &DynamicObject) -> Option<Mark> {
+    pub(super) const KEY: &str = MOVED;
+
+    pub(super) fn on(object: &impl ResourceExt) -> Option<Mark> {
         serde_json::from_str(object.annotations().get(MOVED)?).ok()
+    }
+
+    /// Of what was made elsewhere: there is nothing to put back.
+    pub(super) fn bare(by: &str, from: &str) -> String {
+        let mark = Mark { by: by.into(), from: from.into(), ..Mark::default() };
+        serde_json::to_string(&mark).unwrap_or_default()
+    }
+
+    pub(super) fn is_by(&self, incident: &str) -> bool {
+        self.by == incident
     }
 }
 
@@ -66,7 +81,7 @@ pub(super) async fn send(
         })
     };
     if change.is_empty() && (reference.is_none() || told()) {
-        return match Mark::of(&object) {
+        return match Mark::on(&object) {
             Some(mark) if mark.by == by => Answer::Done,
             _ => Answer::Said("it may run there already".into()),
         };
@@ -74,7 +89,7 @@ pub(super) async fn send(
     if let Err(error) = unstarted(&api, mover, &object).await {
         return answer::<()>(Err(error));
     }
-    let mut mark = Mark::of(&object).unwrap_or_else(|| Mark {
+    let mut mark = Mark::on(&object).unwrap_or_else(|| Mark {
         by: by.into(),
         from: to.from.clone(),
         ..Mark::default()
@@ -188,7 +203,7 @@ pub(super) async fn back(client: &Client, mover: &Mover, by: Option<&str>) -> An
         Ok(object) => object,
         Err(error) => return answer::<()>(Err(error)),
     };
-    let mark = Mark::of(&object).filter(|mark| by.is_none_or(|by| mark.by == by));
+    let mark = Mark::on(&object).filter(|mark| by.is_none_or(|by| mark.by == by));
     let Some(mark) = mark else {
         // A life before may not have come further.
         return match disowned(&api, mover, &object).await {

@@ -49,13 +49,17 @@ const SUSPEND: &[Line] = &[
 ];
 /// What is displaced is read, to ask for as much.
 const PROVISION: &[Line] = &[("", &["pods"], GET)];
-const PLACES: &[Line] = &[("", &["pods"], &["list", "create", "deletecollection"])];
+const PLACES: &[Line] =
+    &[("", &["pods"], &["list", "create", "deletecollection"]), ("", &["events"], LIST)];
 const MOVE: &[Line] = &[
     ("apps", &["deployments", "statefulsets"], &["get", "list", "patch", "update"]),
     ("batch", &["jobs"], &["get", "list", "patch", "update"]),
     ("batch", &["jobs/status"], &["patch"]),
     ("jobset.x-k8s.io", &["jobsets"], &["get", "list", "patch", "update"]),
 ];
+/// Pods that nobody else makes anew, and what they are made of meanwhile.
+const MAKE_ANEW: &[Line] =
+    &[("", &["pods"], &["get", "create"]), ("", &["podtemplates"], &["get", "create", "delete"])];
 const CLAIM: &[Line] = &[("karpenter.sh", &["nodeclaims"], &["patch", "delete"])];
 const WORKLOAD: &[Line] = &[
     ("apps", &["deployments", "statefulsets", "daemonsets"], &["patch"]),
@@ -122,6 +126,7 @@ fn of_action(action: &Action) -> Vec<&'static [Line]> {
         Action::Suspend | Action::Resume => vec![SUSPEND],
         Action::Provision { .. } => vec![PROVISION],
         // Who sends a job elsewhere has it suspended meanwhile.
+        Action::Reschedule { bare_pods: true, .. } => vec![MOVE, SUSPEND, MAKE_ANEW],
         Action::Reschedule { .. } | Action::ReturnToSpot { .. } => vec![MOVE, SUSPEND],
         Action::TerminateInstance => vec![CLAIM],
         Action::Restart { .. } | Action::Scale { .. } => vec![WORKLOAD],

@@ -9,7 +9,8 @@ use jiff::Timestamp;
 impl Saga {
     /// After a failure: stop what runs, tell people, undo what can be undone, end.
     pub(super) fn backward(&mut self, look: &Look, now: Timestamp) -> Vec<Entry> {
-        if self.machines.values().any(Machine::busy) {
+        let busy = |(name, machine): (&String, &Machine)| machine.busy() && !self.goes_on(name);
+        if self.machines.iter().any(busy) {
             // What a request under way does has to be known before it can be undone.
             return vec![];
         }
@@ -18,6 +19,9 @@ impl Saga {
             _ => "another step ended the plan".to_owned(),
         };
         let stop = |step: &PlannedStep| {
+            if self.goes_on(&step.name) {
+                return None;
+            }
             let skipped = || Entry::Skipped { step: step.name.clone(), why: why.clone() };
             match self.journal.state(&step.name) {
                 StepState::Waiting => Some(skipped()),
@@ -57,8 +61,20 @@ impl Saga {
             if self.plan.otherwise.iter().any(running) {
                 return vec![];
             }
+            if self.plan.steps.iter().any(|step| running(step) && self.goes_on(&step.name)) {
+                return vec![];
+            }
         }
         self.undo()
+    }
+
+    /// Who looked in vain has called a person; machines are asked for all the same, for as long as the step says: what
+    /// waits for them still does.
+    pub(super) fn goes_on(&self, step: &str) -> bool {
+        let failed = self.journal.failure(&self.plan).and_then(|(name, _)| self.plan.step(name));
+        let looked = failed.is_some_and(|of| matches!(of.action, Action::Verify { .. }));
+        let asks = |of: &PlannedStep| matches!(of.action, Action::Provision { .. });
+        looked && self.ending.is_none() && self.plan.step(step).is_some_and(asks)
     }
 
     /// Of a step that stops halfway, what it has done so far is done: it has to be undone.

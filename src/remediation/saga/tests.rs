@@ -291,3 +291,60 @@ fn a_plan_that_does_what_it_was_to_do_leaves_nothing_suspended() {
     assert_eq!(ended(&lines), PlanEnd::Succeeded);
     assert!(!world.suspended && world.node.unschedulable, "{:?}", world.calls);
 }
+
+#[test]
+fn who_looked_in_vain_calls_a_person_and_machines_are_asked_for_all_the_same() {
+    let provision = Action::Provision { ladders: vec![], within: Span::seconds(1800) };
+    let verify = Action::Verify {
+        expect: crate::model::Expect::NodeReady,
+        hold: Span::default(),
+        within: Span::seconds(60),
+    };
+    let escalate = Action::Escalate { policy: "p".into(), level: 1 };
+    let rung = crate::model::PlannedRung {
+        source: crate::model::Source::Group {
+            group: crate::model::Group::Named { name: "g".into() },
+        },
+        machines: 1,
+        within: Span::seconds(600),
+    };
+    let capacity = crate::model::PlannedCapacity {
+        ladder: "l".into(),
+        bearing: Default::default(),
+        zone: "a".into(),
+        pods: vec![],
+        rungs: vec![rung],
+    };
+    let plan = fixture::plan(vec![step("provision", provision, &[]), step("verify", verify, &[])]);
+    let otherwise = vec![step("otherwise-escalate", escalate, &[])];
+    let plan = Plan { capacity: vec![capacity], otherwise, ..plan };
+    let mut saga = Saga::new(plan.clone(), Journal::new(&plan));
+    let look = Look { node: Some(Node::default()), ..Look::default() };
+    let (mut lines, mut asked) = (vec![], vec![]);
+    for minute in 0..40_i64 {
+        let now = T0 + Duration::from_secs(60 * minute.unsigned_abs());
+        loop {
+            let entries = saga.advance(&look, now);
+            if entries.is_empty() {
+                break;
+            }
+            for entry in entries {
+                saga.recorded(&entry, &look, now).unwrap();
+                lines.push((minute, entry));
+            }
+        }
+        for call in saga.calls(&look, now) {
+            let busy = Refusal::Busy { retry_after: None, message: "none".into() };
+            let asks = matches!(call.work, Work::Cloud(crate::model::CloudCall::Provision(_)));
+            saga.answer(&call, if asks { Answer::Refused(busy) } else { Answer::Done }, now);
+            asked.extend(asks.then_some(minute));
+        }
+    }
+    let at = |wanted: &dyn Fn(&Entry) -> bool| {
+        lines.iter().find(|(_, entry)| wanted(entry)).map(|(minute, _)| *minute).unwrap()
+    };
+    assert_eq!(at(&|entry| matches!(entry, Entry::Escalate { .. })), 1);
+    assert!(asked.contains(&20), "the machine is asked for: {asked:?}");
+    let over = |entry: &Entry| matches!(entry, Entry::Ended { how: PlanEnd::Failed { .. } });
+    assert!((30..40).contains(&at(&over)), "{lines:#?}");
+}

@@ -85,16 +85,20 @@ impl Elsewhere {
         }
         let told = plan.moves.iter().zip(&tried).map(|(of, tried)| match (tried, tried.note()) {
             (Tried::Failed(why), _) => format!("{} was not sent: {why}", of.mover),
+            (Tried::Gone(_), _) if lost(of) => {
+                format!("{} is gone, and nothing of it is kept", of.mover)
+            }
             (_, Some(note)) => format!("{}: {note}", of.mover),
             _ if self.back || of.to.is_none() => format!("{} may go back", of.mover),
             _ => format!("{} goes elsewhere", of.mover),
         });
         let told = told.collect::<Vec<String>>().join("; ");
-        let goes_on = |of: &PlannedMove| of.to.is_some() && !self.back;
-        // Nobody's drain fails because a workload could not be sent elsewhere; one that does not come back is a person's
-        // matter.
+        // Nobody's drain fails because a workload could not be sent elsewhere: it goes on where it may. One that does not
+        // come back is a person's matter, and so is a pod that nobody else makes anew.
+        let goes_on = |of: &PlannedMove| of.to.is_some() && !self.back && !lost(of);
         let failed = |(of, tried): (&PlannedMove, &Tried<'_>)| {
-            matches!(tried, Tried::Failed(_)) && !goes_on(of)
+            let gone = matches!(tried, Tried::Gone(_)) && lost(of) && !self.back;
+            gone || matches!(tried, Tried::Failed(_)) && !goes_on(of)
         };
         if plan.moves.iter().zip(&tried).any(failed) {
             return Status::Failed(told);
@@ -105,4 +109,9 @@ impl Elsewhere {
     pub(super) fn wake_at(&self) -> Option<Timestamp> {
         self.calls.values().filter_map(Once::next_try).min()
     }
+}
+
+/// Nobody else makes it anew.
+fn lost(of: &PlannedMove) -> bool {
+    of.mover.uid().is_some()
 }

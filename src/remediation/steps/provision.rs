@@ -82,8 +82,6 @@ impl Provision {
         now: Timestamp,
     ) -> Vec<Entry> {
         let step = &self.step;
-        let waits = plan.movers.iter().filter_map(|of| look.waiting.get(of));
-        let waits = waits.into_iter().any(|of| of.why.is_some());
         let entry = |(ladder, climbed): (String, Climbed)| Entry::Climbed {
             step: step.clone(),
             ladder,
@@ -93,6 +91,7 @@ impl Provision {
         climbs
             .filter_map(|climb| {
                 climb.catch_up(plan, step, journal, now);
+                let waits = without_node(&climb.of, look);
                 Some((climb.of.ladder.clone(), climb.news(waits, now)?))
             })
             .map(entry)
@@ -125,6 +124,12 @@ impl Provision {
     }
 }
 
+/// A pod that this ladder is for, or what replaces it, has no node.
+fn without_node(of: &PlannedCapacity, look: &Look) -> bool {
+    let waiting = of.pods.iter().filter_map(|pod| look.waiting.get(&pod.maker));
+    waiting.into_iter().any(|of| of.why.is_some())
+}
+
 /// The undo: what a rung has brought is given back, unless something runs on it or waits for it.
 #[derive(Debug)]
 pub(in crate::remediation) struct GiveBack {
@@ -146,11 +151,14 @@ impl GiveBack {
             let Climbed { round, rung, .. } = journal.climbed.get(&of.ladder)?;
             Some(Spare::new(order(plan, step, of, *round, *rung)?, now))
         };
-        let waiting = |mover: &String| look.waiting.get(mover).is_some_and(|of| of.count > 0);
-        let kept = plan.movers.iter().any(waiting);
-        let all: Vec<Spare> = plan.capacity.iter().filter_map(spare).collect();
         // Machines stay for what waits for one; a place that is held for it is free for it now.
-        let all = all.into_iter().filter(|spare| !kept || spare.holds_places()).collect();
+        let (mut all, mut kept) = (vec![], false);
+        for of in &plan.capacity {
+            let Some(spare) = spare(of) else { continue };
+            let waited_for = without_node(of, look) && !spare.holds_places();
+            kept |= waited_for;
+            all.extend(Some(spare).filter(|_| !waited_for));
+        }
         GiveBack { all, until, kept }
     }
 

@@ -1,7 +1,7 @@
 //! Did it help? Waits until something holds, for long enough.
 
 use super::Status;
-use crate::model::{Expect, Look, Plan, Waiting, unfit};
+use crate::model::{Expect, Look, Plan, PlannedGang, PodPhase, Waiting, Workload, unfit};
 use jiff::Timestamp;
 use std::time::Duration;
 
@@ -13,14 +13,16 @@ pub(in crate::remediation) struct Verify {
     until: Timestamp,
     since: Option<Timestamp>,
     movers: Vec<String>,
+    gangs: Vec<PlannedGang>,
     /// Of the node's machine when the plan was made.
     boot_id: String,
 }
 
 impl Verify {
     pub(super) fn new(expect: Expect, hold: Duration, until: Timestamp, plan: &Plan) -> Verify {
-        let (movers, boot_id) = (plan.movers.clone(), plan.boot_id.clone());
-        Verify { expect, hold, until, since: None, movers, boot_id }
+        let (movers, gangs) = (plan.movers.clone(), plan.gangs.clone());
+        let boot_id = plan.boot_id.clone();
+        Verify { expect, hold, until, since: None, movers, gangs, boot_id }
     }
 
     pub(super) fn status(&mut self, look: &Look, cleared: bool, now: Timestamp) -> Status {
@@ -70,7 +72,9 @@ impl Verify {
                 let whole = |of: &crate::model::Workload| {
                     of.ready >= of.replicas && of.updated >= of.replicas
                 };
-                look.workload.as_ref().is_none_or(whole) && self.waiting(look).next().is_none()
+                look.workload.as_ref().is_none_or(whole)
+                    && self.waiting(look).next().is_none()
+                    && self.missed(look).next().is_none()
             }
         }
     }
@@ -78,6 +82,24 @@ impl Verify {
     /// The replacements that are not running yet.
     fn waiting<'a>(&'a self, look: &'a Look) -> impl Iterator<Item = &'a Waiting> {
         self.movers.iter().filter_map(|of| look.waiting.get(of)).filter(|of| of.count > 0)
+    }
+
+    /// What was sent elsewhere, or suspended, and is not whole yet: also where none of its pods has been made so far.
+    fn missed<'a>(&'a self, look: &'a Look) -> impl Iterator<Item = String> + 'a {
+        let lacks = |of: &&Workload| of.ready < of.replicas;
+        let moved = look
+            .moved
+            .iter()
+            .filter(lacks)
+            .map(|of| format!("{} of {} pods of {} run", of.ready, of.replicas, of.target()));
+        let gangs = self.gangs.iter().filter_map(|gang| {
+            let all = look.pods.iter().chain(look.peers.iter().map(AsRef::as_ref));
+            let ours = all.filter(|pod| pod.gang().as_deref() == Some(gang.unit.as_str()));
+            let runs = ours.filter(|pod| pod.runs() || pod.phase == PodPhase::Succeeded).count();
+            let lacks = runs < gang.ranks as usize;
+            lacks.then(|| format!("{runs} of {} ranks of {} run", gang.ranks, gang.unit))
+        });
+        moved.chain(gangs)
     }
 
     /// Why the first of them has no node, node by node, as the scheduler has it.
@@ -110,13 +132,18 @@ impl Verify {
                     .take(5)
                     .map(String::as_str)
                     .collect();
-                match (&look.workload, waiting.is_empty()) {
-                    (Some(of), true) => {
+                let missed: Vec<String> = self.missed(look).take(5).collect();
+                match (&look.workload, waiting.is_empty(), missed.is_empty()) {
+                    (Some(of), true, true) => {
                         format!("{} of {} replicas are ready", of.ready, of.replicas)
                     }
+                    (_, true, false) => format!("not running yet: {}", missed.join("; ")),
                     _ => format!("not running yet: {}{}", waiting.join(", "), self.why(look)),
                 }
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,13 +4,15 @@ use super::super::{Journal, StepState};
 use crate::model::{Action, Handshake, Plan, PlannedCheckpoint, PlannedStep, Pod};
 
 /// Whether the pod waits for a checkpoint that the plan asks for and that is not over yet; or for its job to be
-/// suspended, since one that was evicted counts as a failure of its job, and one that was suspended does not.
+/// suspended, since one that was evicted counts as a failure of its job, and one that was suspended does not; or to be
+/// kept, where nobody else makes it anew.
 pub(super) fn waits(plan: &Plan, journal: &Journal, pod: &Pod) -> bool {
     let member = |unit: &&PlannedCheckpoint| unit.members.iter().any(|it| it.uid == pod.uid);
     let suspends = |step: &&PlannedStep| matches!(step.action, Action::Suspend);
     let suspending = plan.steps.iter().find(suspends).is_some_and(|step| open(journal, step));
     let of_gang = || plan.gangs.iter().any(|it| it.unit == pod.unit());
-    suspending && of_gang()
+    let is_kept = || plan.moves.iter().any(|of| of.mover.uid() == Some(&pod.uid));
+    suspending && (of_gang() || is_kept())
         || plan
             .checkpoints
             .iter()

@@ -12,7 +12,10 @@ use crate::model::{
 };
 use crate::planted::{Bug, planted};
 use jiff::Timestamp;
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -287,7 +290,9 @@ fn sight(plan: &Plan) -> Sight {
         }
     }
     let target = node.or(workload.clone()).unwrap_or_else(|| plan.target.clone());
-    let gangs = plan.checkpoints.iter().map(|it| it.unit.clone());
-    let controllers = plan.movers.iter().cloned().chain(gangs).collect();
-    Sight { target: Some(target), workload, controllers }
+    let gangs = plan.checkpoints.iter().map(|it| &it.unit);
+    let gangs = gangs.chain(plan.gangs.iter().map(|it| &it.unit));
+    let controllers: BTreeSet<String> = plan.movers.iter().chain(gangs).cloned().collect();
+    let moved = plan.moves.iter().filter_map(|of| of.mover.watched()).collect();
+    Sight { target: Some(target), workload, controllers: controllers.into_iter().collect(), moved }
 }

@@ -58,7 +58,11 @@ pub(in crate::rules) static GROUP: Shape = Shape {
         key("name", Of::Text, "Of the Auto Scaling group."),
         key("cluster", Of::Text, "Instead of a name: the EKS cluster,"),
         key("node_group", Of::Text, "and its managed node group."),
-        key("gpus", Of::Number, "Of each machine. Default: one machine for one machine."),
+        key(
+            "gpus",
+            Of::Number,
+            "Of each machine. Default: one machine for each that the pods leave.",
+        ),
     ],
 };
 

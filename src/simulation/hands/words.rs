@@ -16,6 +16,7 @@ pub(super) fn cluster(call: &ClusterCall) -> String {
         ClusterCall::Suspend { job, suspended: true, .. } => format!("suspend {}", job.full_name()),
         ClusterCall::Suspend { job, .. } => format!("resume {}", job.full_name()),
         ClusterCall::Release { claim, .. } => format!("release {claim}"),
+        ClusterCall::Keep { namespace, name, .. } => format!("keep {namespace}/{name}"),
         ClusterCall::Move { mover, .. } => format!("send {mover} elsewhere"),
         ClusterCall::MoveBack { mover, .. } => format!("let {mover} go back"),
         ClusterCall::Unmake { what, labels, .. } => format!("take {} {labels} away", what.plural),

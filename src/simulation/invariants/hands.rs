@@ -76,8 +76,12 @@ impl Book {
                 };
                 journaled(of_incident(ledger, by), life, &made.name, makes)
             }
+            ClusterCall::Keep { name, by, .. } => {
+                journaled(of_incident(ledger, by), life, name, suspends)
+            }
             ClusterCall::Move { mover, by, .. } | ClusterCall::MoveBack { mover, by: Some(by) } => {
-                journaled(of_incident(ledger, by), life, &mover.to_string(), Action::moves)
+                let fits = |action: &Action| action.moves() || suspends(action);
+                journaled(of_incident(ledger, by), life, &mover.to_string(), fits)
             }
             // Its plan is known to nobody but whoever made it.
             ClusterCall::MoveBack { by: None, .. } | ClusterCall::Unmake { .. } => vec![],
@@ -132,6 +136,7 @@ impl Book {
             | ClusterCall::Suspend { .. }
             | ClusterCall::Release { .. }
             | ClusterCall::Make(_)
+            | ClusterCall::Keep { .. }
             | ClusterCall::Move { .. }
             | ClusterCall::MoveBack { .. }
             | ClusterCall::Unmake { .. }

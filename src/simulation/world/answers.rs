@@ -16,6 +16,9 @@ impl World {
         match question {
             Question::Empty { node } => self.is_empty(node),
             Question::Machines { machines } => said(Some(json!(self.joined(machines)))),
+            Question::Events { namespace, kind: "Pod", name } => {
+                said(Some(self.told_of_pod(namespace, name)))
+            }
             // Nobody keeps logs here, and what the world tells is in its transcript.
             Question::Events { .. } => said(Some(json!([]))),
             Question::Logs { .. } => Answer::Refused(Refusal::Gone),
@@ -73,6 +76,18 @@ impl World {
             ClusterCall::Make(made) if made.what == Resource::POD => self.make_pod(made),
             ClusterCall::Make(made) => self.make_object(made),
             ClusterCall::Unmake { namespace, labels, .. } => self.unmake(namespace, labels),
+            ClusterCall::Keep { namespace, name, uid, .. } => {
+                match self.preconditions(namespace, name, uid) {
+                    Ok(uid) => self.keep(&uid),
+                    Err(_) => Answer::Refused(Refusal::Gone),
+                }
+            }
+            ClusterCall::Move { mover: Mover::Pod { namespace, name, uid }, to, .. } => {
+                self.makes_elsewhere(namespace, name, uid, to)
+            }
+            ClusterCall::MoveBack { mover: Mover::Pod { namespace, name, uid }, .. } => {
+                self.makes_again(namespace, name, uid)
+            }
             ClusterCall::Move { mover, to, by, .. } => self.sends(mover, to, by),
             ClusterCall::MoveBack { mover, by } => self.sends_back(mover, by.as_deref()),
             // Nobody in the world reads them.

@@ -33,7 +33,7 @@ impl World {
         let pod = pod(&self.apps[at].spec, ordinal, &node, &id);
         let uid = pod.uid.clone();
         self.names.insert((pod.namespace.clone(), pod.name.clone()), uid.clone());
-        let controller = pod.controller();
+        let maker = pod.maker();
         let run = Run {
             pod,
             app: at,
@@ -47,9 +47,7 @@ impl World {
         };
         self.apps[at].pods.insert(uid.clone());
         self.pods.insert(uid.clone(), run);
-        if let Some(controller) = controller {
-            self.waiting.entry(controller).or_default().insert(uid.clone());
-        }
+        self.waiting.entry(maker).or_default().insert(uid.clone());
         if node.is_empty() {
             self.enqueue(uid);
         } else {

@@ -145,6 +145,7 @@ impl World {
         let waiting = self.waiting_for(name);
         let Some(pool) = self.pools.get_mut(name) else { return };
         pool.looking = false;
+        pool.refused = false;
         let Some(growth) = pool.spec.grows.clone() else { return };
         let slots = pool.spec.slots.max(1) as usize;
         let wanted = u32::try_from(waiting.div_ceil(slots)).unwrap_or(u32::MAX);
@@ -159,6 +160,7 @@ impl World {
                 self.tell(format!("the cloud has no {kind} {market} left in {}", zones.join(", ")));
                 if let Some(pool) = self.pools.get_mut(name) {
                     pool.looking = true;
+                    pool.refused = true;
                 }
                 let at = self.later(ICE);
                 self.plan(at, Due::Grow(name.to_owned()));

@@ -33,12 +33,10 @@ impl World {
         (run.pod.ready, run.pod.phase) = (true, PodPhase::Running);
         run.running_since = Some(now);
         run.pod.started_at = Some(now);
-        let (at, controller) = (run.app, run.pod.controller());
+        let (at, maker) = (run.app, run.pod.maker());
         let (name, node) = (run.pod.full_name(), run.pod.node.clone());
         self.news.pod(&run.pod);
-        if let Some(controller) = controller {
-            self.no_longer_waits(&controller, uid);
-        }
+        self.no_longer_waits(&maker, uid);
         let app = &mut self.apps[at];
         app.healthy += 1;
         let (kind, works_for) = (app.spec.kind, app.spec.works_for);
@@ -54,11 +52,11 @@ impl World {
         self.changed_app(at);
     }
 
-    fn no_longer_waits(&mut self, controller: &str, uid: &str) {
-        if let Some(waiting) = self.waiting.get_mut(controller) {
+    fn no_longer_waits(&mut self, maker: &str, uid: &str) {
+        if let Some(waiting) = self.waiting.get_mut(maker) {
             waiting.remove(uid);
             if waiting.is_empty() {
-                self.waiting.remove(controller);
+                self.waiting.remove(maker);
             }
         }
     }
@@ -90,10 +88,10 @@ impl World {
         let over = if bound { run.stops_at.map_or(ends, |stops| stops.min(ends)) } else { now };
         let sooner = run.gone_at.is_none_or(|before| over < before);
         run.gone_at = Some(run.gone_at.map_or(over, |before| before.min(over)));
-        let controller = run.pod.controller();
+        let maker = run.pod.maker();
         self.news.pod(&run.pod);
-        if let Some(controller) = controller.filter(|_| first) {
-            self.no_longer_waits(&controller, uid);
+        if first {
+            self.no_longer_waits(&maker, uid);
         }
         if sooner {
             self.plan(over, Due::Gone(uid.to_owned()));
@@ -212,9 +210,7 @@ impl World {
         if let Some(queued) = run.queued {
             self.dequeue(run.app, queued);
         }
-        if let Some(controller) = pod.controller() {
-            self.no_longer_waits(&controller, uid);
-        }
+        self.no_longer_waits(&pod.maker(), uid);
         let app = &mut self.apps[run.app];
         app.pods.remove(uid);
         if pod.deleted_at.is_some() || pod.phase == PodPhase::Succeeded {

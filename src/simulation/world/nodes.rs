@@ -35,6 +35,8 @@ pub(super) struct PoolState {
     pub(super) open: BTreeSet<(usize, String)>,
     /// Looks again soon whether it has to grow.
     pub(super) looking: bool,
+    /// The cloud had no machine for it the last time.
+    pub(super) refused: bool,
 }
 
 impl World {

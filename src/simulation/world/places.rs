@@ -81,6 +81,23 @@ impl World {
         Some(node)
     }
 
+    /// What Karpenter says of a pod that waits for a node, where the cloud had none for it.
+    pub(super) fn told_of_pod(&self, namespace: &str, name: &str) -> Value {
+        let uid = self.names.get(&(namespace.to_owned(), name.to_owned()));
+        let run = uid.and_then(|uid| self.pods.get(uid)).filter(|run| run.queued.is_some());
+        let Some(run) = run else { return json!([]) };
+        let none = |name: &String| self.pools.get(name).is_some_and(|pool| pool.refused);
+        let pools = &self.apps[run.app].spec.pools;
+        if !pools.iter().all(none) {
+            return json!([]);
+        }
+        json!([{
+            "reason": "FailedScheduling", "reportingComponent": "karpenter",
+            "message": "Failed to schedule pod, no instance type met the requirements and had an offering",
+            "lastTimestamp": self.now.to_string(),
+        }])
+    }
+
     pub(super) fn unmake(&mut self, namespace: &str, labels: &str) -> Answer {
         let ours: Vec<String> = self
             .pods_with(Some(namespace), labels)

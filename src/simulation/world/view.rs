@@ -40,6 +40,7 @@ impl World {
             pods: runs.into_iter().map(|run| run.pod.clone()).collect(),
             workload: of.and_then(|of| self.workload_of(of, pod)),
             waiting: sight.controllers.iter().filter_map(waiting).collect(),
+            moved: sight.moved.iter().filter_map(|of| self.workload_of(of, None)).collect(),
             node: node.cloned(),
         }
     }

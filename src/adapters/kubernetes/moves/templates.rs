@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 /// On the pod template: the checkpoint to go on from.
-pub(super) const REFERENCE: &str = "medevac.dev/checkpoint-reference";
+pub(in crate::adapters::kubernetes) const REFERENCE: &str = "medevac.dev/checkpoint-reference";
 
 /// Its pod templates, by name: those of a JobSet by that of the replicated job, else one without.
 pub(super) fn templates(object: &Value) -> Vec<(String, Value)> {

@@ -9,8 +9,8 @@ use super::super::turn::{Turn, Weighed};
 use super::spare::Spare;
 use super::{PLACE, order, place};
 use crate::model::{
-    Answer, Climbed, Climbing, CloudCall, ClusterCall, Granted, Joined, Order, Placeholders, Plan,
-    PlannedCapacity, Question, Resource, Source,
+    Answer, Climbed, Climbing, CloudCall, ClusterCall, Granted, Joined, Notice, Order,
+    Placeholders, Plan, PlannedCapacity, Question, Resource, Source,
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -18,6 +18,8 @@ use std::time::Duration;
 
 /// From the end of a ladder to its beginning: capacity that is gone comes back in minutes.
 const ANEW: Duration = Duration::from_secs(60);
+const UNFIT: &str = "FailedScheduling";
+const KARPENTER: &str = "karpenter";
 
 #[derive(Debug)]
 enum Stage {
@@ -28,6 +30,8 @@ enum Stage {
     Make(usize, Value),
     /// Do all placeholders run?
     Held,
+    /// Has whoever brings nodes given this one up?
+    GivenUp(String),
     Ask,
     /// These have come: have they joined?
     Join(Vec<String>),
@@ -161,6 +165,10 @@ impl Climb {
                 Work::Cluster(ClusterCall::Make(place::made(&self.of, order, of, *at, pod)))
             }
             (Stage::Held, Some(of)) => Work::Ask(held(order, of)),
+            (Stage::GivenUp(name), Some(of)) => {
+                let (namespace, name) = (of.namespace.clone(), name.clone());
+                Work::Ask(Question::Events { namespace, kind: "Pod", name })
+            }
             (Stage::Ask, None) => Work::Cloud(CloudCall::Provision(order.clone())),
             (Stage::Join(machines), None) => {
                 Work::Ask(Question::Machines { machines: machines.clone() })
@@ -188,6 +196,8 @@ impl Climb {
             (Weighed::Gone, Stage::Read(_)) | (Weighed::Changed(_), Stage::Make(..)) => {
                 String::new()
             }
+            // Who may not read events waits for as long as the rung has.
+            (_, Stage::GivenUp(_)) => "[]".into(),
             (Weighed::Again(why), _) => return self.last = why,
             (Weighed::Gone, _) => return self.refused("it is not there".into()),
             (Weighed::Never(why) | Weighed::Changed(why), _) => return self.refused(why),
@@ -211,7 +221,15 @@ impl Climb {
                 let more = next < self.of.pods.len();
                 self.go(if more { Stage::Read(next) } else { Stage::Held }, now);
             }
-            Stage::Held => self.hold(said, now),
+            Stage::Held => self.hold(said),
+            Stage::GivenUp(_) => {
+                let told: Vec<Value> = serde_json::from_str(said).unwrap_or_default();
+                if let Some(why) = self.given_up(&told) {
+                    return self.refused(why);
+                }
+                self.stage = Stage::Held;
+                self.turn.later(now);
+            }
             Stage::Ask => {
                 let granted: Granted = serde_json::from_str(said).unwrap_or_default();
                 if granted.machines.len() >= wanted {
@@ -237,7 +255,7 @@ impl Climb {
     }
 
     /// A placeholder that has run and is gone has given its place to whom it was for.
-    fn hold(&mut self, said: &str, now: Timestamp) {
+    fn hold(&mut self, said: &str) {
         let all: Vec<Value> = serde_json::from_str(said).unwrap_or_default();
         let runs = |pod: &&Value| pod["status"]["phase"] == "Running";
         for pod in all.iter().filter(runs) {
@@ -253,8 +271,21 @@ impl Climb {
             self.refused("somebody has taken the placeholders away".into());
         } else {
             self.last = format!("{waiting} placeholder pods have no node");
-            self.turn.later(now);
+            let first = all.iter().find(|pod| !runs(pod)).map(|pod| &pod["metadata"]["name"]);
+            self.stage = Stage::GivenUp(first.and_then(Value::as_str).unwrap_or_default().into());
         }
+    }
+
+    /// Karpenter says of a pod that it brings no node for it: where no offering is left, in its own words.
+    /// Source: karpenter `pkg/controllers/provisioning/scheduling/events.go`, `PodFailedToSchedule`.
+    fn given_up(&self, told: &[Value]) -> Option<String> {
+        let since = self.at.as_ref()?.at;
+        let later = |notice: &Notice<'_>| {
+            notice.at.parse::<Timestamp>().is_ok_and(|at| at.as_second() >= since.as_second())
+        };
+        let mut all = told.iter().map(Notice::of);
+        let said = all.find(|it| it.reason == UNFIT && it.by == KARPENTER && later(it))?;
+        Some(format!("Karpenter brings no node: {}", said.message))
     }
 
     fn go(&mut self, stage: Stage, now: Timestamp) {

@@ -4,7 +4,7 @@ use super::super::super::fixture::plan;
 use super::*;
 use crate::model::{
     Bearing, Climbing, CloudCall, ClusterCall, Displaced, Granted, Group, Joined, Placeholders,
-    Refusal, Source, Span, Waiting, Zone,
+    Question, Refusal, Source, Span, Waiting, Zone,
 };
 use serde_json::json;
 
@@ -35,7 +35,13 @@ fn two_rungs(sources: [Source; 2]) -> Plan {
             tolerations: vec![],
         },
         zone: "a".into(),
-        pods: vec![Displaced { namespace: "training".into(), name: "llm-0".into(), gpus: 8 }],
+        pods: vec![Displaced {
+            namespace: "training".into(),
+            name: "llm-0".into(),
+            gpus: 8,
+            maker: "training/Job/llm".into(),
+            node: "n".into(),
+        }],
         rungs: sources.map(rung).into(),
     };
     let mut plan = Plan { capacity: vec![capacity], ..plan(vec![]) };
@@ -223,9 +229,17 @@ fn a_place_is_held_until_whom_it_is_for_takes_it() {
     );
     life.answer(Answer::Done);
     assert!(matches!(life.ask(), Some(Work::Ask(crate::model::Question::Many { .. }))));
-    life.answer(Answer::Said(
-        json!([{ "spec": {}, "status": { "phase": "Pending" } }]).to_string(),
-    ));
+    life.answer(pending());
+    let asked = life.ask().unwrap();
+    assert!(matches!(&asked, Work::Ask(Question::Events { name, .. }) if name == "place-0"));
+    // Others tell that it waits as well; and Karpenter did of a rung before.
+    let told = |by: &str, at: &str| json!({ "reason": "FailedScheduling", "reportingComponent": by, "lastTimestamp": at, "message": "m" });
+    let told = [
+        told("default-scheduler", "1970-01-01T00:00:05Z"),
+        told("karpenter", "1969-12-31T23:59:59Z"),
+    ];
+    life.answer(Answer::Said(json!(told).to_string()));
+    assert_eq!(life.ask(), None);
     life.now = 10;
     assert!(life.ask().is_some());
     let held = json!([{ "spec": { "nodeName": "od-7" }, "status": { "phase": "Running" } }]);
@@ -234,11 +248,38 @@ fn a_place_is_held_until_whom_it_is_for_takes_it() {
     assert!(matches!(life.state(), (0, 0, Climbing::Ready { nodes }) if nodes == &["od-7"]));
 }
 
+fn pending() -> Answer {
+    let pod =
+        json!({ "metadata": { "name": "place-0" }, "spec": {}, "status": { "phase": "Pending" } });
+    Answer::Said(json!([pod]).to_string())
+}
+
+#[test]
+fn where_karpenter_has_no_offering_the_next_rung_is_asked_at_once() {
+    let mut life = Life::begin(two_rungs([places(), group("two")]));
+    for said in [Answer::Said("{}".into()), Answer::Done, pending()] {
+        life.ask().unwrap();
+        life.answer(said);
+    }
+    assert!(matches!(life.ask(), Some(Work::Ask(Question::Events { .. }))));
+    let told = json!([{ "reason": "FailedScheduling", "source": { "component": "karpenter" },
+        "message": "Failed to schedule pod, no offering", "lastTimestamp": "1970-01-01T00:00:01Z" }]);
+    life.answer(Answer::Said(told.to_string()));
+    assert!(matches!(life.ask(), Some(Work::Cluster(ClusterCall::Unmake { .. }))));
+    life.answer(Answer::Done);
+    assert!(matches!(life.ask(), Some(Work::Cloud(CloudCall::Provision(_)))));
+    assert_eq!(life.state(), (0, 1, &Climbing::Asked));
+    life.answer(none_left());
+    life.now = 300;
+    life.ask();
+    life.answer(granted(&[]));
+    let Status::Failed(why) = life.machine.status(at(300)) else { panic!() };
+    assert!(why.contains("Karpenter brings no node: Failed to schedule pod"), "{why}");
+}
+
 #[test]
 fn places_are_let_go_once_those_that_they_are_for_wait_themselves() {
-    let mut plan = two_rungs([places(), group("two")]);
-    plan.movers = vec!["training/Job/llm".into()];
-    let mut life = Life::begin(plan);
+    let mut life = Life::begin(two_rungs([places(), group("two")]));
     life.ask().unwrap();
     life.answer(Answer::Said("{}".into()));
     life.ask().unwrap();
@@ -281,8 +322,7 @@ fn what_nothing_runs_on_is_given_back_and_what_is_used_or_waited_for_stays() {
     let used = vec![granted(&["i-1"]), joined("i-1", true, 3)];
     let (asked, status) = give_back(&life, &Look::default(), used);
     assert_eq!((asked.len(), status), (2, Status::Done("all of it is in use".into())));
-    life.plan.movers = vec!["training/Job/llm".into()];
-    let waiting = Waiting { count: 1, names: vec![], why: None };
+    let waiting = Waiting { count: 1, names: vec![], why: Some("no room".into()) };
     let look =
         Look { waiting: [("training/Job/llm".to_owned(), waiting)].into(), ..Look::default() };
     let (asked, status) = give_back(&life, &look, vec![]);

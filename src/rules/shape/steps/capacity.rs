@@ -32,7 +32,12 @@ pub(super) const RESCHEDULE: Step = (
                 Of::Words(&["lost", "whole"]),
                 "lost: its pods may run there as well. whole: all of them have to. Default lost.",
             ),
-            key("timeout", Of::Duration, "Until a job's pods have ended. Default 10m."),
+            key(
+                "bare_pods",
+                Of::Bool,
+                "Also pods that no controller makes anew: what each is made of is kept while it goes (as a PodTemplate beside it), and under its own name it is made from that. It takes the right to create pods. Default false.",
+            ),
+            key("timeout", Of::Duration, "Until a job's pods have ended, or the pod. Default 10m."),
         ],
     },
 );

@@ -28,7 +28,8 @@ pub(super) fn action(
         }
         "reschedule" => {
             let extent = word(entries, "extent", &EXTENTS, faults).unwrap_or_default();
-            Action::Reschedule { extent, ladders, timeout }
+            let bare_pods = entries.boolean("bare_pods", faults).unwrap_or(false);
+            Action::Reschedule { extent, bare_pods, ladders, timeout }
         }
         _ => Action::ReturnToSpot { pool: entries.text("pool", faults), timeout },
     }
