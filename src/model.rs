@@ -22,8 +22,10 @@ mod id;
 mod incident;
 mod instance;
 mod job;
+mod look;
 mod mapping;
 mod means;
+mod mover;
 mod notice;
 mod outcome;
 mod page;
@@ -44,14 +46,14 @@ pub use backup::{
     AwsBackup, Protected, RequireBackup, Snapshot, Sought, Standing, Tool, Vault, VeleroBackup,
     Volumes,
 };
-pub use bearing::{Bearing, Destination, Extent, MOVED_FROM, Mover, PlannedMove, label};
+pub use bearing::{Bearing, Extent};
 pub use call::{Answer, Claim, CloudCall, ClusterCall, NodePatch, Refusal};
 pub use capacity::{
     Climbed, Climbing, Displaced, Granted, Group, Joined, Ladder, Order, Placeholders,
     PlannedCapacity, PlannedRung, Rung, Source, Way, Zone,
 };
 pub use checkpoint::{Handshake, Learned, REQUEST, STATE, Said, learned_key, work_since};
-pub use cluster::{Look, Node, Owner, Pod, PodPhase, Stay, Taint, Waiting, Workload, WorkloadKind};
+pub use cluster::{Node, Owner, Pod, PodPhase, Stay, Taint, Workload, WorkloadKind};
 pub use decision::{Decision, Reservation, Severity, Suppression, Timer, Verdict};
 pub use envelope::{Cause, Envelope, MAX_CAUSES, RECORD_VERSION};
 pub use escalation::{Contact, Directory, Level, MailTls, Mailbox, Pager, Policy};
@@ -63,8 +65,10 @@ pub use id::{Id, fingerprint, fnv1a};
 pub use incident::{Incident, IncidentChange, IncidentState, Move, Signal};
 pub use instance::gpus_of;
 pub use job::Job;
+pub use look::{Look, Waiting};
 pub use mapping::{BadTemplate, Mapping, Template, TimeUnit};
 pub use means::{ASKED_BY, Means, Profile, Proof, Transport};
+pub use mover::{Destination, MOVED_FROM, Mover, PlannedMove, label};
 pub use notice::Notice;
 pub use outcome::{Entry, Outcome, PlanEnd, PodRecord, Undo};
 pub use page::{Delivery, PageKey, PageKind, PageStep, Report};

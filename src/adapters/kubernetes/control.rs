@@ -1,10 +1,8 @@
 //! Changing things: bounded, with time-outs, cordons first.
 
-use super::{
-    answer::answer, claims, convert, events, exec, jobs, kept, moves, objects, turns::Turns,
-};
+use super::{answer::answer, claims, convert, events, exec, jobs, moves, objects, turns::Turns};
 use crate::cluster::ClusterControl;
-use crate::model::{Answer, Claim, ClusterCall, Mover, NodePatch, Refusal, WorkloadKind};
+use crate::model::{Answer, Claim, ClusterCall, NodePatch, Refusal, WorkloadKind};
 use jiff::Timestamp;
 use k8s_openapi::api::{apps::v1 as apps, batch::v1 as batch, core::v1 as core};
 use kube::{
@@ -73,22 +71,9 @@ impl KubernetesControl {
             }
             ClusterCall::Release { claim, by } => claims::release(&self.client, &claim, by).await,
             ClusterCall::Make(made) => objects::make(&self.client, &made).await,
-            ClusterCall::Keep { namespace, name, uid, by } => {
-                kept::keep(&self.client, &namespace, &name, &uid, &by).await
-            }
-            ClusterCall::Move { mover: Mover::Pod { namespace, name, uid }, to, by, reference } => {
-                let pod = kept::Pod::new(&self.client, &namespace, &name, &uid);
-                pod.send(&to, &by, reference.as_deref()).await
-            }
-            ClusterCall::MoveBack { mover: Mover::Pod { namespace, name, uid }, .. } => {
-                kept::Pod::new(&self.client, &namespace, &name, &uid).back().await
-            }
-            ClusterCall::Move { mover, to, by, reference } => {
-                moves::send(&self.client, &mover, &to, &by, reference).await
-            }
-            ClusterCall::MoveBack { mover, by } => {
-                moves::back(&self.client, &mover, by.as_deref()).await
-            }
+            call @ (ClusterCall::Keep { .. }
+            | ClusterCall::Move { .. }
+            | ClusterCall::MoveBack { .. }) => moves::perform(&self.client, call).await,
             ClusterCall::Unmake { what, namespace, labels } => {
                 objects::unmake(&self.client, what, &namespace, &labels).await
             }

@@ -4,8 +4,9 @@
 mod templates;
 
 use super::answer::answer;
+use super::kept;
 use super::objects::named;
-use crate::model::{Answer, Destination, MOVED_FROM, Mover, Refusal, label};
+use crate::model::{Answer, ClusterCall, Destination, MOVED_FROM, Mover, Refusal, label};
 use kube::{
     Api, Client, ResourceExt,
     api::{DynamicObject, Patch, PatchParams, PostParams},
@@ -55,7 +56,28 @@ fn api(client: &Client, mover: &Mover) -> Api<DynamicObject> {
     named(client, of.each_ref().map(String::as_str), Some(mover.namespace()))
 }
 
-pub(super) async fn send(
+/// Sends something elsewhere, or back.
+pub(super) async fn perform(client: &Client, call: ClusterCall) -> Answer {
+    match call {
+        ClusterCall::Keep { namespace, name, uid, by } => {
+            kept::keep(client, &namespace, &name, &uid, &by).await
+        }
+        ClusterCall::Move { mover: Mover::Pod { namespace, name, uid }, to, by, reference } => {
+            let pod = kept::Pod::new(client, &namespace, &name, &uid);
+            pod.send(&to, &by, reference.as_deref()).await
+        }
+        ClusterCall::MoveBack { mover: Mover::Pod { namespace, name, uid }, .. } => {
+            kept::Pod::new(client, &namespace, &name, &uid).back().await
+        }
+        ClusterCall::Move { mover, to, by, reference } => {
+            send(client, &mover, &to, &by, reference).await
+        }
+        ClusterCall::MoveBack { mover, by } => back(client, &mover, by.as_deref()).await,
+        _ => Answer::Refused(Refusal::Invalid("it is sent nowhere".into())),
+    }
+}
+
+async fn send(
     client: &Client,
     mover: &Mover,
     to: &Destination,
@@ -197,7 +219,7 @@ fn applied(mover: &Mover, object: &DynamicObject, mark: &Mark, reference: Option
     })
 }
 
-pub(super) async fn back(client: &Client, mover: &Mover, by: Option<&str>) -> Answer {
+async fn back(client: &Client, mover: &Mover, by: Option<&str>) -> Answer {
     let api = api(client, mover);
     let object = match api.get(mover.name()).await {
         Ok(object) => object,

@@ -76,20 +76,9 @@ impl World {
             ClusterCall::Make(made) if made.what == Resource::POD => self.make_pod(made),
             ClusterCall::Make(made) => self.make_object(made),
             ClusterCall::Unmake { namespace, labels, .. } => self.unmake(namespace, labels),
-            ClusterCall::Keep { namespace, name, uid, .. } => {
-                match self.preconditions(namespace, name, uid) {
-                    Ok(uid) => self.keep(&uid),
-                    Err(_) => Answer::Refused(Refusal::Gone),
-                }
+            ClusterCall::Keep { .. } | ClusterCall::Move { .. } | ClusterCall::MoveBack { .. } => {
+                self.moves(call)
             }
-            ClusterCall::Move { mover: Mover::Pod { namespace, name, uid }, to, .. } => {
-                self.makes_elsewhere(namespace, name, uid, to)
-            }
-            ClusterCall::MoveBack { mover: Mover::Pod { namespace, name, uid }, .. } => {
-                self.makes_again(namespace, name, uid)
-            }
-            ClusterCall::Move { mover, to, by, .. } => self.sends(mover, to, by),
-            ClusterCall::MoveBack { mover, by } => self.sends_back(mover, by.as_deref()),
             // Nobody in the world reads them.
             ClusterCall::Announce { .. } => Answer::Done,
             // Whoever waits for the end asks again.
@@ -115,7 +104,12 @@ impl World {
     }
 
     /// The pod that is meant: 404 where there is none of that name, 409 where it is another one.
-    fn preconditions(&self, namespace: &str, name: &str, uid: &str) -> Result<String, Refusal> {
+    pub(super) fn preconditions(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+    ) -> Result<String, Refusal> {
         let known =
             self.names.get(&(namespace.to_owned(), name.to_owned())).ok_or(Refusal::Gone)?;
         if !uid.is_empty() && known != uid {

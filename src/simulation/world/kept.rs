@@ -1,7 +1,7 @@
 //! Pods that no controller makes anew: what they are made of is kept, and they are made from that.
 
 use super::{Mark, World};
-use crate::model::{Answer, Destination, Refusal};
+use crate::model::{Answer, ClusterCall, Destination, Mover, Refusal};
 
 /// What is needed to make one again.
 #[derive(Debug, Clone, Copy)]
@@ -11,6 +11,27 @@ pub(super) struct Kept {
 }
 
 impl World {
+    /// What is sent elsewhere, or back.
+    pub(super) fn moves(&mut self, call: &ClusterCall) -> Answer {
+        match call {
+            ClusterCall::Keep { namespace, name, uid, .. } => {
+                match self.preconditions(namespace, name, uid) {
+                    Ok(uid) => self.keep(&uid),
+                    Err(_) => Answer::Refused(Refusal::Gone),
+                }
+            }
+            ClusterCall::Move { mover: Mover::Pod { namespace, name, uid }, to, .. } => {
+                self.makes_elsewhere(namespace, name, uid, to)
+            }
+            ClusterCall::MoveBack { mover: Mover::Pod { namespace, name, uid }, .. } => {
+                self.makes_again(namespace, name, uid)
+            }
+            ClusterCall::Move { mover, to, by, .. } => self.sends(mover, to, by),
+            ClusterCall::MoveBack { mover, by } => self.sends_back(mover, by.as_deref()),
+            _ => Answer::Refused(Refusal::Invalid("it is sent nowhere".into())),
+        }
+    }
+
     pub(super) fn keep(&mut self, uid: &str) -> Answer {
         let Some(run) = self.pods.get(uid) else { return Answer::Refused(Refusal::Gone) };
         let (of, name) = (Kept { app: run.app, ordinal: run.ordinal }, run.pod.full_name());

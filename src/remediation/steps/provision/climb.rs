@@ -9,8 +9,8 @@ use super::super::turn::{Turn, Weighed};
 use super::spare::Spare;
 use super::{PLACE, order, place};
 use crate::model::{
-    Answer, Climbed, Climbing, CloudCall, ClusterCall, Granted, Joined, Notice, Order,
-    Placeholders, Plan, PlannedCapacity, Question, Resource, Source,
+    Answer, Climbed, Climbing, CloudCall, ClusterCall, Granted, Joined, Order, Placeholders, Plan,
+    PlannedCapacity, Question, Resource, Source,
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -18,8 +18,6 @@ use std::time::Duration;
 
 /// From the end of a ladder to its beginning: capacity that is gone comes back in minutes.
 const ANEW: Duration = Duration::from_secs(60);
-const UNFIT: &str = "FailedScheduling";
-const KARPENTER: &str = "karpenter";
 
 #[derive(Debug)]
 enum Stage {
@@ -274,18 +272,6 @@ impl Climb {
             let first = all.iter().find(|pod| !runs(pod)).map(|pod| &pod["metadata"]["name"]);
             self.stage = Stage::GivenUp(first.and_then(Value::as_str).unwrap_or_default().into());
         }
-    }
-
-    /// Karpenter says of a pod that it brings no node for it: where no offering is left, in its own words.
-    /// Source: karpenter `pkg/controllers/provisioning/scheduling/events.go`, `PodFailedToSchedule`.
-    fn given_up(&self, told: &[Value]) -> Option<String> {
-        let since = self.at.as_ref()?.at;
-        let later = |notice: &Notice<'_>| {
-            notice.at.parse::<Timestamp>().is_ok_and(|at| at.as_second() >= since.as_second())
-        };
-        let mut all = told.iter().map(Notice::of);
-        let said = all.find(|it| it.reason == UNFIT && it.by == KARPENTER && later(it))?;
-        Some(format!("Karpenter brings no node: {}", said.message))
     }
 
     fn go(&mut self, stage: Stage, now: Timestamp) {

@@ -1,10 +1,26 @@
 //! What a ladder has come to, and when to look again.
 
 use super::{ANEW, Climb, Stage};
-use crate::model::{Climbed, Climbing};
+use crate::model::{Climbed, Climbing, Notice};
 use jiff::Timestamp;
+use serde_json::Value;
+
+const UNFIT: &str = "FailedScheduling";
+const KARPENTER: &str = "karpenter";
 
 impl Climb {
+    /// Karpenter says of a pod that it brings no node for it: where no offering is left, in its own words.
+    /// Source: karpenter `pkg/controllers/provisioning/scheduling/events.go`, `PodFailedToSchedule`.
+    pub(super) fn given_up(&self, told: &[Value]) -> Option<String> {
+        let since = self.at.as_ref()?.at;
+        let later = |notice: &Notice<'_>| {
+            notice.at.parse::<Timestamp>().is_ok_and(|at| at.as_second() >= since.as_second())
+        };
+        let mut all = told.iter().map(Notice::of);
+        let said = all.find(|it| it.reason == UNFIT && it.by == KARPENTER && later(it))?;
+        Some(format!("Karpenter brings no node: {}", said.message))
+    }
+
     /// The nodes, or why there are none.
     pub(in super::super) fn over(&self, now: Timestamp) -> Option<Result<String, String>> {
         match (&self.stage, &self.at) {
