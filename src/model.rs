@@ -62,7 +62,7 @@ pub use fault::chain;
 pub use finding::{Finding, Health, Topic};
 pub use hook::{Hook, HookResult, hook_ends};
 pub use id::{Id, fingerprint, fnv1a};
-pub use incident::{Incident, IncidentChange, IncidentState, Move, Signal};
+pub use incident::{Incident, IncidentChange, IncidentState, Move, Signal, Watch};
 pub use instance::gpus_of;
 pub use job::Job;
 pub use look::{Look, Waiting};

@@ -10,13 +10,15 @@ mod webhook;
 
 use crate::clock::Clock;
 use crate::escalation::Dispatch;
-use crate::model::{Contact, Delivery, PageKey, PageKind, Pager, Report};
+use crate::model::{Contact, Delivery, Id, PageKey, PageKind, Pager, Report};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 use tokio::sync::Mutex;
 
 /// A provider that does not answer within this time is asked again.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Rounds whose alerts are closed in the end.
+const MOST_ROUNDS: u32 = 20;
 /// Answers are read no further than this: they are quoted, not used.
 const QUOTED: usize = 200;
 
@@ -51,16 +53,48 @@ impl<C: Clock> Pagers<C> {
             let mut limits = self.limits.lock().await;
             let new = || {
                 let rate = NonZeroU32::new(per_minute).unwrap_or(NonZeroU32::MIN);
-                Arc::new(RateLimiter::direct(Quota::per_minute(rate)))
+                // What comes at once counts for the minute as well.
+                let burst = NonZeroU32::new((per_minute / 6).max(1)).unwrap_or(NonZeroU32::MIN);
+                Arc::new(RateLimiter::direct(Quota::per_minute(rate).allow_burst(burst)))
             };
-            Arc::clone(limits.entry(contact.name.clone()).or_insert_with(new))
+            Arc::clone(limits.entry(road(contact)).or_insert_with(new))
         };
         limiter.until_ready().await;
     }
 }
 
+/// What the provider's limit is for: contacts that share it share the limit.
+fn road(contact: &Contact) -> String {
+    let shared = match &contact.pager {
+        Pager::PagerDuty { routing_key, .. } => Id::of(&["pagerduty", routing_key.expose()]),
+        Pager::Slack { token, channel, .. } => Id::of(&["slack", token.expose(), channel]),
+        Pager::Opsgenie { api_key, .. } => Id::of(&["opsgenie", api_key.expose()]),
+        _ => return contact.name.clone(),
+    };
+    shared.as_str().to_owned()
+}
+
+/// Whose alerts stay open until they are closed, each round's under a key of its own.
+fn keeps_alerts(pager: &Pager) -> bool {
+    matches!(pager, Pager::PagerDuty { .. } | Pager::Opsgenie { .. } | Pager::GoAlert { .. })
+}
+
 impl<C: Clock> Dispatch for Pagers<C> {
     async fn send(&self, contact: &Contact, key: &PageKey, report: &Report) -> Delivery {
+        if key.kind == PageKind::Resolve && keeps_alerts(&contact.pager) {
+            for nth in key.nth.saturating_sub(MOST_ROUNDS).max(1)..key.nth {
+                let closed = self.once(contact, &PageKey { nth, ..key.clone() }, report).await;
+                if !matches!(closed, Delivery::Accepted(_)) {
+                    return closed;
+                }
+            }
+        }
+        self.once(contact, key, report).await
+    }
+}
+
+impl<C: Clock> Pagers<C> {
+    async fn once(&self, contact: &Contact, key: &PageKey, report: &Report) -> Delivery {
         self.place(contact).await;
         match &contact.pager {
             Pager::Console => console(key, report),
@@ -116,12 +150,25 @@ fn plain(report: &Report) -> String {
     text.chars().filter(|c| !c.is_control() || *c == '\n').collect()
 }
 
-/// Same incident and contact, same key: the provider recognises a repetition, and the end of it.
+/// Same incident and contact, same key.
 fn dedup_key(key: &PageKey) -> String {
     // A note opens nothing that a page would be taken for a repetition of.
     let note =
         if key.kind == PageKind::Note { format!(":note:{}", key.nth) } else { String::new() };
     format!("medevac:{}:{}{note}", key.incident, key.contact).chars().take(255).collect()
+}
+
+/// Same page, same key: the provider recognises a repetition, and the end of it. Who is called again, in another round or on
+/// another level, is called by another key: under the same one, what is open or acknowledged already would not ring.
+fn page_key(key: &PageKey) -> String {
+    match key.kind {
+        PageKind::Note => dedup_key(key),
+        _ => {
+            let ring = format!(":{}:{}", key.level, key.nth);
+            let whole = dedup_key(key);
+            whole.chars().take(255 - ring.len()).chain(ring.chars()).collect()
+        }
+    }
 }
 
 fn cut(text: &str, most: usize) -> String {

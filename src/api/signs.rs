@@ -4,7 +4,7 @@ use super::routes::{Here, Readiness, problem, received, unavailable};
 use crate::clock::Clock;
 use crate::cluster::ClusterView;
 use crate::log::{Kv, Log, bucket};
-use crate::model::Id;
+use crate::model::{Id, kind};
 use axum::{
     extract::{Path, State},
     http::{StatusCode, header},
@@ -35,7 +35,7 @@ where
     let now = shared.site.intake.clock.now();
     let slot = now.as_second() / APART;
     let event = json!({
-        "specversion": "1.0", "type": "heartbeat", "source": "heartbeats", "time": now,
+        "specversion": "1.0", "type": kind::HEARTBEAT, "source": "heartbeats", "time": now,
         "id": Id::of(&["heartbeat", &name, &slot.to_string()]), "subject": format!("heartbeat/{name}"),
     });
     let kind = "application/cloudevents+json";

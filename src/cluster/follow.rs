@@ -74,13 +74,9 @@ impl Follows {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Heard {
     /// `listed`: it was there when everything was listed; else it has just changed.
-    Object {
-        object: Box<Value>,
-        listed: bool,
-    },
-    Gone {
-        uid: String,
-    },
+    Object { object: Box<Value>, listed: bool },
+    /// As it was at last.
+    Gone { object: Box<Value> },
     /// Everything up to that version has been told.
     Version(String),
     /// Everything that is there has been told, as of that version.

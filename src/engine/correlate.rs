@@ -1,11 +1,12 @@
 //! Incidents: which signal belongs to which, and when one is over.
 
+use super::verdict::Case;
 use super::{Said, State};
 use crate::model::{
     Alert, Decision, Entry, Envelope, Event, Id, Incident, IncidentChange, Move, Outcome, Severity,
-    Signal, Target, Verdict, kind,
+    Signal, Target, Verdict, Watch, kind,
 };
-use crate::rules::Rule;
+use crate::rules::{Facts, Rule};
 use jiff::Timestamp;
 
 /// As who the engine speaks.
@@ -80,6 +81,11 @@ pub(super) fn severity(rule: &Rule, event: &Envelope<Event>) -> Severity {
 fn title(event: &Envelope<Event>, about: &Target) -> String {
     let clean =
         |text: &str| -> String { text.chars().filter(|c| !c.is_control()).take(200).collect() };
+    if let Target::Other { kind, name } = about
+        && kind == "storm"
+    {
+        return clean(&format!("{name}: more than the robot may touch at once"));
+    }
     match &event.data.alert {
         Some(alert) => {
             let summary = alert.annotations.get("summary").filter(|text| !text.trim().is_empty());
@@ -90,7 +96,25 @@ fn title(event: &Envelope<Event>, about: &Target) -> String {
     }
 }
 
-/// An alert has ended: every incident that it kept open hears of it.
+/// What led here by waiting, as the incident remembers it: once.
+pub(super) fn watches(state: &State, incident: &str, case: &Case<'_>) -> Option<Said> {
+    let Case { rule, facts: Facts { event, now }, .. } = *case;
+    let timer = case.timer.as_ref().filter(|it| it.word == "for" || it.word == "absent")?;
+    // The end of an alert is told by the alert.
+    let open = state.incidents.get(incident).filter(|_| event.data.alert.is_none())?;
+    let fingerprint = watch(&rule.name, &timer.key);
+    let watch = Watch { fingerprint, rule: rule.name.clone(), since: timer.due };
+    let salt = watch.fingerprint.clone();
+    let news = !open.watched.contains(&watch);
+    news.then(|| change(event, incident, &open.target, &salt, Move::Watched { watch }, now))
+}
+
+/// What a rule watches for, by its key.
+pub(super) fn watch(rule: &str, key: &str) -> String {
+    Id::of(&["watch", rule, key]).as_str().to_owned()
+}
+
+/// An alert has ended, or what a rule watched for: every incident that it kept open hears of it.
 pub(super) fn cleared(
     state: &mut State,
     event: &Envelope<Event>,
@@ -99,16 +123,21 @@ pub(super) fn cleared(
 ) -> Vec<Said> {
     let mut said = vec![];
     let holds = |incident: &&Incident| {
-        incident.signals.iter().any(|signal| signal.fingerprint == fingerprint)
+        let fires = incident.signals.iter().any(|signal| signal.fingerprint == fingerprint);
+        let lasts = |of: &Watch| of.fingerprint == fingerprint && event.time >= of.since;
+        fires || incident.watched.iter().any(lasts)
     };
     let concerned: Vec<Incident> = state.incidents.values().filter(holds).cloned().collect();
     for incident in concerned {
-        let left = incident.signals.len() - 1;
+        let left = incident.signals.len() + incident.watched.len() - 1;
         let cleared = Move::Cleared { fingerprint: fingerprint.to_owned(), left };
         let first = change(event, &incident.id, &incident.target, fingerprint, cleared, now);
         state.said(None, &first);
         said.push(first);
-        said.extend(over(state, event, &incident.id, now));
+        said.extend(over(state, event, &incident.id, now).or_else(|| {
+            let watched = !incident.watched.is_empty() && !incident.alerting && left == 0;
+            watched.then(|| well_again(state, event, &incident.id, now)).flatten()
+        }));
     }
     said
 }
@@ -182,6 +211,21 @@ fn over<T>(state: &mut State, cause: &Envelope<T>, incident: &str, now: Timestam
     };
     let resolved = Move::Resolved { by: "medevac".into(), note };
     let said = change(cause, &incident.id, &incident.target, "resolved", resolved, now);
+    state.said(None, &said);
+    Some(said)
+}
+
+/// Nothing that rules watched for is left, and nothing runs.
+fn well_again(
+    state: &mut State,
+    event: &Envelope<Event>,
+    incident: &str,
+    now: Timestamp,
+) -> Option<Said> {
+    let open = state.incidents.get(incident).filter(|open| open.running.is_none())?;
+    let note = "what was watched for is over".to_owned();
+    let resolved = Move::Resolved { by: "medevac".into(), note };
+    let said = change(event, &open.id, &open.target, "well", resolved, now);
     state.said(None, &said);
     Some(said)
 }

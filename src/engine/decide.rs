@@ -3,7 +3,7 @@
 use super::correlate::{self, ENGINE};
 use super::guard::slot;
 use super::verdict::{Case, deadline, evidence, throttle, verdict};
-use super::windows::Passage;
+use super::windows::{Passage, watched};
 use super::{News, Said, State, Windows};
 use crate::model::{Decision, Envelope, Event, Id, Suppression, Target, Verdict, kind};
 use crate::rules::{Facts, Role, Rule, Ruleset};
@@ -30,27 +30,42 @@ pub(super) fn event(
     }
     let mut said = ended(state, event, news, now);
     let facts = Facts::new(event, now);
-    for (rule, passage) in hear(rules, &mut state.windows, news, &facts, false, misses) {
+    let mut heard = Heard::default();
+    hear(rules, &mut state.windows, news, &facts, false, &mut heard);
+    misses.append(&mut heard.misses);
+    for fingerprint in heard.over {
+        said.extend(correlate::cleared(state, event, &fingerprint, now));
+    }
+    for (rule, passage) in heard.matched {
         let case = Case { rules, rule, facts, seq, timer: None, group: vec![], outside: None };
         said.extend(passed(state, case, passage, misses));
     }
     said
 }
 
-/// The rules that the event matches, and what their time words make of it. `again`: it is read once more after a
-/// crash, and a rule that came into force later has not heard it.
+/// What rules make of one event.
+#[derive(Default)]
+pub(super) struct Heard<'r> {
+    /// Those that it matches, and what their time words make of that.
+    matched: Vec<(&'r Rule, Passage)>,
+    /// What rules watched for and is over: a state that has ended, a sign of life that has come.
+    over: Vec<String>,
+    misses: Vec<Miscount>,
+}
+
+/// `again`: it is read once more after a crash, and a rule that came into force later has not heard it.
 pub(super) fn hear<'r>(
     rules: &'r Ruleset,
     windows: &mut Windows,
     news: News,
     facts: &Facts<'_>,
     again: bool,
-    misses: &mut Vec<Miscount>,
-) -> Vec<(&'r Rule, Passage)> {
+    heard: &mut Heard<'r>,
+) {
     if matches!(news, News::Again | News::Flapped | News::Stale) {
-        return vec![];
+        return;
     }
-    let (mut heard, mut known) = (vec![], None);
+    let mut known = None;
     for (rule, role) in rules.candidates(facts) {
         if again && !windows.was_in_force(rule) {
             continue;
@@ -61,14 +76,23 @@ pub(super) fn hear<'r>(
                     && *known.get_or_insert_with(|| {
                         !windows.first_time(&facts.event.id, rules, facts.now)
                     });
-                heard.push((rule, windows.hear(rule, role, facts, twice)));
+                let lives = rule.words.absent.as_ref().is_some_and(|it| it.other.is_none());
+                if lives && role == Role::Own {
+                    heard.over.extend(watched(rule, facts));
+                }
+                heard.matched.push((rule, windows.hear(rule, role, facts, twice)));
             }
-            Ok(false) if role == Role::Own => windows.broken(rule, facts),
+            Ok(false) if role == Role::Own => {
+                windows.broken(rule, facts);
+                heard.over.extend(watched(rule, facts));
+            }
             Ok(false) => {}
-            Err(miss) => misses.push(Miscount { rule: rule.name.clone(), why: miss.to_string() }),
+            Err(miss) => {
+                let why = miss.to_string();
+                heard.misses.push(Miscount { rule: rule.name.clone(), why });
+            }
         }
     }
-    heard
 }
 
 /// The timers that have gone off by `now`, each decided on as of the moment when it was due.
@@ -125,7 +149,12 @@ fn ended(state: &mut State, event: &Envelope<Event>, news: News, now: Timestamp)
 fn matched(state: &mut State, case: &Case<'_>) -> Vec<Said> {
     let Case { rule, facts: Facts { event, now }, .. } = *case;
     // An alert opens an incident in any case: its end will close it. Nothing would close that of a mere event.
-    let about = about(case);
+    let mut about = about(case);
+    if state.incident_of(&about).is_none()
+        && let Some(storm) = super::verdict::storm(state, case)
+    {
+        about = storm;
+    }
     let unbound = event.data.alert.is_none() && state.incident_of(&about).is_none();
     let quiet = throttle(case).and_then(|(key, _)| state.quiet_until(&key, now));
     if unbound && (quiet.is_some() || case.outside.is_some()) {
@@ -135,7 +164,12 @@ fn matched(state: &mut State, case: &Case<'_>) -> Vec<Said> {
     if let Some(said) = &opened {
         state.said(None, said);
     }
-    let Some(known) = state.incidents.get(&incident) else { return opened.into_iter().collect() };
+    let watches = correlate::watches(state, &incident, case);
+    if let Some(said) = &watches {
+        state.said(None, said);
+    }
+    let opened = opened.into_iter().chain(watches);
+    let Some(known) = state.incidents.get(&incident) else { return opened.collect() };
     let deadline = deadline(case);
     let mut quiet = None;
     let verdict = match &case.outside {
@@ -168,7 +202,7 @@ fn matched(state: &mut State, case: &Case<'_>) -> Vec<Said> {
     let tripped = tripped(state, &envelope);
     let said = Said::Decision(envelope);
     state.said(None, &said);
-    opened.into_iter().chain([said]).chain(tripped).collect()
+    opened.chain([said]).chain(tripped).collect()
 }
 
 /// What the incident is about: what the event is, unless the rule says otherwise and has an answer.

@@ -1,6 +1,6 @@
 //! The engine's state: a fold over events, over what the engine said, and over outcomes.
 
-use super::decide::hear;
+use super::decide::{Heard, hear};
 use super::guard::{Holder, slot};
 use super::{Episodes, Guards, Input, News, Notices, Said, Windows};
 use crate::model::{
@@ -82,7 +82,8 @@ impl State {
         if let (News::Closed, Some(alert)) = (news, &event.data.alert) {
             self.windows.cleared(&alert.fingerprint);
         }
-        hear(rules, &mut self.windows, news, &Facts::new(event, now), true, &mut vec![]);
+        let facts = Facts::new(event, now);
+        hear(rules, &mut self.windows, news, &facts, true, &mut Heard::default());
     }
 
     fn take_event(&mut self, event: &Envelope<Event>, now: Timestamp) -> News {
@@ -180,6 +181,7 @@ impl State {
                 note: String::new(),
                 epoch: 0,
                 signals: signal.iter().cloned().collect(),
+                watched: vec![],
                 running: None,
                 plans: vec![],
                 calls: false,
@@ -299,8 +301,13 @@ fn apply(incident: &mut Incident, change: &Move, at: Timestamp) {
                 }
             }
         }
+        Move::Watched { watch } => {
+            incident.watched.retain(|known| known.fingerprint != watch.fingerprint);
+            incident.watched.push(watch.clone());
+        }
         Move::Cleared { fingerprint, .. } => {
             incident.signals.retain(|signal| signal.fingerprint != *fingerprint);
+            incident.watched.retain(|watch| watch.fingerprint != *fingerprint);
         }
         Move::Acknowledged { by, .. } => {
             incident.state = IncidentState::Acknowledged;

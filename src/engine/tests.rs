@@ -378,3 +378,68 @@ fn what_came_while_the_robot_was_busy_is_told_to_a_person_if_it_still_fires() {
     assert!(room.state.parked.is_empty(), "told once");
     assert_eq!(room.alert("Ill", "n", Resolved, 2, 4).len(), 2);
 }
+
+#[test]
+fn what_a_guard_with_storm_holds_back_is_one_incident_that_ends_with_its_alerts() {
+    let mut room = Room { rules: storm(), ..Room::default() };
+    room.alert("Ill", "a", Firing, 1, 1);
+    for (at, node) in ["b", "c", "d"].iter().enumerate() {
+        room.alert("Ill", node, Firing, 2 + at as u64, 2 + at as u64);
+    }
+    let targets: Vec<String> =
+        room.state.incidents.values().map(|open| open.target.to_string()).collect();
+    assert_eq!(targets.len(), 2, "{targets:?}");
+    let held = |room: &Room| {
+        let mut all = room.state.incidents.values();
+        all.find(|open| open.target.to_string() == "storm/g/pool").map(|open| open.signals.len())
+    };
+    assert_eq!(held(&room), Some(3));
+    room.alert("Ill", "b", AlertStatus::Resolved, 2, 10);
+    assert_eq!(held(&room), Some(2));
+    room.alert("Ill", "c", AlertStatus::Resolved, 3, 11);
+    room.alert("Ill", "d", AlertStatus::Resolved, 4, 12);
+    assert_eq!(held(&room), None, "it is over with the last of them");
+}
+
+/// Conditions that last, and signs of life that do not come.
+const WATCHES: &str = r#"
+contacts: [{name: c, console: {}}]
+escalations: [{name: p, levels: [{contacts: c}]}]
+rules:
+  - name: ill
+    when: kubernetes.node.condition
+    if: event.status == "False"
+    for: {time: 1m, by: event.subject + event.condition}
+    escalate: p
+  - {name: silent, when: heartbeat, absent: {within: 5m}, escalate: p}
+"#;
+
+#[test]
+fn what_was_found_by_waiting_is_over_when_the_last_of_it_is() {
+    let mut room = Room { rules: load(WATCHES), ..Room::default() };
+    let tell = |room: &mut Room, condition: &str, status: &str, minutes: u64| {
+        let payload = serde_json::json!({ "condition": condition, "status": status });
+        let id = Id::of(&[condition, status, &minutes.to_string()]);
+        let data = Event { payload, ..Event::default() };
+        let event = room.event(kind::NODE_CONDITION, id, "n", minutes, data);
+        room.hear(&Input::Event(Box::new(event)), minutes)
+    };
+    tell(&mut room, "A", "False", 1);
+    tell(&mut room, "B", "False", 1);
+    wake(&room.rules, &mut room.state, at(3), &mut room.misses);
+    assert_eq!(room.only().watched.len(), 2);
+    tell(&mut room, "A", "True", 4);
+    assert_eq!(room.only().watched.len(), 1, "another one lasts");
+    tell(&mut room, "B", "True", 5);
+    assert!(room.state.incidents.is_empty());
+    let beat = |room: &mut Room, minutes: u64| {
+        let id = Id::of(&["beat", &minutes.to_string()]);
+        let event = room.event("heartbeat", id, "n", minutes, Event::default());
+        room.hear(&Input::Event(Box::new(event)), minutes)
+    };
+    beat(&mut room, 10);
+    wake(&room.rules, &mut room.state, at(16), &mut room.misses);
+    assert_eq!(room.only().watched.len(), 1);
+    beat(&mut room, 17);
+    assert!(room.state.incidents.is_empty(), "it lives");
+}

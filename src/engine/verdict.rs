@@ -3,7 +3,7 @@
 use super::State;
 use super::guard::{Ask, slot};
 use crate::model::{
-    Envelope, Event, Id, Incident, Mode, Reservation, Span, Suppression, Timer, Verdict,
+    Envelope, Event, Id, Incident, Mode, Reservation, Span, Suppression, Target, Timer, Verdict,
 };
 use crate::planted::{Bug, planted};
 use crate::rules::{Deadline, Facts, Guard, Once, Per, Rule, Ruleset};
@@ -71,6 +71,25 @@ pub(super) fn verdict(
             *quiet = None;
             suppressed(reason)
         }
+    }
+}
+
+/// What a guard with `storm` holds back is one incident, however much it is: nobody is called for each.
+pub(super) fn storm(state: &State, case: &Case<'_>) -> Option<Target> {
+    let Case { rule, facts: Facts { event, now }, .. } = *case;
+    let quiet = throttle(case).is_some_and(|(key, _)| state.quiet_until(&key, now).is_some());
+    if rule.then.is_empty() || case.outside.is_some() || quiet {
+        return None;
+    }
+    if paused(state, event, rule, now).is_some() {
+        return None;
+    }
+    match leave(state, case, None) {
+        Err(Suppression::Guard { guard, key, trip: Some(_), .. }) => {
+            let name = if key.is_empty() { guard } else { format!("{guard}/{key}") };
+            Some(Target::Other { kind: "storm".into(), name })
+        }
+        _ => None,
     }
 }
 

@@ -13,6 +13,8 @@ mod show;
 mod timers;
 mod waiting;
 
+pub(super) use waiting::watched;
+
 use crate::model::{Decision, Envelope, Event, Id, Timer};
 use crate::rules::{By, Facts, Role, Rule, Ruleset};
 use cells::{Bursts, Counted, Steps};

@@ -125,7 +125,7 @@ impl State {
                 }
                 self.too_severe(directory, incident, *severity, now)
             }
-            Move::Cleared { .. } => vec![],
+            Move::Watched { .. } | Move::Cleared { .. } => vec![],
             Move::Acknowledged { by, until, .. } => {
                 self.acknowledged(directory, incident, by, *until, now)
             }

@@ -24,6 +24,8 @@ pub mod kind {
     pub const POD_PHASE: &str = "kubernetes.pod.phase";
     /// A condition of an object that the configuration names.
     pub const OBJECT: &str = "kubernetes.object";
+    /// A sign of life.
+    pub const HEARTBEAT: &str = "heartbeat";
     /// A schedule says that it is time.
     pub const SCHEDULE_DUE: &str = "schedule.due";
     pub const INCIDENT_ACK: &str = "medevac.request.acknowledge";
@@ -66,8 +68,7 @@ pub mod kind {
         POD_PHASE,
         OBJECT,
         SCHEDULE_DUE,
-        "heartbeat.missed",
-        "heartbeat.recovered",
+        HEARTBEAT,
         RULES_REJECTED,
         RULES_LOADED,
         GUARD_TRIPPED,

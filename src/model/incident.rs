@@ -19,6 +19,16 @@ pub struct Signal {
     pub name: String,
 }
 
+/// What a rule found by waiting.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watch {
+    /// Of the rule and its key.
+    pub fingerprint: String,
+    pub rule: String,
+    /// When it was found: what happened before does not end it.
+    pub since: Timestamp,
+}
+
 /// The incident as it stands: the fold of its changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Incident {
@@ -42,6 +52,10 @@ pub struct Incident {
     /// The alerts that still fire.
     #[serde(default)]
     pub signals: Vec<Signal>,
+    /// What rules found by waiting, a state that lasts or a sign of life that does not come: over with the last of it,
+    /// where no alert tells.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub watched: Vec<Watch>,
     /// The plan that holds the target, where one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running: Option<Id>,
@@ -84,6 +98,10 @@ pub enum Move {
     Joined {
         signal: Option<Signal>,
         severity: Severity,
+    },
+    /// A rule that waited for something has found it.
+    Watched {
+        watch: Watch,
     },
     Cleared {
         fingerprint: String,

@@ -174,7 +174,7 @@ impl Ledger {
                 }
                 self.ladders.remove(id);
             }
-            Move::Cleared { .. } | Move::Acknowledged { .. } => {}
+            Move::Watched { .. } | Move::Cleared { .. } | Move::Acknowledged { .. } => {}
         }
     }
 

@@ -22,6 +22,8 @@ struct Happening {
     /// Which of the things that it tells: a later one about the same takes its place.
     about: String,
     event: Envelope<Event>,
+    /// It ends what was told before of the same thing, and is no news where nothing was.
+    settles: bool,
 }
 
 /// By whom: our own events tell us nothing.
@@ -35,6 +37,14 @@ fn happenings(what: &Followed, object: &Value) -> Vec<Happening> {
         Followed::Nodes => condition::of_node(object),
         Followed::Pods => phase::happenings(object),
         Followed::Objects(custom) => condition::of_object(custom, object),
+    }
+}
+
+/// What the end of an object tells.
+fn gone(what: &Followed, object: &Value) -> Vec<Happening> {
+    match what {
+        Followed::Pods => phase::gone(object).into_iter().collect(),
+        Followed::Events { .. } | Followed::Nodes | Followed::Objects(_) => vec![],
     }
 }
 
@@ -79,7 +89,8 @@ fn happening(
 ) -> Happening {
     let id = Id::of(&[&[SOURCE, kind], parts].concat());
     let data = Event { payload, ..Event::default() };
-    Happening { about, event: Envelope::new(kind, id, SOURCE, target, time, data) }
+    let event = Envelope::new(kind, id, SOURCE, target, time, data);
+    Happening { about, event, settles: false }
 }
 
 #[cfg(test)]

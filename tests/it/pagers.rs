@@ -13,12 +13,14 @@ use axum::{
 use medevac::adapters::pagers::Pagers;
 use medevac::clock::System;
 use medevac::escalation::Dispatch;
+use medevac::log::{Log, Stream};
 use medevac::model::{
-    Contact, Delivery, MailTls, Mailbox, PageKey, PageKind, Pager, Report, Secret, Severity,
+    Contact, Delivery, MailTls, Mailbox, Outcome, PageKey, PageKind, PageStep, Pager, Report,
+    Secret, Severity,
 };
 use serde_json::{Value, json};
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering::Relaxed},
@@ -88,6 +90,13 @@ impl Provider {
         provider
     }
 
+    /// Everything that it was asked, wherever; nobody was called whom no test expects.
+    fn was_asked_for_nothing_but(&self, path: &str, wanted: usize) {
+        let all = self.asked.lock().unwrap();
+        let paths: Vec<&String> = all.iter().map(|(at, _, _)| at).collect();
+        assert!(paths.iter().all(|at| *at == path) && paths.len() == wanted, "{paths:?}");
+    }
+
     fn asked(&self, path: &str) -> Vec<(HeaderMap, Value)> {
         let all = self.asked.lock().unwrap();
         all.iter()
@@ -143,11 +152,37 @@ async fn trigger_and_resolve(
         incidents(&daemon.url).await.into_iter().find(|one| one["state"] == "resolved")
     })
     .await;
-    until("the provider heard everything", || async {
+    let asked = until("the provider heard everything", || async {
         let asked = provider.asked(path);
         (asked.len() >= wanted).then_some(asked)
     })
-    .await
+    .await;
+    until("nothing is left to be sent", || async {
+        (unsent(&daemon.log).await == 0).then_some(())
+    })
+    .await;
+    provider.was_asked_for_nothing_but(path, wanted);
+    asked
+}
+
+/// Pages that the log means to send and does not know the end of.
+async fn unsent(log: &impl Log) -> usize {
+    let mut open = BTreeSet::new();
+    for record in log.read(0, &[Stream::Outcomes], 10_000).await.unwrap() {
+        match record.open::<Outcome>().map(|envelope| envelope.data) {
+            Ok(Outcome::Page { step: PageStep::Intent { key, .. }, .. }) => {
+                open.insert(key);
+            }
+            Ok(Outcome::Page {
+                step: PageStep::Delivered { key, .. } | PageStep::Undelivered { key, .. },
+                ..
+            }) => {
+                open.remove(&key);
+            }
+            _ => {}
+        }
+    }
+    open.len()
 }
 
 #[tokio::test]
@@ -315,11 +350,44 @@ async fn a_webhook_is_signed_and_the_signature_is_of_these_bytes() {
     assert_eq!(code, wanted);
 }
 
+#[tokio::test]
+async fn who_is_called_again_is_called_by_another_key_and_every_one_is_closed_in_the_end() {
+    let port = free_port();
+    let provider = Provider::start(port, vec![]).await;
+    let road = Contact {
+        name: "road".into(),
+        pager: Pager::PagerDuty {
+            routing_key: Secret::new("k"),
+            url: format!("http://127.0.0.1:{port}/pd"),
+        },
+        fallback: None,
+    };
+    for nth in 1..=3 {
+        let rings = rings(road.clone(), PageKind::Trigger, nth).await;
+        assert!(matches!(rings, Delivery::Accepted(_)), "{rings:?}");
+    }
+    rings(road.clone(), PageKind::Trigger, 3).await;
+    rings(road, PageKind::Resolve, 3).await;
+    let keys = |action: &str| -> Vec<String> {
+        let asked = provider.asked("/pd");
+        let of = asked.iter().filter(|(_, body)| body["event_action"] == action);
+        of.map(|(_, body)| body["dedup_key"].as_str().unwrap().to_owned()).collect()
+    };
+    let (rung, closed) = (keys("trigger"), keys("resolve"));
+    assert!(rung[0] != rung[1] && rung[1] != rung[2], "it would not ring: {rung:?}");
+    assert_eq!(rung[2], rung[3], "a repetition says the same");
+    assert_eq!(closed, rung[..3]);
+}
+
 /// A page over that contact, as the daemon sends it.
 async fn sends(contact: Contact, kind: PageKind) -> Delivery {
+    rings(contact, kind, 1).await
+}
+
+async fn rings(contact: Contact, kind: PageKind, nth: u32) -> Delivery {
     let pagers = Pagers::new(client(), System);
     let key =
-        PageKey { incident: "inc-1".into(), level: 2, nth: 1, contact: contact.name.clone(), kind };
+        PageKey { incident: "inc-1".into(), level: 2, nth, contact: contact.name.clone(), kind };
     let report = Report {
         incident: "inc-1".into(),
         title: "Xid 79\r\nBcc: everybody@example.org".into(),

@@ -31,7 +31,7 @@ pub(super) fn follow(
 ) -> mpsc::Receiver<Heard> {
     let (sender, receiver) = mpsc::channel(WAITING);
     let api = named(client, names(&what), None);
-    let only = matches!(what, Followed::Events { all: false }).then_some("type=Warning");
+    let only = matches!(what, Followed::Events { all: false }).then_some("type!=Normal");
     let feed = Feed { api, name: what.name(), only, sender };
     tokio::spawn(feed.run(from));
     receiver
@@ -192,9 +192,9 @@ impl Feed {
                     version.clone_from(&newest.unwrap_or_default());
                 }
                 Some(WatchEvent::Deleted(object)) => {
-                    let uid = object.uid().unwrap_or_default();
-                    self.tell(Heard::Gone { uid }).await?;
                     version.clone_from(&object.resource_version().unwrap_or_default());
+                    let object = Box::new(serde_json::to_value(&object).unwrap_or_default());
+                    self.tell(Heard::Gone { object }).await?;
                 }
                 Some(WatchEvent::Bookmark(bookmark)) => {
                     version.clone_from(&bookmark.metadata.resource_version);

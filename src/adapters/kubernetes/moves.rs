@@ -1,6 +1,7 @@
 //! Workloads sent elsewhere by what their pod templates ask of a node, and back: server-side apply under a name of our
 //! own, with what was before remembered on the object itself.
 
+mod mark;
 mod templates;
 
 use super::answer::answer;
@@ -8,10 +9,11 @@ use super::kept;
 use super::objects::named;
 use crate::model::{Answer, ClusterCall, Destination, MOVED_FROM, Mover, Refusal, label};
 use kube::{
-    Api, Client, ResourceExt,
+    Api, Client,
     api::{DynamicObject, Patch, PatchParams, PostParams},
 };
-use serde::{Deserialize, Serialize};
+use mark::MOVED;
+pub(super) use mark::Mark;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 pub(super) use templates::REFERENCE;
@@ -19,38 +21,6 @@ use templates::{forget, place, templates};
 
 /// Of the fields that are changed: what only we have set, and may take back.
 const MANAGER: &str = "medevac-reschedule";
-/// What was before, and what is now.
-const MOVED: &str = "medevac.dev/moved";
-
-/// What the object remembers. Of each template, by name, the changed keys of its pods' `spec`.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Mark {
-    by: String,
-    from: String,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    was: BTreeMap<String, Map<String, Value>>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    now: BTreeMap<String, Map<String, Value>>,
-}
-
-impl Mark {
-    pub(super) const KEY: &str = MOVED;
-
-    pub(super) fn on(object: &impl ResourceExt) -> Option<Mark> {
-        serde_json::from_str(object.annotations().get(MOVED)?).ok()
-    }
-
-    /// Of what was made elsewhere: there is nothing to put back.
-    pub(super) fn bare(by: &str, from: &str) -> String {
-        let mark = Mark { by: by.into(), from: from.into(), ..Mark::default() };
-        serde_json::to_string(&mark).unwrap_or_default()
-    }
-
-    pub(super) fn is_by(&self, incident: &str) -> bool {
-        self.by == incident
-    }
-}
-
 fn api(client: &Client, mover: &Mover) -> Api<DynamicObject> {
     let of = mover.api();
     named(client, of.each_ref().map(String::as_str), Some(mover.namespace()))

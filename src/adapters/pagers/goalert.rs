@@ -1,7 +1,7 @@
 //! GoAlert's generic integration. Limits: summary 1024 characters, details 6144, key 512; it cuts what is longer and says
 //! nothing. Source: goalert genericapi/handler.go.
 
-use super::{ask, cut, dedup_key, plain, usual};
+use super::{ask, cut, page_key, plain, usual};
 use crate::model::{Delivery, PageKey, PageKind, Report, Secret, escape};
 use serde_json::json;
 
@@ -17,7 +17,7 @@ pub(super) async fn send(
     let mut body = json!({
         "summary": cut(&summary, 1024),
         "details": cut(&plain(report), 6144),
-        "dedup": dedup_key(key),
+        "dedup": page_key(key),
         "meta": { "incident": report.incident, "severity": report.severity.word() },
     });
     if key.kind == PageKind::Resolve {

@@ -1,7 +1,7 @@
 //! Opsgenie's Alert API v2. It answers 202 before it has done anything: what became of a request is asked for. Limits:
 //! message 130 characters, description 15,000, alias 512. It ends on 2027-04-05.
 
-use super::{ask, cut, dedup_key, plain, usual};
+use super::{ask, cut, page_key, plain, usual};
 use crate::clock::Clock;
 use crate::model::{Delivery, PageKey, PageKind, Report, Secret, Severity, escape};
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ impl Road<'_> {
         key: &PageKey,
         report: &Report,
     ) -> Delivery {
-        let alias = dedup_key(key);
+        let alias = page_key(key);
         let (path, body) = match key.kind {
             PageKind::Resolve => {
                 let path = format!("/{}/close?identifierType=alias", escape(&alias, '%', "-_."));

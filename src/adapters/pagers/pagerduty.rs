@@ -1,6 +1,6 @@
 //! PagerDuty Events API v2. Limits: summary 1024 characters, key 255, payload 512 KB.
 
-use super::{ask, cut, dedup_key, usual};
+use super::{ask, cut, page_key, usual};
 use crate::model::{Delivery, PageKey, PageKind, Report, Secret};
 use serde_json::{Map, Value, json};
 
@@ -18,7 +18,7 @@ pub(super) async fn send(
         return change(client, url, routing_key, report).await;
     }
     let action = if key.kind == PageKind::Resolve { "resolve" } else { "trigger" };
-    let mut body = json!({ "routing_key": routing_key.expose(), "event_action": action, "dedup_key": dedup_key(key) });
+    let mut body = json!({ "routing_key": routing_key.expose(), "event_action": action, "dedup_key": page_key(key) });
     if action == "trigger" {
         body["payload"] = json!({
             "summary": cut(&format!("L{} {} on {}: {}", report.level, report.title, report.target, report.why), 1024),

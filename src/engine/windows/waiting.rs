@@ -145,6 +145,16 @@ impl Windows {
     }
 }
 
+/// What the rule watches for, by the key of this event: the same as of the timer that found it.
+pub(in crate::engine) fn watched(rule: &Rule, facts: &Facts<'_>) -> Option<String> {
+    let key = match (&rule.words.hold, &rule.words.absent) {
+        (Some(hold), _) => hold_key(&hold.by, facts),
+        (None, Some(absent)) => key(&absent.by, facts),
+        (None, None) => return None,
+    };
+    Some(crate::engine::correlate::watch(&rule.name, &key.ok()?))
+}
+
 /// What holds for itself: of alerts each one, whatever else is said of the same target.
 pub(super) fn hold_key(by: &By, facts: &Facts<'_>) -> Result<String, String> {
     let key = key(by, facts)?;

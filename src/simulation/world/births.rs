@@ -107,6 +107,8 @@ fn template_hash(spec: &App) -> Id {
 fn pod_name(spec: &App, ordinal: u32, node: &str, id: &Id) -> String {
     let (name, drawn) = (&spec.name, id.short(5));
     match spec.kind {
+        // Made by somebody under this very name.
+        Kind::Bare if spec.holds_place => name.clone(),
         Kind::StatefulSet | Kind::Gang | Kind::Bare => format!("{name}-{ordinal}"),
         Kind::Static => format!("{name}-{node}"),
         Kind::Deployment => format!("{name}-{}-{drawn}", template_hash(spec).short(8)),

@@ -37,7 +37,8 @@ fn conditions(
             "condition": name, "status": status,
             "reason": text(condition, "/reason"), "message": message(condition, "/message"),
         }));
-        let parts = [uid, name, status, &time.to_string()];
+        // Another reason under the same status is news: one fault after the other.
+        let parts = [uid, name, status, text(condition, "/reason"), &time.to_string()];
         Some(happening(name.to_owned(), kind, &parts, about.clone(), time, payload))
     };
     all.into_iter().flatten().filter_map(of).collect()

@@ -6,6 +6,8 @@ use crate::model::{Target, kind, unfit};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+/// What is told of whether a node takes it.
+const SCHEDULED: &str = "scheduled";
 /// What a container waits for as a matter of course.
 const USUAL: [&str; 2] = ["ContainerCreating", "PodInitializing"];
 
@@ -16,8 +18,16 @@ pub(super) fn happenings(object: &Value) -> Vec<Happening> {
     let mut all: Vec<Happening> =
         containers.flat_map(|it| [pod.ended(it), pod.waits(it)]).flatten().collect();
     all.extend(pod.unschedulable());
+    all.extend(pod.scheduled());
     all.extend(pod.failed());
     all
+}
+
+/// It waits for no node any more.
+pub(super) fn gone(object: &Value) -> Option<Happening> {
+    let pod = Pod { object };
+    let time = moment(object, "/metadata/deletionTimestamp").or_else(|| pod.changed())?;
+    Some(pod.settled("Deleted", time))
 }
 
 struct Pod<'a> {
@@ -88,6 +98,21 @@ impl Pod<'_> {
         Some(self.tells(format!("waits/{name}"), &parts, time, payload))
     }
 
+    fn settled(&self, reason: &str, time: Timestamp) -> Happening {
+        let parts = [reason, &time.to_string()];
+        let payload = json!({ "reason": reason });
+        let told = self.tells(SCHEDULED.into(), &parts, time, payload);
+        Happening { settles: true, ..told }
+    }
+
+    /// A node has taken it.
+    fn scheduled(&self) -> Option<Happening> {
+        let all = self.object.pointer("/status/conditions")?.as_array()?;
+        let is_placed = |it: &&Value| it["type"] == "PodScheduled" && it["status"] == "True";
+        let time = moment(all.iter().find(is_placed)?, "/lastTransitionTime")?;
+        Some(self.settled("Scheduled", time))
+    }
+
     fn unschedulable(&self) -> Option<Happening> {
         let all = self.object.pointer("/status/conditions")?.as_array()?;
         let condition = all.iter().find(|it| {
@@ -108,7 +133,7 @@ impl Pod<'_> {
         sum.sort();
         sum.dedup();
         let parts = ["unschedulable", &time.to_string(), &sum.join(",")];
-        Some(self.tells("scheduled".into(), &parts, time, payload))
+        Some(self.tells(SCHEDULED.into(), &parts, time, payload))
     }
 
     fn failed(&self) -> Option<Happening> {

@@ -1,7 +1,7 @@
 //! The shell: follows what the rules ask for, makes it durable, and only then says how far it is.
 
 use super::told::{Mark, Told};
-use super::{SOURCE, happenings};
+use super::{SOURCE, gone, happenings, text};
 use crate::clock::Clock;
 use crate::cluster::{ClusterView, Followed, Follows, Heard};
 use crate::log::{self, Condition, Entry, Kv, Log, LogError, Stream, bucket::SNAPSHOTS};
@@ -133,7 +133,10 @@ impl<L: Log + Kv, C: Clock, V: ClusterView> Feed<L, C, V> {
                     let all = happenings(&self.what, &object);
                     news.extend(told.news(&object, all, listed));
                 }
-                Heard::Gone { uid } => told.gone(&uid),
+                Heard::Gone { object } => {
+                    news.extend(told.news(&object, gone(&self.what, &object), false));
+                    told.gone(text(&object, "/metadata/uid"));
+                }
                 Heard::Version(version) => told.reached(Some(&version)),
                 Heard::Listed(version) => {
                     self.record(std::mem::take(&mut news)).await?;

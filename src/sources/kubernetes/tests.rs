@@ -138,6 +138,34 @@ fn a_pod_without_a_node_tells_what_nodes_lack_and_only_when_that_changes() {
     assert_ne!(one.id, other.id);
 }
 
+#[test]
+fn a_pod_that_waited_for_a_node_tells_that_it_does_not_any_more() {
+    let pod = |status: &str, time: &str| {
+        let reason = if status == "False" { "Unschedulable" } else { "" };
+        json!({"metadata": {"uid": "p", "name": "llm-0", "namespace": "training"}, "status": {"phase": "Pending", "conditions": [
+            {"type": "PodScheduled", "status": status, "reason": reason, "message": "m", "lastTransitionTime": time}]}})
+    };
+    let mut told = Told::new(&Followed::Pods, None, BTreeSet::new());
+    told.listed("1");
+    let mut reasons = |object: &Value, is_gone: bool| -> Vec<String> {
+        let all = if is_gone {
+            gone(&Followed::Pods, object)
+        } else {
+            happenings(&Followed::Pods, object)
+        };
+        let news = told.news(object, all, false);
+        news.iter().map(|it| it.data.payload["reason"].as_str().unwrap().to_owned()).collect()
+    };
+    let (waits, placed) = (pod("False", NINE), pod("True", "2026-03-02T09:05:00Z"));
+    assert!(reasons(&placed, false).is_empty(), "it never waited");
+    assert_eq!(reasons(&waits, false), ["Unschedulable"]);
+    assert_eq!(reasons(&placed, false), ["Scheduled"]);
+    assert!(reasons(&placed, false).is_empty(), "once");
+    assert!(reasons(&placed, true).is_empty(), "its end is nobody's concern");
+    assert_eq!(reasons(&waits, false), ["Unschedulable"]);
+    assert_eq!(reasons(&waits, true), ["Deleted"]);
+}
+
 /// What of these events is news, live or listed: their counts.
 fn hears(told: &mut Told, objects: &[Value], listed: bool) -> Vec<u64> {
     let mut counts = vec![];

@@ -71,13 +71,17 @@ impl Told {
         let newer = version.and_then(|version| newer(version, &self.version));
         let old = listed && (self.first || self.events && newer == Some(false));
         let mut news = vec![];
-        for Happening { about, event } in happenings {
-            let (known, short) =
-                (self.known.entry(uid.to_owned()).or_default(), event.id.short(12));
-            if known.get(&about).is_some_and(|last| last == short) {
+        for Happening { about, event, settles } in happenings {
+            let short = event.id.short(12);
+            let last = self.known.get(uid).and_then(|known| known.get(&about));
+            if last.is_some_and(|last| last == short) || settles && last.is_none() {
                 continue;
             }
-            known.insert(about, short.to_owned());
+            let known = self.known.entry(uid.to_owned()).or_default();
+            match settles {
+                true => drop(known.remove(&about)),
+                false => drop(known.insert(about, short.to_owned())),
+            }
             self.changed = true;
             if !old && !self.tail.contains(&event.id) {
                 news.push(event);
