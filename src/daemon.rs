@@ -13,7 +13,7 @@ mod reload;
 mod witness;
 
 pub use lease::{Alone, Claim, KvLease, LeaseStore, Term, Version};
-pub use reload::{Files, reload};
+pub use reload::{Files, in_force, reload};
 pub use witness::Witness;
 
 use crate::clock::Clock;

@@ -273,8 +273,17 @@ impl Metrics {
         self.skew.set(skew.as_secs_f64());
     }
 
-    pub fn rules_loaded(&self, count: usize) {
-        self.rules.set(i64::try_from(count).unwrap_or(i64::MAX));
+    /// What is in force. Counters that alerts look at begin at 0: of one that is born with its first event, nobody hears.
+    pub fn rules_loaded<'a>(
+        &self,
+        rules: impl ExactSizeIterator<Item = &'a str>,
+        providers: impl Iterator<Item = &'static str>,
+    ) {
+        self.rules.set(i64::try_from(rules.len()).unwrap_or(i64::MAX));
+        rules.for_each(|rule| self.lost(rule, 0, 0));
+        for provider in providers {
+            self.pages.get_or_create(&PageLabels { provider, outcome: "refused" }).inc_by(0);
+        }
     }
 
     pub fn rules_rejected(&self) {

@@ -10,7 +10,7 @@ mod policy;
 mod sqs;
 
 pub use cloud::Cloud;
-pub use policy::policy;
+pub use policy::{Named, policy};
 pub use sqs::Sqs;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};

@@ -70,7 +70,10 @@ impl Daemon {
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<Answer, Exit> {
         let request = match &self.token_file {
             Some(path) => match std::fs::read_to_string(path) {
-                Ok(token) => request.bearer_auth(token.trim()),
+                // The daemon takes several; whoever calls has one.
+                Ok(tokens) => {
+                    request.bearer_auth(tokens.trim().lines().next().unwrap_or_default().trim())
+                }
                 Err(error) => {
                     return Err(Exit::Usage(format!("cannot read {}: {error}", path.display())));
                 }

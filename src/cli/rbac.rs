@@ -49,7 +49,14 @@ pub(super) fn run(args: &Args) -> Exit {
     };
     let actions: Vec<&Action> = actions(&rules);
     if let As::Iam = args.output {
-        let policy = aws::policy(&actions, !settings.aws.queues.is_empty());
+        let queues: Vec<&str> =
+            settings.aws.queues.iter().map(|queue| queue.url.as_str()).collect();
+        let named = aws::Named {
+            queues: &queues,
+            vault: settings.aws.backup.vault.as_deref(),
+            role: settings.aws.backup.role.as_deref(),
+        };
+        let policy = aws::policy(&actions, &named);
         words::say(&serde_json::to_string_pretty(&policy).unwrap_or_default());
         return Exit::Good;
     }

@@ -99,7 +99,7 @@ async fn work<L: Log + Kv, S: LeaseStore>(
     let kube = connect(&config).await?;
     let view = KubernetesView::start(&kube, own_pod());
     let metrics = Metrics::default();
-    metrics.rules_loaded(ruleset.rules.len());
+    crate::daemon::in_force(&metrics, &ruleset);
     let (truncated, groups) = mpsc::channel(64);
     let (cluster, truncated) = (config.cluster.clone(), Some(truncated));
     let intake = Intake { log: log.clone(), clock: System, view: view.clone(), cluster, truncated };

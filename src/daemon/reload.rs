@@ -37,6 +37,13 @@ pub trait Files: Send + 'static {
     fn changed(&mut self) -> impl Future<Output = ()> + Send;
 }
 
+/// Tells the metrics what is in force.
+pub fn in_force(metrics: &Metrics, rules: &Ruleset) {
+    let names = rules.rules.iter().map(|rule| rule.name.as_str());
+    let contacts = rules.directory.contacts.values();
+    metrics.rules_loaded(names, contacts.map(|contact| contact.pager.word()));
+}
+
 /// Keeps `rules` at what the files say, for as long as anybody listens.
 pub async fn reload<L: Log + Kv, C: Clock, V: ClusterView>(
     mut files: impl Files + Sync,
@@ -55,7 +62,7 @@ pub async fn reload<L: Log + Kv, C: Clock, V: ClusterView>(
             Ok(next) if next.version == before => continue,
             Ok(next) => {
                 tracing::info!(rules = next.rules.len(), version = ?next.version, "the rules were reloaded");
-                metrics.rules_loaded(next.rules.len());
+                in_force(&metrics, &next);
                 let payload = json!({ "rules": next.rules.len(), "version": next.version });
                 rules.send_replace(Arc::new(next.at_most(files.mode())));
                 (kind::RULES_LOADED, payload)

@@ -37,6 +37,25 @@ fn alerts_fire_as_promtool_says() {
     here(&["test", "rules", "rules_test.yaml"]);
 }
 
+#[test]
+fn every_alert_that_ships_is_seen_to_fire() {
+    let read = |name: &str| {
+        std::fs::read_to_string(format!("{ROOT}/deploy/observability/{name}")).unwrap()
+    };
+    let (rules, tests) = (read("prometheus-rule.yaml"), read("rules_test.yaml"));
+    let alert = Regex::new(r"- alert: (\w+)").unwrap();
+    let all: Vec<&str> =
+        alert.captures_iter(&rules).map(|found| found.get(1).unwrap().as_str()).collect();
+    assert!(all.len() > 15, "{all:?}");
+    let fires = |name: &&str| {
+        let wanted =
+            Regex::new(&format!(r"alertname: {name}\n\s+eval_time: \w+\n\s+exp_alerts:\n"));
+        wanted.unwrap().is_match(&tests)
+    };
+    let unseen: Vec<&str> = all.into_iter().filter(|name| !fires(name)).collect();
+    assert!(unseen.is_empty(), "{unseen:?}");
+}
+
 /// One of each: what nobody has counted yet is not exposed.
 fn each(metrics: &medevac::telemetry::Metrics) {
     metrics.received("s", "accepted", 1);

@@ -112,6 +112,10 @@ fn a_test_that_names_nothing_is_refused() {
 fn the_packs_that_ship_are_tested_and_every_change_is_noticed() {
     let tested = medevac(&["test", "rules", "--mutate"], Path::new("."));
     assert!(tested.status.success(), "{}", said(&tested));
+    let covered = medevac(&["test", "rules", "--coverage", "--output", "json"], Path::new("."));
+    let report: serde_json::Value = serde_json::from_slice(&covered.stdout).unwrap();
+    let number = |key: &str| report["coverage"][key].as_f64().unwrap();
+    assert!(number("seen") / number("all") > 0.9, "{}", report["coverage"]);
     let policy = tempfile::tempdir().unwrap();
     write(policy.path(), "medevac.yaml", "policy: {production: true}\n");
     let config = policy.path().join("medevac.yaml");
