@@ -40,6 +40,7 @@ pub fn build(
     let (mut planned, last) = resolved(decision, steps, otherwise, look, &mut faults);
     let (id, reserve) = (Plan::id_of(&data.incident, data.epoch), reserve(decision, skew, now));
     let until = data.deadline.map(|at| at.checked_sub(reserve.0).unwrap_or(at));
+    let slow = too_slow(&mut planned, until, now);
     let profiles = planned.iter().find_map(profiles);
     let asked = profiles.map(|of| checkpoints::checkpoints(&id, look, of, history, until, now));
     let (asked, unusable) = asked.unwrap_or_default();
@@ -49,7 +50,7 @@ pub fn build(
     let (moves, unmoved) = elsewhere::moves(look, steps, moved, &asked);
     elsewhere::suspended_meanwhile(&mut planned, &moves, &data.incident, data.epoch);
     let remarks = remarks(&planned, &moves, look).into_iter().chain(unusable).chain(late);
-    let remarks = remarks.chain(without).chain(unmoved).collect();
+    let remarks = remarks.chain(slow).chain(without).chain(unmoved).collect();
     let until = until.filter(|_| planned.iter().any(drains));
     let pods = until.map(|until| checkpoints::pods(look, &asked, until, now));
     let suspends = planned.iter().any(|step| matches!(step.action, Action::Suspend));
@@ -116,6 +117,25 @@ fn tells_at_last(decision: &Decision, last: &[PlannedStep]) -> Option<StepSpec> 
     let told = last.iter().any(|step| matches!(step.action, Action::Escalate { .. }));
     let action = Action::Escalate { policy, level: 1 };
     (!told).then(|| StepSpec { name: "escalate".into(), action, needs: vec![] })
+}
+
+/// A job of AWS Backup may wait for an hour before it begins: where the deadline is nearer it is left out, and nothing waits
+/// for it. To empty a machine that goes is worth more.
+fn too_slow(steps: &mut Vec<PlannedStep>, until: Option<Timestamp>, now: Timestamp) -> Vec<String> {
+    let Some(left) = until.map(|until| until.duration_since(now)) else { return vec![] };
+    let late = |step: &PlannedStep| match &step.action {
+        Action::AwsBackup(of) => left < of.start_within.0.try_into().unwrap_or_default(),
+        _ => false,
+    };
+    let names: Vec<String> =
+        steps.iter().filter(|step| late(step)).map(|it| it.name.clone()).collect();
+    steps.retain(|step| !names.contains(&step.name));
+    for step in steps {
+        step.needs.retain(|need| !names.contains(need));
+    }
+    let told =
+        |name: String| format!("`{name}` is left out: the deadline is nearer than it may begin");
+    names.into_iter().map(told).collect()
 }
 
 pub(super) fn drains(step: &PlannedStep) -> bool {
@@ -341,6 +361,34 @@ mod tests {
         assert_eq!(plan.otherwise[0].name, "otherwise-escalate");
         assert_eq!(plan.reserve, Span::seconds(12));
         assert_eq!(plan.until(), Some(now + Duration::from_secs(108)));
+    }
+
+    #[test]
+    fn what_may_begin_in_an_hour_is_left_out_before_a_nearer_deadline() {
+        let look =
+            Look { node: Some(Node { name: "n".into(), ..Node::default() }), ..Look::default() };
+        let backup = Action::AwsBackup(Box::new(crate::model::AwsBackup {
+            vault: Default::default(),
+            sought: Default::default(),
+            delete_after_days: None,
+            start_within: Span::seconds(3600),
+            complete_within: Span::seconds(7200),
+            timeout: Span::seconds(9000),
+        }));
+        let names = |after: u64| {
+            let steps =
+                vec![spec("backup", backup.clone(), &[]), spec("drain", drain(), &["backup"])];
+            let now = Timestamp::UNIX_EPOCH;
+            let decision = decision(steps, Some(now + Duration::from_secs(after)));
+            let plan = build(&decision, &look, &History::new(), &[], Duration::ZERO, now);
+            let plan = plan.unwrap().unwrap();
+            let names: Vec<String> = plan.steps.iter().map(|step| step.name.clone()).collect();
+            (names, plan.remarks.join("; "))
+        };
+        let (near, told) = names(120);
+        assert_eq!(near, ["drain"]);
+        assert!(told.contains("`backup` is left out"), "{told}");
+        assert_eq!(names(9000).0, ["backup", "drain"]);
     }
 
     #[test]

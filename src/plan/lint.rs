@@ -23,7 +23,6 @@ pub fn lint(plan: &Plan) -> Vec<String> {
                 faults.push(format!("two steps are called `{}`", step.name));
             }
             faults.extend(reaches(step));
-            faults.extend(too_slow(plan, step));
             if let Action::CompleteLifecycleAction { after, .. } = &step.action {
                 for need in after.iter().filter(|need| !before.contains(need.as_str())) {
                     faults.push(format!(
@@ -42,19 +41,6 @@ pub fn lint(plan: &Plan) -> Vec<String> {
         faults.push("its deadline has passed already".into());
     }
     faults
-}
-
-/// A job of AWS Backup may wait for an hour before it begins: nothing with a near deadline has that time.
-fn too_slow(plan: &Plan, step: &PlannedStep) -> Option<String> {
-    let Action::AwsBackup(of) = &step.action else { return None };
-    let left = plan.until()?.duration_since(plan.made_at);
-    let enough = left >= of.start_within.0.try_into().unwrap_or_default();
-    (!enough).then(|| {
-        format!(
-            "`{}` may begin within {}, and the deadline is nearer: take `snapshot`",
-            step.name, of.start_within
-        )
-    })
 }
 
 /// A step acts on the kind of thing that it was made for.

@@ -31,14 +31,18 @@ fn minimum(steps: &[StepSpec]) -> Duration {
     ends.into_values().max().unwrap_or_default()
 }
 
+/// From the event to its deadline, where that is known.
+fn given(rule: &Rule) -> Option<Duration> {
+    let spot = rule.when.iter().any(|it| it == kind::SPOT_INTERRUPTION);
+    match &rule.deadline {
+        Some(Deadline::After(span)) => Some(span.0),
+        Some(Deadline::At(_)) | None => spot.then_some(SPOT_NOTICE),
+    }
+}
+
 /// A deadline that the steps cannot meet whatever happens.
 pub(super) fn too_short(rule: &Rule, place: &Place, faults: &mut Faults) {
-    let spot = rule.when.iter().any(|it| it == kind::SPOT_INTERRUPTION);
-    let given = match &rule.deadline {
-        Some(Deadline::After(span)) => span.0,
-        Some(Deadline::At(_)) | None if spot => SPOT_NOTICE,
-        Some(Deadline::At(_)) | None => return,
-    };
+    let Some(given) = given(rule) else { return };
     let usable = given - RESERVE.min(given / 4);
     let wanted = minimum(&rule.then);
     if wanted >= usable {
@@ -47,6 +51,22 @@ pub(super) fn too_short(rule: &Rule, place: &Place, faults: &mut Faults) {
             format!("the steps wait for {} and the deadline leaves {}", span(wanted), span(usable));
         faults.add(Code::TooShort, place, message).hint =
             Some("part of the time is kept for the machine to stop; wait less".into());
+    }
+}
+
+/// A job of AWS Backup may begin an hour after it was asked for: no rule with a nearer deadline has that time.
+pub(super) fn too_slow(rule: &Rule, place: &Place, faults: &mut Faults) {
+    let Some(given) = given(rule) else { return };
+    let waits = rule.then.iter().find_map(|step| match &step.action {
+        Action::AwsBackup(of) if of.start_within.0 > given => Some((&step.name, of.start_within)),
+        _ => None,
+    });
+    if let Some((step, within)) = waits {
+        let given = crate::model::Span(given);
+        let message =
+            format!("`{step}` may begin within {within}, and the deadline leaves {given}");
+        faults.add(Code::TooShort, place, message).hint =
+            Some("`snapshot` holds what the volume held when it was asked for".into());
     }
 }
 

@@ -150,6 +150,7 @@ pub(super) fn rule(node: &Node, names: &Names<'_>, faults: &mut Faults) -> Optio
     };
     let deadline = entries.get("deadline").map_or(&rule.place, |node| &node.place);
     super::lint::too_short(&rule, deadline, faults);
+    super::lint::too_slow(&rule, deadline, faults);
     if rule.then.is_empty() && rule.escalate.is_none() && entries.get("then").is_none() {
         faults.add(Code::MissingKey, entries.place(), "a rule needs `then`, `escalate`, or both");
     }

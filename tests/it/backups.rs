@@ -5,7 +5,12 @@ use crate::support::{
     vault::Vaults,
 };
 use medevac::adapters::aws::Cloud;
-use medevac::model::{Answer, CloudCall, Protected, Refusal, Span, Standing, Vault};
+use medevac::model::{
+    Action, Answer, AwsBackup, CloudCall, Entry, Id, Look, Plan, PlannedStep, Protected, Reach,
+    Refusal, Sought, Span, Standing, Target, Vault,
+};
+use medevac::remediation::{Journal, Saga, Work};
+use serde_json::json;
 use std::collections::BTreeMap;
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/backup";
@@ -68,6 +73,105 @@ async fn a_job_is_begun_once_and_followed_through_its_states() {
     assert_eq!(point.state, "COMPLETED");
     let none = CloudCall::RunningBackup { vault: vault(), resource: volume("vol-1") };
     assert_eq!(cloud.call(none).await, Answer::Refused(Refusal::Gone), "none runs any more");
+}
+
+/// A plan with nothing but this step.
+fn plan(action: Action) -> Plan {
+    let target = Target::Other { kind: "schedule".into(), name: "nightly".into() };
+    let step = PlannedStep {
+        name: "backup".into(),
+        key: Id::of(&["backup"]),
+        action,
+        reach: Reach::World,
+        needs: vec![],
+        no_return: false,
+    };
+    let at = jiff::Timestamp::UNIX_EPOCH;
+    let plan = json!({
+        "id": Id::of(&["plan"]), "incident": "inc-1", "epoch": 1, "rule": "r", "target": target, "mode": "enforce",
+        "deadline": null, "reserve": "0s", "steps": [step], "otherwise": [], "doomed": false, "made_at": at, "caused_at": at,
+    });
+    serde_json::from_value(plan).unwrap()
+}
+
+/// Carries the step out against that cloud, an hour in no time, and says how it ended.
+async fn carried_out(cloud: &Cloud, action: Action) -> String {
+    let plan = plan(action);
+    let mut saga = Saga::new(plan.clone(), Journal::new(&plan));
+    let look = Look::default();
+    let mut now = plan.made_at;
+    loop {
+        let entries = saga.advance(&look, now);
+        for entry in &entries {
+            saga.recorded(entry, &look, now).unwrap();
+            match entry {
+                Entry::Succeeded { note, .. } => return format!("succeeded: {note}"),
+                Entry::Failed { why, .. } => return format!("failed: {why}"),
+                _ => {}
+            }
+        }
+        let calls = saga.calls(&look, now);
+        if calls.is_empty() && entries.is_empty() {
+            now = saga.wake_at(now).unwrap().max(now);
+        }
+        for call in calls {
+            let Work::Cloud(asked) = call.work.clone() else { panic!("{call:?}") };
+            saga.answer(&call, cloud.call(asked).await, now);
+        }
+    }
+}
+
+fn aws_backup() -> Action {
+    let resources = vec!["arn:aws:ec2:eu-west-1:123456789012:volume/vol-1".to_owned()];
+    Action::AwsBackup(Box::new(AwsBackup {
+        vault: Vault::default(),
+        sought: Sought { resources, ..Sought::default() },
+        delete_after_days: Some(30),
+        start_within: Span::seconds(3600),
+        complete_within: Span::seconds(7200),
+        timeout: Span::seconds(4 * 3600),
+    }))
+}
+
+#[tokio::test]
+async fn the_step_comes_to_what_the_job_and_its_recovery_point_come_to() {
+    let good = ["CREATED", "PENDING", "RUNNING", "COMPLETED"];
+    for (walk, message, point, wanted) in [
+        (&good[..], "", "COMPLETED", "succeeded: "),
+        (&good, "", "AVAILABLE", "succeeded: "),
+        (&["RUNNING", "FAILED"], "no space", "COMPLETED", "failed: .*FAILED: no space"),
+        (
+            &["CREATED", "EXPIRED"],
+            "the window has passed",
+            "COMPLETED",
+            "failed: .*EXPIRED: the window",
+        ),
+        (&["RUNNING", "ABORTING", "ABORTED"], "", "COMPLETED", "failed: .*ABORTED"),
+        (&["RUNNING", "PARTIAL"], "", "COMPLETED", "failed: .*PARTIAL"),
+        (&good, "", "PARTIAL", "failed: .*recovery point is PARTIAL"),
+        (&good, "", "EXPIRED", "failed: .*recovery point is EXPIRED"),
+        (&good, "", "DELETING", "failed: .*recovery point is DELETING"),
+        (&["RUNNING"], "", "COMPLETED", "failed: .*RUNNING"),
+    ] {
+        let vaults = Vaults::start().await;
+        vaults.walks(walk, message);
+        vaults.point_is(point);
+        let cloud = moto::cloud(&vaults.url).await.with_backup(vault());
+        let how = carried_out(&cloud, aws_backup()).await;
+        let wanted = regex_lite::Regex::new(&format!("^{wanted}")).unwrap();
+        assert!(wanted.is_match(&how), "{walk:?}, {point}: {how}");
+        assert_eq!(vaults.requests().len(), 1, "begun once: {:?}", vaults.asked());
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_is_there_already_is_joined() {
+    let vaults = Vaults::start().await;
+    vaults.walks(&["RUNNING", "RUNNING", "RUNNING", "COMPLETED"], "");
+    let cloud = moto::cloud(&vaults.url).await.with_backup(vault());
+    said(&cloud, begin("vol-1", "of-somebody-else")).await;
+    let how = carried_out(&cloud, aws_backup()).await;
+    assert!(how.starts_with("succeeded: ") && how.contains("of a job that was there"), "{how}");
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use crate::support::{
     nats::{connect, options, single},
     servers::Process,
     until,
+    weather::Weather,
 };
 use medevac::adapters::aws::Sqs;
 use medevac::adapters::nats::{FEED_STREAM, FEED_SUBJECT};
@@ -146,7 +147,12 @@ async fn both_feeds_are_one_notice_and_one_remediation() {
     let moto = Moto::start().await;
     let queue = moto.queue("notices").await;
     let mut orders = Orders::new(directory.path(), 0, RULES);
-    orders.queues = vec![(moto.url.clone(), queue.url.clone())];
+    // SQS is busy at first, and what it deletes it does not always say.
+    let weather = Weather::start(&moto.url).await;
+    weather.throttles("ReceiveMessage", 3);
+    weather.loses("DeleteMessage", 1);
+    weather.loses("DeleteMessageBatch", 1);
+    orders.queues = vec![(weather.url.clone(), queue.url.clone())];
     let daemon = daemon::start(&orders, Door::default()).await;
     let imds = Imds::start(&instance("n3")).await;
     let given = jiff::Timestamp::now();
@@ -167,6 +173,8 @@ async fn both_feeds_are_one_notice_and_one_remediation() {
     };
     assert_eq!((lag("metadata").await, lag("eventbridge").await), (1.0, 1.0));
     assert_eq!(metric(&daemon.url, "medevac_feed_confirmed_total", &[]).await, 1.0);
+    assert!(weather.asked("ReceiveMessage") > 3, "it went on after it was refused");
+    assert!(weather.asked("DeleteMessage") + weather.asked("DeleteMessageBatch") > 0);
     let explained = client()
         .post(format!("{}/api/v1/explain", daemon.url))
         .body(notice(&instance("n3"), given));

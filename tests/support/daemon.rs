@@ -88,9 +88,16 @@ impl Orders {
     }
 }
 
+/// Instead of a text: the packs that ship.
+pub(crate) const PACKS: &str = "the packs";
+
 pub(crate) fn ruleset(text: &str) -> Ruleset {
-    let source = Arc::new(Source { path: "test.yaml".into(), text: text.into() });
-    rules::load(&[source], &|_| Ok(Secret::new("test-secret"))).unwrap_or_else(|faults| {
+    let packs = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/rules"));
+    let sources = match text == PACKS {
+        true => medevac::adapters::rulefiles::read(&[packs]).unwrap(),
+        false => vec![Arc::new(Source { path: "test.yaml".into(), text: text.into() })],
+    };
+    rules::load(&sources, &|_| Ok(Secret::new("test-secret"))).unwrap_or_else(|faults| {
         panic!("{}", faults.iter().map(rules::Diagnostic::line).collect::<Vec<_>>().join("\n"))
     })
 }

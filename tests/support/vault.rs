@@ -12,7 +12,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex},
 };
 
@@ -26,6 +26,8 @@ struct Inner {
     script: Vec<&'static str>,
     left: BTreeMap<String, VecDeque<&'static str>>,
     message: String,
+    /// Jobs that found another at their resource.
+    refused: BTreeSet<String>,
     /// What a recovery point's state is.
     point: String,
     throttled: u32,
@@ -133,7 +135,11 @@ impl Inner {
             "BackupJobId": id, "State": state, "ResourceArn": resource, "PercentDone": "0.0",
             "BackupVaultName": request["BackupVaultName"], "CreationDate": 1_767_225_600.5,
         });
-        if !RUNNING.contains(&state) {
+        if self.refused.contains(id) && state == "FAILED" {
+            job["StatusMessage"] = json!(
+                "Backup job could not start because there is a running job for the same resource"
+            );
+        } else if !RUNNING.contains(&state) {
             job["StatusMessage"] = json!(self.message);
         }
         if state == "COMPLETED" {
@@ -165,7 +171,17 @@ async fn begin(State(inner): Shared, body: Bytes) -> Response {
     let id = known.unwrap_or_else(|| {
         let id = format!("job-{}", inner.jobs.len() + 1);
         inner.tokens.insert(token, id.clone());
-        let script = inner.script.iter().copied().collect();
+        // One job works on a resource at a time. It is said of the job, and not when it is asked for.
+        let busy = inner.jobs.iter().any(|(other, of, _)| {
+            *of == text("ResourceArn") && RUNNING.contains(&inner.state(other))
+        });
+        let script: VecDeque<&'static str> = match busy {
+            true => ["CREATED", "FAILED"].into(),
+            false => inner.script.iter().copied().collect(),
+        };
+        if busy {
+            inner.refused.insert(id.clone());
+        }
         inner.left.insert(id.clone(), script);
         inner.jobs.push((id.clone(), text("ResourceArn"), request.clone()));
         id

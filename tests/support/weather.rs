@@ -1,4 +1,4 @@
-//! What moto lacks of EC2 and Auto Scaling, in front of it: client tokens that count, capacity that is not to be had,
+//! What moto lacks of EC2, Auto Scaling and SQS, in front of it: client tokens that count, capacity that is not to be had,
 //! throttling, answers that are lost on the way.
 
 use super::client;
@@ -91,14 +91,17 @@ async fn answer(
     let text = String::from_utf8_lossy(&body).into_owned();
     let form = reqwest::Url::parse(&format!("http://form/?{text}")).unwrap();
     let fields: Fields = form.query_pairs().into_owned().collect();
-    let action = field(&fields, "Action").to_owned();
+    // SQS speaks JSON, and says in a header what it is asked for.
+    let target = headers.get("x-amz-target").and_then(|it| it.to_str().ok());
+    let json = target.and_then(|it| it.strip_prefix("AmazonSQS."));
+    let action = json.unwrap_or(field(&fields, "Action")).to_owned();
     let before = {
         let mut inner = inner.lock().unwrap();
         inner.asked.push(action.clone());
         inner.instead(&action, &fields)
     };
     if let Some((status, body)) = before {
-        return xml(status, body);
+        return if json.is_some() { said(JSON, status, body) } else { xml(status, body) };
     }
     let behind = format!("{}{uri}", inner.lock().unwrap().behind);
     let mut forward = client().request(method, behind).body(body);
@@ -115,6 +118,9 @@ async fn answer(
         inner.tokens.insert(token.into(), (status, body.clone()));
     }
     if inner.takes(&action, |inner| &mut inner.lost) {
+        if json.is_some() {
+            return said(JSON, 500, "{\"__type\":\"com.amazonaws.sqs#InternalError\"}".into());
+        }
         return xml(
             500,
             "<Response><Errors><Error><Code>InternalError</Code></Error></Errors></Response>"
@@ -128,12 +134,18 @@ async fn answer(
         }
         _ => body,
     };
-    xml(status, body)
+    if json.is_some() { said(JSON, status, body) } else { xml(status, body) }
 }
 
+const JSON: &str = "application/x-amz-json-1.0";
+
 fn xml(status: u16, body: String) -> Response {
+    said("text/xml", status, body)
+}
+
+fn said(content: &'static str, status: u16, body: String) -> Response {
     let status = StatusCode::from_u16(status).unwrap();
-    (status, [(CONTENT_TYPE, "text/xml")], body).into_response()
+    (status, [(CONTENT_TYPE, content)], body).into_response()
 }
 
 impl Inner {
@@ -155,9 +167,12 @@ impl Inner {
                 "<Response><Errors><Error><Code>{code}</Code><Message>{text}</Message></Error></Errors></Response>"
             );
             let scaling = "<ErrorResponse><Error><Type>Sender</Type><Code>Throttling</Code><Message>Rate exceeded</Message></Error></ErrorResponse>";
-            return Some(match action.contains("Scaling") || action.contains("Capacity") {
-                true => (400, scaling.into()),
-                false => (503, ec2),
+            let sqs =
+                "{\"__type\":\"com.amazonaws.sqs#RequestThrottled\",\"message\":\"Rate exceeded\"}";
+            return Some(match action {
+                of if of.contains("Scaling") || of.contains("Capacity") => (400, scaling.into()),
+                of if of.contains("Message") => (400, sqs.into()),
+                _ => (503, ec2),
             });
         }
         let group = field(fields, "AutoScalingGroupName");
