@@ -58,6 +58,8 @@ pub struct Evidence {
     /// Base URL.
     pub prometheus: Option<String>,
     pub graphs: Vec<Graph>,
+    /// Base URL of runbooks that are no URLs themselves.
+    pub runbooks: Option<String>,
     /// Where people reach this daemon.
     pub public_url: Option<String>,
 }
@@ -70,6 +72,7 @@ impl Default for Evidence {
             dashboards: vec![],
             prometheus: None,
             graphs: vec![],
+            runbooks: None,
             public_url: None,
         }
     }

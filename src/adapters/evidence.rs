@@ -40,16 +40,7 @@ impl<D: Dispatch, V: ClusterView, L: Kv, C: Clock> Dispatch for Evident<D, V, L,
         if key.kind != PageKind::Trigger {
             return self.inner.send(contact, key, report).await;
         }
-        let fetched = tokio::time::timeout(PATIENCE, self.with_evidence(report)).await;
-        let report = fetched.unwrap_or_else(|_| {
-            let mut late = report.clone();
-            let why = format!("it could not be fetched within {} s", PATIENCE.as_secs());
-            late.missing
-                .iter_mut()
-                .filter(|(name, _)| FETCHED.contains(&name.as_str()))
-                .for_each(|it| it.1.clone_from(&why));
-            late
-        });
+        let report = self.with_evidence(report).await;
         self.inner.send(contact, key, &report).await
     }
 }
@@ -63,24 +54,48 @@ impl<D, V: ClusterView, L: Kv, C: Clock> Evident<D, V, L, C> {
         let asked = |name: &str| {
             report.evidence.iter().chain(&report.missing).any(|(known, _)| known == name)
         };
-        let wanted: Vec<&str> = FETCHED.into_iter().filter(|name| asked(name)).collect();
+        let wanted = FETCHED.map(|name| asked(name).then_some(name));
         let about = About::of(&report, &self.view);
-        for name in wanted {
-            let fetched = match name {
-                "logs" => logs::tails(&self.view, &about, self.config.log_lines).await,
-                "events" => logs::events(&self.view, &about).await,
-                _ => self.dashboards(&about).await,
-            };
+        // Beside each other: one that is slow takes nothing from the others.
+        let [logs, events, dashboards] = wanted.map(|name| self.piece(name, &about));
+        let fetched: [_; 3] = tokio::join!(logs, events, dashboards).into();
+        for (name, fetched) in FETCHED.into_iter().zip(fetched) {
             match fetched {
-                Ok(text) => add(&mut report, name, &text),
-                Err(why) => report
+                Some(Ok(text)) => add(&mut report, name, &text),
+                Some(Err(why)) => report
                     .missing
                     .iter_mut()
                     .filter(|(of, _)| of == name)
                     .for_each(|it| it.1.clone_from(&why)),
+                None => {}
             }
         }
+        self.link_runbook(&mut report);
         report
+    }
+
+    /// `None`: nobody asks for it.
+    async fn piece(&self, name: Option<&str>, about: &About) -> Option<Result<String, String>> {
+        let name = name?;
+        let fetched = async {
+            match name {
+                "logs" => logs::tails(&self.view, about, self.config.log_lines).await,
+                "events" => logs::events(&self.view, about).await,
+                _ => self.dashboards(about).await,
+            }
+        };
+        let late = || Err(format!("it could not be fetched within {} s", PATIENCE.as_secs()));
+        Some(tokio::time::timeout(PATIENCE, fetched).await.unwrap_or_else(|_| late()))
+    }
+
+    /// A runbook that is no URL itself stands where the configuration says.
+    fn link_runbook(&self, report: &mut Report) {
+        let Some(base) = &self.config.runbooks else { return };
+        let mut all = report.evidence.iter_mut();
+        let found = all.find(|(name, text)| name == "runbook" && !text.contains("://"));
+        if let Some((_, text)) = found {
+            *text = format!("{}/{}", base.trim_end_matches('/'), text.trim_start_matches('/'));
+        }
     }
 
     async fn dashboards(&self, about: &About) -> Result<String, String> {

@@ -24,6 +24,9 @@ rules:
   - {name: conditions, when: kubernetes.node.condition, if: event.reason == "nobody", then: [{wait: {time: 1s}}]}
 "#;
 const EVENTS: usize = 20_000;
+/// Transitions, of so many nodes.
+const CONDITIONS: usize = 20_000;
+const TURNING: usize = 40;
 /// Requests under way at the same time.
 const ABREAST: usize = 48;
 
@@ -57,7 +60,34 @@ async fn makes(plane: &Plane, from: usize, to: usize, reason: &str) {
     }
 }
 
-/// How often each message of that reason stands in the log.
+/// Each node's condition changes again and again: another reason each time, one after the other.
+async fn turns(plane: &Plane, nodes: usize, transitions: usize) {
+    let lanes = (0..nodes).map(|node| {
+        let api: Api<Node> = Api::all(plane.client.clone());
+        let name = format!("fed-{node}");
+        tokio::spawn(async move {
+            for number in 0..transitions / nodes {
+                let now = jiff::Timestamp::now();
+                let patch = json!({ "status": { "conditions": [{
+                    "type": "Turning", "status": if number % 2 == 0 { "True" } else { "False" },
+                    "reason": format!("Turn{number}"), "message": format!("{name} {number}"),
+                    "lastTransitionTime": now, "lastHeartbeatTime": now,
+                }] } });
+                until("the condition turns", || async {
+                    api.patch_status(&name, &PatchParams::default(), &Patch::Strategic(&patch))
+                        .await
+                        .ok()
+                })
+                .await;
+            }
+        })
+    });
+    for lane in lanes.collect::<Vec<_>>() {
+        lane.await.unwrap();
+    }
+}
+
+/// How often each message of that reason, or of that condition, stands in the log.
 async fn told<L: Log>(log: &L, reason: &str) -> BTreeMap<String, usize> {
     let (mut after, mut all) = (0, BTreeMap::new());
     loop {
@@ -66,7 +96,7 @@ async fn told<L: Log>(log: &L, reason: &str) -> BTreeMap<String, usize> {
             after = record.seq;
             let body: serde_json::Value = serde_json::from_slice(&record.body).unwrap();
             let data = &body["data"]["payload"];
-            if data["reason"] == reason {
+            if data["reason"] == reason || data["condition"] == reason {
                 *all.entry(data["message"].as_str().unwrap().to_owned()).or_default() += 1;
             }
         }
@@ -113,7 +143,7 @@ pub(crate) async fn twenty_thousand_events_are_told_once_over_every_restart(plan
     std::fs::create_dir_all(plane.directory.path().join("feeds")).unwrap();
     let server = nats::single(&plane.directory.path().join("feeds"), "");
     let log = nats::connect(&nats::options(&[&server])).await;
-    for number in 0..4 {
+    for number in 0..TURNING {
         plane.node(&format!("fed-{number}"), "fed").await;
     }
     makes(&plane, 0, 20, "Before").await;
@@ -132,7 +162,9 @@ pub(crate) async fn twenty_thousand_events_are_told_once_over_every_restart(plan
     assert!(told(&log, "Before").await.is_empty());
     // The API server is killed, and started again, while they are made.
     let (making, dying) = (Arc::clone(&plane), Arc::clone(&plane));
-    let making = tokio::spawn(async move { makes(&making, 0, EVENTS, "Storm").await });
+    let making = tokio::spawn(async move {
+        tokio::join!(makes(&making, 0, EVENTS, "Storm"), turns(&making, TURNING, CONDITIONS));
+    });
     until("a part of them has been told", || async {
         (told(&log, "Storm").await.len() > EVENTS / 10).then_some(())
     })
@@ -141,6 +173,7 @@ pub(crate) async fn twenty_thousand_events_are_told_once_over_every_restart(plan
     ill(&plane, "fed-0", "Xid", "during").await;
     making.await.unwrap();
     each_once(&log, "Storm", EVENTS).await;
+    each_once(&log, "Turning", CONDITIONS).await;
     each_once(&log, "Xid", 1).await;
     daemon.kill();
     away(&plane, &server, &log).await;
@@ -161,7 +194,9 @@ async fn away(plane: &Arc<Plane>, server: &nats::Server, log: &Nats) {
     let _daemon = start(plane, server).await;
     each_once(log, "Forgotten", 300).await;
     each_once(log, "XidForgotten", 1).await;
-    for (reason, count) in [("Storm", EVENTS), ("Away", 300), ("Xid", 1), ("XidAway", 1)] {
+    for (reason, count) in
+        [("Storm", EVENTS), ("Turning", CONDITIONS), ("Away", 300), ("Xid", 1), ("XidAway", 1)]
+    {
         each_once(log, reason, count).await;
     }
     assert!(told(log, "Before").await.is_empty());

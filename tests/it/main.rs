@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod ahead;
 mod alertmanager;
 mod backups;
 mod capacity;
@@ -15,6 +16,7 @@ mod contract;
 mod deploy;
 mod embedded;
 mod evidence;
+mod hearts;
 mod hooks;
 mod http;
 mod imds;

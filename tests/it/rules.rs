@@ -127,6 +127,24 @@ fn the_packs_that_ship_are_tested_and_every_change_is_noticed() {
     assert!(form.status.success(), "{}", said(&form));
 }
 
+#[test]
+fn whoever_is_called_by_a_pack_is_told_what_to_do() {
+    let packs = medevac::adapters::rulefiles::read(&[Path::new("rules").into()]).unwrap();
+    let rules = medevac::rules::load(&packs, &|_| Ok(medevac::model::Secret::new("s"))).unwrap();
+    let text = std::fs::read_to_string("rules/runbooks.md").unwrap();
+    let sections: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    for rule in &rules.rules {
+        let mut steps = rule.then.iter().chain(&rule.otherwise);
+        let calls = |step: &medevac::model::StepSpec| step.action.verb() == "escalate";
+        if rule.escalate.is_none() && !steps.any(calls) {
+            continue;
+        }
+        let named = rule.runbook.as_deref().unwrap_or_else(|| panic!("{} has none", rule.name));
+        let section = named.strip_prefix("runbooks.md#").unwrap();
+        assert!(sections.contains(&section), "{}: {named}", rule.name);
+    }
+}
+
 const LIVE: &str = r#"
 contacts: [{name: ann, console: {}}]
 escalations: [{name: p, levels: [{contacts: ann, delay: 30m}]}]

@@ -13,7 +13,7 @@ use medevac::api::{Gate, Readiness, Server, Site, router};
 use medevac::clock::{Clock, System};
 use medevac::cluster::{ClusterControl, ClusterView, Custom, Follows};
 use medevac::config::{Auth, Tls};
-use medevac::daemon::{self, Alone, KvLease, LeaseStore, Ports, Told, Witness};
+use medevac::daemon::{self, Alone, Beat, KvLease, LeaseStore, Ports, Pulse, Told, Witness};
 use medevac::log::{Kv, Log};
 use medevac::model::{Mode, Secret};
 use medevac::remediation::run::Hands;
@@ -52,6 +52,8 @@ pub(crate) struct Orders {
     pub(crate) aws: Option<String>,
     /// Kinds whose conditions are told: version, kind and plural.
     pub(crate) objects: Vec<(String, String, String)>,
+    /// Where it says that it lives, five times a second.
+    pub(crate) beats: Option<String>,
     /// Of this replica; its process tells it where it is empty.
     pub(crate) name: String,
 }
@@ -71,6 +73,7 @@ impl Orders {
             queues: vec![],
             aws: None,
             objects: vec![],
+            beats: None,
             name: String::new(),
         }
     }
@@ -86,6 +89,14 @@ impl Orders {
         let objects = self.objects.iter().cloned().map(custom).collect();
         Follows { objects, ..Follows::default() }
     }
+}
+
+fn pulse(url: String) -> Pulse {
+    let beat: Beat = Arc::new(move || {
+        let asked = client().post(&url).send();
+        Box::pin(async move { asked.await.map(|_| ()).map_err(|error| error.to_string()) })
+    });
+    Pulse { every: Duration::from_millis(200), beat }
 }
 
 /// Instead of a text: the packs that ship.
@@ -246,7 +257,11 @@ pub(crate) async fn serve<L: Log + Kv, S: LeaseStore, V: ClusterView, K: Cluster
             "" => format!("replica-{}", std::process::id()),
             name => name.to_owned(),
         },
-        told: Told { cluster: None, follows: orders.follows(), pulse: None },
+        told: Told {
+            cluster: None,
+            follows: orders.follows(),
+            pulse: orders.beats.clone().map(pulse),
+        },
     };
     let peers = orders.alertmanager.iter().cloned().collect();
     tokio::spawn(reconcile::run(groups, intake.clone(), http, peers));

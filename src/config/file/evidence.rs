@@ -17,6 +17,11 @@ pub(super) static EVIDENCE: Shape = Shape {
         key("prometheus", Of::Text, "http://prometheus:9090"),
         key("graphs", Of::List(&GRAPH), "Numbers of the last hour, in words and drawn."),
         key(
+            "runbooks",
+            Of::Text,
+            "Where rules/runbooks.md is read: before a `runbook` that is no URL itself. https://wiki.example.org/medevac",
+        ),
+        key(
             "public_url",
             Of::Text,
             "Where people reach this daemon, for links to drawings. Default: there are no links.",
@@ -50,7 +55,7 @@ pub(super) fn evidence(node: &Node, faults: &mut Faults) -> Evidence {
         Some(written)
     };
     let (grafana, prometheus) = (url("grafana", faults), url("prometheus", faults));
-    let public_url = url("public_url", faults);
+    let (public_url, runbooks) = (url("public_url", faults), url("runbooks", faults));
     let graph = |node: &Node, faults: &mut Faults| {
         let entries = Entries::of(node, &GRAPH, faults)?;
         Some(Graph { title: entries.text("title", faults)?, query: entries.text("query", faults)? })
@@ -75,6 +80,7 @@ pub(super) fn evidence(node: &Node, faults: &mut Faults) -> Evidence {
         dashboards: entries.words("dashboards", faults),
         prometheus,
         graphs,
+        runbooks,
         public_url,
     }
 }

@@ -89,7 +89,11 @@ pub(in crate::rules) static RULE: Shape = Shape {
         key("then", Of::Steps, "The steps. `needs` makes order explicit."),
         key("otherwise", Of::Steps, "When a step failed or the deadline is about to pass."),
         key("escalate", Of::Text, "The policy that hears of it when the robot is not enough."),
-        key("runbook", Of::Text, "URL of the page for whoever is called."),
+        key(
+            "runbook",
+            Of::Text,
+            "The page for whoever is called: a URL, or one below `evidence.runbooks` of the configuration.",
+        ),
         key("dashboards", Of::Texts, "URLs of dashboards for whoever is called."),
     ],
 };
