@@ -13,6 +13,7 @@ test:
 	tests/tools/prometheus.sh "$(MEDEVAC_CACHE)"
 	tests/tools/nats.sh "$(MEDEVAC_CACHE)"
 	tests/tools/moto.sh "$(MEDEVAC_CACHE)"
+	tests/tools/terraform.sh "$(MEDEVAC_CACHE)"
 	cargo test --locked
 	$(MAKE) test-simulations
 

@@ -1,7 +1,8 @@
-# What AWS says of machines, by EventBridge into a queue that the daemon reads. Notices are worth nothing after minutes.
+# What AWS says of machines, by EventBridge into a queue that the daemon reads. A notice is worth nothing after minutes, and
+# the daemon knows; what AWS plans and how backups ended is worth reading after a long weekend.
 resource "aws_sqs_queue" "notices" {
   name                      = local.name
-  message_retention_seconds = 900
+  message_retention_seconds = 345600
   receive_wait_time_seconds = 20
   sqs_managed_sse_enabled   = true
   tags                      = local.tags
@@ -89,6 +90,16 @@ resource "aws_autoscaling_lifecycle_hook" "terminate" {
   name                   = "medevac-terminate"
   autoscaling_group_name = each.value
   lifecycle_transition   = "autoscaling:EC2_INSTANCE_TERMINATING"
+  heartbeat_timeout      = var.hook_seconds
+  default_result         = "CONTINUE"
+}
+
+# For the rule `scale-out`: a machine that comes is heard of before it takes work.
+resource "aws_autoscaling_lifecycle_hook" "launch" {
+  for_each               = var.launch_hooks ? toset(var.auto_scaling_groups) : toset([])
+  name                   = "medevac-launch"
+  autoscaling_group_name = each.value
+  lifecycle_transition   = "autoscaling:EC2_INSTANCE_LAUNCHING"
   heartbeat_timeout      = var.hook_seconds
   default_result         = "CONTINUE"
 }

@@ -15,6 +15,12 @@ variable "auto_scaling_groups" {
   description = "Groups whose machines are emptied before they end: each gets a hook whose name begins with medevac."
 }
 
+variable "launch_hooks" {
+  type        = bool
+  default     = false
+  description = "Whether these groups also wait before a new machine takes work."
+}
+
 variable "hook_seconds" {
   type        = number
   default     = 600

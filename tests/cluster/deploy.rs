@@ -29,6 +29,55 @@ fn documents(yaml: &str, directory: &Path) -> Vec<Value> {
     serde_json::from_str(&text).unwrap()
 }
 
+/// Everything that may be switched on.
+const ALL_ON: &str = r#"
+rules: {a: "rules: []"}
+nats: {credentialsSecret: nats-user}
+networkPolicy:
+  nodes: [10.1.0.0/16]
+  apiServer: [10.0.0.1/32]
+  egress: [{ports: [{port: 587}]}]
+serviceMonitor: {enabled: true}
+externalSecret: {enabled: true, env: {PAGERDUTY_ROUTING_KEY: {key: pager, property: key}}}
+agent: {hostNetwork: true}
+"#;
+
+pub(crate) async fn what_may_be_switched_on_says_what_it_should(plane: Arc<Plane>) {
+    let helm = program("helm");
+    let values = plane.directory.path().join("all-on.yaml");
+    std::fs::write(&values, ALL_ON).unwrap();
+    let words =
+        ["template", "m", "deploy/chart", "--kube-version", "1.36.0", "--namespace", "medevac"];
+    let template = |more: &[&str]| {
+        run(Command::new(&helm).args(words).arg("--values").arg(&values).args(more))
+    };
+    let (good, rendered) = template(&[]);
+    assert!(good, "{rendered}");
+    let all = documents(&rendered, plane.directory.path());
+    let of = |kind: &str| all.iter().filter(|it| it["kind"] == kind).collect::<Vec<_>>();
+    assert_eq!((of("ServiceMonitor").len(), of("NetworkPolicy").len()), (1, 3));
+    assert!(of("ExternalSecret").iter().any(|it| it["spec"].to_string().contains("medevac/token")));
+    assert!(rendered.contains("PAGERDUTY_ROUTING_KEY") && rendered.contains("nats-user"));
+    assert_eq!(of("DaemonSet")[0]["spec"]["template"]["spec"]["hostNetwork"], true);
+    let policy = |name: &str| {
+        of("NetworkPolicy").into_iter().find(|it| it["metadata"]["name"] == name).unwrap().clone()
+    };
+    let denies = policy("m-deny");
+    assert_eq!(denies["spec"]["policyTypes"], json!(["Ingress", "Egress"]));
+    assert!(denies["spec"]["ingress"].is_null() && denies["spec"]["egress"].is_null());
+    let daemon = policy("m");
+    let flows = daemon["spec"].to_string();
+    for wanted in ["10.1.0.0/16", "10.0.0.1/32", "169.254.170.23/32", "587", "4222"] {
+        assert!(flows.contains(wanted), "{wanted} is missing in {flows}");
+    }
+    // A flow without an end would be one to everywhere.
+    for flow in daemon["spec"]["egress"].as_array().unwrap() {
+        assert!(!flow.as_object().unwrap().contains_key("to") || flow["to"].is_array(), "{flow}");
+    }
+    let (good, nobody) = template(&["--set", "networkPolicy.from=null"]);
+    assert!(good && !nobody.contains("port: 9090"), "{nobody}");
+}
+
 pub(crate) async fn the_chart_renders_as_kept_and_is_admitted_where_it_is_restricted(
     plane: Arc<Plane>,
 ) {

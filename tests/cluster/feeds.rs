@@ -24,8 +24,9 @@ rules:
   - {name: conditions, when: kubernetes.node.condition, if: event.reason == "nobody", then: [{wait: {time: 1s}}]}
 "#;
 const EVENTS: usize = 20_000;
-/// Transitions, of so many nodes.
+/// Transitions, of so many nodes; and those over the server's death.
 const CONDITIONS: usize = 20_000;
+const SHAKEN: usize = 2_000;
 const TURNING: usize = 40;
 /// Requests under way at the same time.
 const ABREAST: usize = 48;
@@ -60,16 +61,16 @@ async fn makes(plane: &Plane, from: usize, to: usize, reason: &str) {
     }
 }
 
-/// Each node's condition changes again and again: another reason each time, one after the other.
-async fn turns(plane: &Plane, nodes: usize, transitions: usize) {
-    let lanes = (0..nodes).map(|node| {
+/// A condition of each node changes again and again: another reason each time, one after the other.
+async fn turns(plane: &Plane, condition: &str, transitions: usize) {
+    let lanes = (0..TURNING).map(|node| {
         let api: Api<Node> = Api::all(plane.client.clone());
-        let name = format!("fed-{node}");
+        let (name, condition) = (format!("fed-{node}"), condition.to_owned());
         tokio::spawn(async move {
-            for number in 0..transitions / nodes {
+            for number in 0..transitions / TURNING {
                 let now = jiff::Timestamp::now();
                 let patch = json!({ "status": { "conditions": [{
-                    "type": "Turning", "status": if number % 2 == 0 { "True" } else { "False" },
+                    "type": condition, "status": if number % 2 == 0 { "True" } else { "False" },
                     "reason": format!("Turn{number}"), "message": format!("{name} {number}"),
                     "lastTransitionTime": now, "lastHeartbeatTime": now,
                 }] } });
@@ -162,8 +163,10 @@ pub(crate) async fn twenty_thousand_events_are_told_once_over_every_restart(plan
     assert!(told(&log, "Before").await.is_empty());
     // The API server is killed, and started again, while they are made.
     let (making, dying) = (Arc::clone(&plane), Arc::clone(&plane));
+    turns(&plane, "Turning", CONDITIONS).await;
+    each_once(&log, "Turning", CONDITIONS).await;
     let making = tokio::spawn(async move {
-        tokio::join!(makes(&making, 0, EVENTS, "Storm"), turns(&making, TURNING, CONDITIONS));
+        tokio::join!(makes(&making, 0, EVENTS, "Storm"), turns(&making, "Shaken", SHAKEN));
     });
     until("a part of them has been told", || async {
         (told(&log, "Storm").await.len() > EVENTS / 10).then_some(())
@@ -173,7 +176,14 @@ pub(crate) async fn twenty_thousand_events_are_told_once_over_every_restart(plan
     ill(&plane, "fed-0", "Xid", "during").await;
     making.await.unwrap();
     each_once(&log, "Storm", EVENTS).await;
-    each_once(&log, "Turning", CONDITIONS).await;
+    // What a node was in between is nowhere once the server has forgotten; what it is at last is told.
+    until("how every node is at last has been told", || async {
+        let all = told(&log, "Shaken").await;
+        let last = |node: usize| format!("fed-{node} {}", SHAKEN / TURNING - 1);
+        (0..TURNING).all(|node| all.contains_key(&last(node))).then_some(())
+    })
+    .await;
+    assert!(told(&log, "Shaken").await.values().all(|count| *count == 1));
     each_once(&log, "Xid", 1).await;
     daemon.kill();
     away(&plane, &server, &log).await;

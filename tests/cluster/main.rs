@@ -58,6 +58,7 @@ async fn main() -> ExitCode {
     case!(moves::a_job_goes_to_on_demand_and_comes_back_as_it_was);
     case!(moves::each_kind_goes_elsewhere_and_what_can_comes_back);
     case!(deploy::the_chart_renders_as_kept_and_is_admitted_where_it_is_restricted);
+    case!(deploy::what_may_be_switched_on_says_what_it_should);
     case!(jobs::a_job_is_suspended_and_only_who_has_lets_it_run_again);
     case!(jobs::the_jobs_of_other_operators_are_stopped_by_their_own_field);
     case!(jobs::karpenter_has_its_claim_back_with_the_moment_it_ends);

@@ -133,7 +133,110 @@ fn dashboards_and_alerts_name_metrics_that_there_are() {
     }
 }
 
-/// Its syntax and form. `validate` would need AWS's provider, which no package registry has.
+/// Terraform in a copy of the module, attached to a provider that has the real one's schema.
+struct Terraform {
+    directory: tempfile::TempDir,
+    attach: String,
+    provider: std::process::Child,
+}
+
+impl Drop for Terraform {
+    fn drop(&mut self) {
+        self.provider.kill().ok();
+        self.provider.wait().ok();
+    }
+}
+
+impl Terraform {
+    /// `None`: there is no Terraform, or nothing that would serve the schema.
+    fn start() -> Option<Terraform> {
+        let schemas = cache().join("terraform-aws-21.22.1");
+        let there = |name: &str| Command::new(name).arg("--version").output().is_ok();
+        if !there("terraform") || !there("node") || !schemas.exists() {
+            return None;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let mut types = BTreeSet::new();
+        let named = Regex::new(r#"(?m)^(resource|data) "(aws_\w+)""#).unwrap();
+        for file in std::fs::read_dir(format!("{ROOT}/deploy/terraform")).unwrap() {
+            let path = file.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            types.extend(named.captures_iter(&text).map(|found| match &found[1] {
+                "data" => format!("data.{}", &found[2]),
+                _ => found[2].to_owned(),
+            }));
+            std::fs::write(directory.path().join(path.file_name().unwrap()), text).unwrap();
+        }
+        let mut provider = Command::new("node")
+            .arg(format!("{ROOT}/tests/tools/provider.mjs"))
+            .arg(&schemas)
+            .args(types)
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut attach = String::new();
+        let said = provider.stdout.take().unwrap();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(said), &mut attach).unwrap();
+        let terraform = Terraform { directory, attach, provider };
+        let (good, told) = terraform.run(&["init", "-backend=false", "-input=false", "-no-color"]);
+        assert!(good, "{told}");
+        Some(terraform)
+    }
+
+    fn run(&self, words: &[&str]) -> (bool, String) {
+        let output = Command::new("terraform")
+            .args(words)
+            .current_dir(self.directory.path())
+            .env("TF_REATTACH_PROVIDERS", self.attach.trim())
+            .env("TF_CLI_CONFIG_FILE", "/dev/null")
+            .env("CHECKPOINT_DISABLE", "1")
+            .output()
+            .unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// With one thing changed in one file.
+    fn changed(&self, file: &str, from: &str, to: &str) -> (bool, String) {
+        let path = self.directory.path().join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{from} is not in {file}");
+        std::fs::write(&path, text.replacen(from, to, 1)).unwrap();
+        let told = self.run(&["validate", "-no-color"]);
+        std::fs::write(&path, text).unwrap();
+        told
+    }
+}
+
+#[test]
+fn terraform_finds_the_module_valid_and_would_find_what_is_not() {
+    let Some(terraform) = Terraform::start() else {
+        return eprintln!("NOT VALIDATED: terraform or the schema of its provider is not here");
+    };
+    let (good, told) = terraform.run(&["validate", "-no-color"]);
+    assert!(good && told.contains("The configuration is valid"), "{told}");
+    for (file, from, to, wanted) in [
+        ("queue.tf", "receive_wait_time_seconds", "receive_wait_seconds", "Unsupported argument"),
+        (
+            "queue.tf",
+            "= aws_sqs_queue.notices.url",
+            "= aws_sqs_queue.notices.urll",
+            "Unsupported attribute",
+        ),
+        (
+            "queue.tf",
+            "heartbeat_timeout      = var.hook_seconds",
+            "heartbeat_timeout = [1]",
+            "number required",
+        ),
+        ("backup.tf", "target_vault_name", "# target_vault_name", "Missing required argument"),
+    ] {
+        let (good, told) = terraform.changed(file, from, to);
+        assert!(!good && told.contains(wanted), "{to}: {told}");
+    }
+}
+
+/// Its syntax and form.
 #[test]
 fn terraform_is_in_form() {
     let here = format!("{ROOT}/deploy/terraform");
