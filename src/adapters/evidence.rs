@@ -71,6 +71,10 @@ impl<D, V: ClusterView, L: Kv, C: Clock> Evident<D, V, L, C> {
             }
         }
         self.link_runbook(&mut report);
+        // What an alert describes, a diagnosis quotes or a step answered comes from outside as well.
+        for (_, text) in &mut report.evidence {
+            *text = mask(text);
+        }
         report
     }
 

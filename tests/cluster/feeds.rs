@@ -88,31 +88,62 @@ async fn turns(plane: &Plane, condition: &str, transitions: usize) {
     }
 }
 
-/// How often each message of that reason, or of that condition, stands in the log.
-async fn told<L: Log>(log: &L, reason: &str) -> BTreeMap<String, usize> {
-    let (mut after, mut all) = (0, BTreeMap::new());
-    loop {
-        let page = log.read(after, &[Stream::Events], 2000).await.unwrap();
-        for record in &page {
-            after = record.seq;
-            let body: serde_json::Value = serde_json::from_slice(&record.body).unwrap();
-            let data = &body["data"]["payload"];
-            if data["reason"] == reason || data["condition"] == reason {
-                *all.entry(data["message"].as_str().unwrap().to_owned()).or_default() += 1;
+/// How often each message of a reason, or of a condition, stands in the log.
+struct Tally {
+    of: String,
+    after: u64,
+    all: BTreeMap<String, usize>,
+}
+
+impl Tally {
+    fn new(of: &str) -> Tally {
+        Tally { of: of.into(), after: 0, all: BTreeMap::new() }
+    }
+
+    /// Goes on where it was.
+    async fn read<L: Log>(&mut self, log: &L) -> &BTreeMap<String, usize> {
+        loop {
+            let page = log.read(self.after, &[Stream::Events], 2000).await.unwrap();
+            for record in &page {
+                self.after = record.seq;
+                let body: serde_json::Value = serde_json::from_slice(&record.body).unwrap();
+                let data = &body["data"]["payload"];
+                if data["reason"] == self.of || data["condition"] == self.of {
+                    *self.all.entry(data["message"].as_str().unwrap().to_owned()).or_default() += 1;
+                }
+            }
+            if page.len() < 2000 {
+                return &self.all;
             }
         }
-        if page.len() < 2000 {
-            return all;
+    }
+
+    /// Waits until that holds of what has been told.
+    async fn until<L: Log>(
+        &mut self,
+        log: &L,
+        what: &str,
+        holds: impl Fn(&BTreeMap<String, usize>) -> bool,
+    ) {
+        for _ in 0..1200 {
+            if holds(self.read(log).await) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
+        panic!("in vain: {what}; {} of {} have been told", self.all.len(), self.of);
     }
 }
 
+async fn told<L: Log>(log: &L, reason: &str) -> BTreeMap<String, usize> {
+    let mut tally = Tally::new(reason);
+    tally.read(log).await.clone()
+}
+
 async fn each_once<L: Log>(log: &L, reason: &str, wanted: usize) {
-    until("everything has been told", || async {
-        (told(log, reason).await.len() >= wanted).then_some(())
-    })
-    .await;
-    let all = told(log, reason).await;
+    let mut tally = Tally::new(reason);
+    tally.until(log, "everything is told", |all| all.len() >= wanted).await;
+    let all = tally.read(log).await;
     let twice: Vec<&String> =
         all.iter().filter(|(_, count)| **count > 1).map(|(it, _)| it).take(5).collect();
     assert!(twice.is_empty(), "told twice: {twice:?}");
@@ -168,21 +199,16 @@ pub(crate) async fn twenty_thousand_events_are_told_once_over_every_restart(plan
     let making = tokio::spawn(async move {
         tokio::join!(makes(&making, 0, EVENTS, "Storm"), turns(&making, "Shaken", SHAKEN));
     });
-    until("a part of them has been told", || async {
-        (told(&log, "Storm").await.len() > EVENTS / 10).then_some(())
-    })
-    .await;
+    Tally::new("Storm").until(&log, "a part is told", |all| all.len() > EVENTS / 10).await;
     dying.restart_api_server().await;
     ill(&plane, "fed-0", "Xid", "during").await;
     making.await.unwrap();
     each_once(&log, "Storm", EVENTS).await;
     // What a node was in between is nowhere once the server has forgotten; what it is at last is told.
-    until("how every node is at last has been told", || async {
-        let all = told(&log, "Shaken").await;
-        let last = |node: usize| format!("fed-{node} {}", SHAKEN / TURNING - 1);
-        (0..TURNING).all(|node| all.contains_key(&last(node))).then_some(())
-    })
-    .await;
+    let last = |node: usize| format!("fed-{node} {}", SHAKEN / TURNING - 1);
+    let at_last =
+        |all: &BTreeMap<String, usize>| (0..TURNING).all(|node| all.contains_key(&last(node)));
+    Tally::new("Shaken").until(&log, "how every node is at last is told", at_last).await;
     assert!(told(&log, "Shaken").await.values().all(|count| *count == 1));
     each_once(&log, "Xid", 1).await;
     daemon.kill();

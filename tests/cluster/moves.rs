@@ -51,7 +51,7 @@ async fn node(plane: &Plane, name: &str, market: &str) {
     nodes.patch(name, &PatchParams::default(), &Patch::Merge(&label)).await.unwrap();
 }
 
-async fn post(url: &str, kind: &str, subject: &str) {
+pub(crate) async fn post(url: &str, kind: &str, subject: &str) {
     let event = json!({ "specversion": "1.0", "type": kind, "source": "t", "id": kind, "subject": subject });
     let post = client().post(format!("{url}/api/v1/events"));
     let post = post.header("content-type", "application/cloudevents+json");

@@ -1,7 +1,8 @@
 //! What the daemon may not do is named, with what to grant.
 
 use crate::{
-    plane::Plane,
+    moves::post,
+    plane::{Plane, incident_when},
     support::{
         daemon::{self, Door, Orders},
         get, until,
@@ -13,7 +14,7 @@ use k8s_openapi::api::{
 };
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use medevac::adapters::kubernetes::{self, KubernetesControl, KubernetesView};
-use medevac::cluster::{ClusterControl, ClusterView};
+use medevac::cluster::{ClusterControl, ClusterView, Followed};
 use medevac::diagnosis::Diagnosis;
 use medevac::model::{
     Answer, Bearing, ClusterCall, Destination, Extent, Job, Made, Mover, NodePatch, Question,
@@ -204,12 +205,45 @@ fn forbidden(answer: &Answer) -> Option<&String> {
     }
 }
 
+/// The daemon with the packs that ship, under exactly these rights: a machine is emptied, and everything that it did is said.
+async fn the_daemon_itself(plane: &Plane) {
+    let mut orders = Orders::new(&plane.directory.path().join("packs"), 0, daemon::PACKS);
+    orders.kubeconfig = Some(plane.limited.clone());
+    let daemon = daemon::start(&orders, Door::default()).await;
+    until("the caches are complete", || async {
+        get(&format!("{}/readyz", daemon.url)).await.filter(|body| body["ready"] == true)
+    })
+    .await;
+    let nodes: Api<core::Node> = Api::all(plane.client.clone());
+    let open = Patch::Merge(json!({ "spec": { "unschedulable": false } }));
+    for name in ["rights1", "rights2"] {
+        nodes.patch(name, &PatchParams::default(), &open).await.unwrap();
+    }
+    let home = plane.pods("right").await[0].spec.as_ref().unwrap().node_name.clone().unwrap();
+    post(&daemon.url, "aws.ec2.spot.interruption", &format!("node/{home}")).await;
+    let gone =
+        incident_when(&daemon.url, &home, "has ended", |one| !one["last_end"].is_null()).await;
+    assert_eq!(gone["last_end"], "succeeded", "{gone:#}");
+    until("it runs elsewhere", || async {
+        let pods = plane.pods("right").await;
+        let pod = pods.into_iter().find(|pod| pod.metadata.deletion_timestamp.is_none())?;
+        Some(pod.spec?.node_name?).filter(|node| *node != home)
+    })
+    .await;
+}
+
 pub(crate) async fn the_generated_rights_are_enough_and_no_more(plane: Arc<Plane>) {
-    plane.node("rights1", "rights").await;
+    for name in ["rights1", "rights2"] {
+        plane.node(name, "rights").await;
+    }
     plane.deployment("right", "rights", 1, json!({}), 5).await;
     let job = json!({ "metadata": { "name": "right" }, "spec": { "suspend": true,
         "template": { "spec": { "restartPolicy": "Never", "nodeSelector": { "no": "such" }, "containers": [{ "name": "c", "image": "i" }] } } } });
     plane.create::<batch::Job>(job).await;
+    until("its pod has a node", || async {
+        plane.pods("right").await.first()?.spec.as_ref()?.node_name.clone()
+    })
+    .await;
     let client = medevac::adapters::kubernetes::connect(Some(&plane.limited)).await.unwrap();
     let hand = KubernetesControl::new(client.clone());
     grant(&plane, printed(PACKS)).await;
@@ -245,6 +279,29 @@ pub(crate) async fn the_generated_rights_are_enough_and_no_more(plane: Arc<Plane
     // The watches of the daemon come up.
     let view = KubernetesView::start(&client, None);
     until("the caches are complete", || async { view.ready().then_some(()) }).await;
+    let velero = || Some("velero".to_owned());
+    let name = "none".to_owned();
+    for question in [
+        Question::Many {
+            what: Resource::BACKUP,
+            namespace: velero(),
+            labels: String::new(),
+            limit: 5,
+        },
+        Question::Many {
+            what: Resource::BACKUP_LOCATION,
+            namespace: velero(),
+            labels: String::new(),
+            limit: 5,
+        },
+        Question::One { what: Resource::BACKUP, namespace: velero(), name: name.clone() },
+        Question::Events { namespace: "default".into(), kind: "Node", name },
+    ] {
+        assert_eq!(forbidden(&kubernetes::ask(&client, &question).await), None, "{question:?}");
+    }
+    let mut events = view.follow(Followed::Events { all: false }, None);
+    events.recv().await.unwrap();
+    the_daemon_itself(&plane).await;
     for (group, resource, verb) in [
         ("", "secrets", "get"),
         ("", "secrets", "list"),

@@ -93,6 +93,12 @@ impl Cloud {
             Stage::CallingOff(down) => down,
             Stage::Asking if desired(&found) < entry.to => desired(&found),
             Stage::Asking | Stage::Asked => {
+                // What has come and cannot be described yet can be neither told whose it is nor ended.
+                let known = self.described(&[of(&found)]).await?.len();
+                if alive(&found).count() > known {
+                    let message = "a machine has come that EC2 does not describe yet".to_owned();
+                    return Err(Answer::Refused(Refusal::Busy { retry_after: None, message }));
+                }
                 let missing = i64::from(entry.machines) - claimed.len() as i64;
                 let missing = i32::try_from(missing.max(0)).unwrap_or(0);
                 // Lower than what there is would end machines, and nobody could say which.
