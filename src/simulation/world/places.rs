@@ -117,8 +117,8 @@ impl World {
     ) -> impl Iterator<Item = &'a Run> {
         let (key, value) = labels.split_once('=').unwrap_or((labels, ""));
         let here = move |pod: &Pod| {
-            namespace.is_none_or(|namespace| pod.namespace == namespace)
-                && pod.labels.get(key).is_some_and(|known| known == value)
+            let all = key.is_empty() || pod.labels.get(key).is_some_and(|known| known == value);
+            all && namespace.is_none_or(|namespace| pod.namespace == namespace)
         };
         self.pods.values().filter(move |run| here(&run.pod))
     }
@@ -135,7 +135,14 @@ impl World {
                 PodPhase::Running => "Running",
                 _ => "Pending",
             };
-            json!({ "metadata": { "name": run.pod.name }, "spec": { "nodeName": run.pod.node }, "status": { "phase": phase } })
+            let (name, namespace) = (&run.pod.name, &run.pod.namespace);
+            let mut pod = json!({ "metadata": { "name": name, "namespace": namespace }, "spec": { "nodeName": run.pod.node }, "status": { "phase": phase } });
+            if run.queued.is_some() {
+                let all = self.nodes.len();
+                let message = format!("0/{all} nodes are available: {all} Too many pods.");
+                pod["status"]["conditions"] = json!([{ "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message }]);
+            }
+            pod
         };
         self.pods_with(namespace, labels).map(shown).collect()
     }
