@@ -68,7 +68,7 @@ pub use job::Job;
 pub use look::{Look, Waiting};
 pub use mapping::{BadTemplate, Mapping, Template, TimeUnit};
 pub use means::{ASKED_BY, Means, Profile, Proof, Transport};
-pub use mover::{Destination, MOVED_FROM, Mover, PlannedMove, label};
+pub use mover::{Destination, MOVED, MOVED_FROM, Mover, PlannedMove, label};
 pub use notice::Notice;
 pub use outcome::{Entry, Outcome, PlanEnd, PodRecord, Undo};
 pub use page::{Delivery, PageKey, PageKind, PageStep, Report};

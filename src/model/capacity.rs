@@ -195,7 +195,7 @@ pub enum Climbing {
 }
 
 /// A request for machines. The same key is the same request, for ever.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     pub key: String,
     pub source: Source,

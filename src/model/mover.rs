@@ -3,7 +3,7 @@
 use super::{Bearing, Extent, Job, Resource, WorkloadKind};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 /// Something whose pods can be sent elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -31,6 +31,8 @@ impl fmt::Display for Mover {
     }
 }
 
+/// On what was sent elsewhere: by which incident, and what was before. JSON.
+pub const MOVED: &str = "medevac.dev/moved";
 /// What was sent elsewhere has it, with the pool that it left.
 pub const MOVED_FROM: &str = "medevac.dev/moved-from";
 
@@ -95,6 +97,17 @@ impl Mover {
                 name
             }
         }
+    }
+
+    /// The incidents by which objects in a JSON list were sent elsewhere.
+    pub fn senders(list: &str) -> BTreeSet<String> {
+        let all: Vec<Value> = serde_json::from_str(list).unwrap_or_default();
+        let by = |object: &Value| {
+            let mark = object["metadata"]["annotations"][MOVED].as_str()?;
+            let mark: Value = serde_json::from_str(mark).ok()?;
+            Some(mark["by"].as_str()?.to_owned())
+        };
+        all.iter().filter_map(by).collect()
     }
 
     /// Those in a JSON list of objects of one kind.

@@ -1,6 +1,6 @@
 //! The plan: complete, immutable, printable. After it nobody has a choice.
 
-use super::{Action, Id, Means, Mode, Span, Target};
+use super::{Action, Id, Means, Mode, Order, PlannedCapacity, PlannedRung, Source, Span, Target};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +39,9 @@ pub struct Plan {
     /// What is sent elsewhere, or back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub moves: Vec<super::PlannedMove>,
+    /// What was asked for when they were sent elsewhere: given back once nothing runs on it any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub brought: Vec<super::Order>,
     /// Of the node's machine: another one tells that it has started anew.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub boot_id: String,
@@ -154,6 +157,38 @@ impl Plan {
     /// It is only let go back to where it was: rather than lose work for that, it stays where it is.
     pub fn may_stay(&self, unit: &str) -> bool {
         self.moves.iter().any(|of| of.to.is_none() && of.unit.as_deref() == Some(unit))
+    }
+
+    /// What a rung asks for: another order for each step, ladder, round and rung.
+    pub fn order(&self, step: &str, of: &PlannedCapacity, round: u32, rung: u32) -> Option<Order> {
+        let PlannedRung { source, machines, .. } = of.rungs.get(rung as usize)?.clone();
+        let (round, rung) = (round.to_string(), rung.to_string());
+        let key = Id::of(&["capacity", self.id.as_str(), step, &of.ladder, &round, &rung]);
+        let tag = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let tags = vec![
+            tag("medevac.dev/incident", &self.incident),
+            tag("medevac.dev/rule", &self.rule),
+            tag("medevac.dev/key", key.short(32)),
+        ];
+        Some(Order { key: key.short(32).to_owned(), source, machines, tags })
+    }
+
+    /// Everything that it may have asked the cloud for.
+    pub fn orders(&self) -> Vec<Order> {
+        /// The ladder from its beginning to its end, and again: more than half an hour of it.
+        const ROUNDS: u32 = 3;
+        let mut all = vec![];
+        let steps =
+            self.steps.iter().filter(|step| matches!(step.action, Action::Provision { .. }));
+        for (step, of) in steps.flat_map(|step| self.capacity.iter().map(move |of| (step, of))) {
+            for (round, rung) in
+                (0..ROUNDS).flat_map(|round| (0..).zip(&of.rungs).map(move |(at, _)| (round, at)))
+            {
+                let order = self.order(&step.name, of, round, rung);
+                all.extend(order.filter(|it| !matches!(it.source, Source::Placeholders(_))));
+            }
+        }
+        all
     }
 
     /// Something is suspended, or kept, until it is elsewhere.

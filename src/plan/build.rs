@@ -3,8 +3,8 @@
 use super::remarks::{movers, remarks};
 use super::{History, checkpoints, elsewhere, lint};
 use crate::model::{
-    Action, Decision, Envelope, Hook, Id, Look, Mover, Plan, PlannedStep, Profile, Reach, Span,
-    StepSpec, Target, Verdict, WorkloadKind,
+    Action, Decision, Envelope, Hook, Id, Look, Mover, Order, Plan, PlannedStep, Profile, Reach,
+    Span, StepSpec, Target, Verdict, WorkloadKind,
 };
 use jiff::Timestamp;
 use std::time::Duration;
@@ -23,7 +23,7 @@ const SKEW_MOST: Duration = Duration::from_secs(30);
 pub struct Refused(pub Vec<String>);
 
 /// Builds the plan of a decision that acts. `None` where the decision does not. `moved` is what was sent elsewhere before
-/// and may go back.
+/// and may go back; `brought` the machines that were asked for then.
 ///
 /// # Errors
 /// Where a step has nothing to act on, or the plan would break an invariant.
@@ -31,7 +31,7 @@ pub fn build(
     decision: &Envelope<Decision>,
     look: &Look,
     history: &History,
-    moved: &[Mover],
+    (moved, brought): (&[Mover], &[Order]),
     skew: Duration,
     now: Timestamp,
 ) -> Option<Result<Plan, Refused>> {
@@ -71,6 +71,7 @@ pub fn build(
         gangs,
         capacity,
         moves,
+        brought: brought.to_vec(),
         checkpoints: asked,
         pods: pods.unwrap_or_default(),
         steps: planned,
@@ -349,7 +350,7 @@ mod tests {
             &decision(steps, Some(deadline)),
             &look,
             &History::new(),
-            &[],
+            (&[], &[]),
             Duration::ZERO,
             now,
         )
@@ -380,7 +381,7 @@ mod tests {
                 vec![spec("backup", backup.clone(), &[]), spec("drain", drain(), &["backup"])];
             let now = Timestamp::UNIX_EPOCH;
             let decision = decision(steps, Some(now + Duration::from_secs(after)));
-            let plan = build(&decision, &look, &History::new(), &[], Duration::ZERO, now);
+            let plan = build(&decision, &look, &History::new(), (&[], &[]), Duration::ZERO, now);
             let plan = plan.unwrap().unwrap();
             let names: Vec<String> = plan.steps.iter().map(|step| step.name.clone()).collect();
             (names, plan.remarks.join("; "))
@@ -398,7 +399,7 @@ mod tests {
             &decision(steps, None),
             &Look::default(),
             &History::new(),
-            &[],
+            (&[], &[]),
             Duration::ZERO,
             Timestamp::UNIX_EPOCH,
         )

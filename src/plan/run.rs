@@ -5,11 +5,11 @@ use crate::clock::Clock;
 use crate::cluster::{ClusterView, Sight};
 use crate::log::{self, Condition, Consumer, Kv, Log, LogError, Policy, Record, Stream, bucket};
 use crate::model::{
-    Action, Answer, Decision, Entry, Envelope, Id, Job, Look, Mode, Mover, Outcome, Plan, PlanEnd,
-    Question, Refusal, Target, Verdict, kind, learned_key,
+    Action, Answer, Decision, Entry, Envelope, Id, Job, Look, Mode, Mover, Order, Outcome, Plan,
+    PlanEnd, Question, Refusal, Target, Verdict, kind, learned_key,
 };
 use futures_util::future::try_join_all;
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// Of its consumer.
 pub const NAME: &str = "plan";
@@ -92,16 +92,17 @@ async fn draft<'a, L: Log + Kv>(
         return Ok(Some(refused("planning it has failed too often")));
     }
     let mut look = view.look(&Sight::of(&decision.subject));
-    let moved = match moved(view, decision, &look).await {
+    let (moved, senders) = match moved(view, decision, &look).await {
         Ok(moved) => moved,
         Err(why) => return Ok(Some(refused(&why))),
     };
+    let brought = brought(log, &senders).await?;
     if !moved.is_empty() {
         let controllers = moved.iter().filter_map(Mover::job).map(Job::full_name).collect();
         look = view.look(&Sight { controllers, ..Sight::of(&decision.subject) });
     }
     let history = history(log, &look).await?;
-    match build(decision, &look, &history, &moved, view.skew(), now) {
+    match build(decision, &look, &history, (&moved, &brought), view.skew(), now) {
         Some(Ok(plan)) => {
             let (id, deadline) = (plan.id.clone(), plan.deadline);
             // One plan per decision: a second delivery finds the first one's.
@@ -186,25 +187,29 @@ async fn moved(
     view: &impl ClusterView,
     decision: &Envelope<Decision>,
     look: &Look,
-) -> Result<Vec<Mover>, String> {
-    let Verdict::Act { steps, .. } = &decision.data.verdict else { return Ok(vec![]) };
+) -> Result<(Vec<Mover>, BTreeSet<String>), String> {
+    let nothing = (vec![], BTreeSet::new());
+    let Verdict::Act { steps, .. } = &decision.data.verdict else { return Ok(nothing) };
     let pool = steps.iter().find_map(|spec| match &spec.action {
         Action::ReturnToSpot { pool, .. } => Some(pool.as_deref()),
         _ => None,
     });
-    let Some(pool) = pool else { return Ok(vec![]) };
+    let Some(pool) = pool else { return Ok(nothing) };
     let about = match &decision.subject {
         Target::Other { kind, name } if kind == "pool" => Some(name.as_str()),
         _ => look.node.as_ref().map(|node| node.pool.as_str()),
     };
     let pool = pool.or(about).filter(|pool| !pool.is_empty());
-    let mut all = vec![];
+    let (mut all, mut senders) = nothing;
     for what in Mover::KINDS {
         let (namespace, limit) = (None, MOST_MOVED);
         let labels = Mover::marked(pool);
         let question = Question::Many { what, namespace, labels, limit };
         match view.ask(question).await {
-            Answer::Said(said) => all.extend(Mover::read(what, &said)),
+            Answer::Said(said) => {
+                all.extend(Mover::read(what, &said));
+                senders.append(&mut Mover::senders(&said));
+            }
             // JobSets are not everywhere.
             Answer::Done | Answer::Refused(Refusal::Gone) => {}
             Answer::Refused(Refusal::Forbidden(why)) | Answer::Unknown(why) => {
@@ -214,6 +219,21 @@ async fn moved(
                 return Err(format!("which {} may go back is not known: {other:?}", what.plural));
             }
         }
+    }
+    Ok((all, senders))
+}
+
+/// What these incidents' plans may have asked the cloud for.
+async fn brought<L: Log + Kv>(
+    log: &L,
+    incidents: &BTreeSet<String>,
+) -> Result<Vec<Order>, LogError> {
+    /// Plans of one incident that are looked for.
+    const EPOCHS: u32 = 10;
+    let mut all = vec![];
+    for (incident, epoch) in incidents.iter().flat_map(|it| (1..=EPOCHS).map(move |at| (it, at))) {
+        let id = Plan::id_of(incident, epoch);
+        all.extend(find(log, id.as_str()).await?.iter().flat_map(|plan| plan.data.orders()));
     }
     Ok(all)
 }

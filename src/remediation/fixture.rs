@@ -26,6 +26,7 @@ pub(super) fn plan(steps: Vec<PlannedStep>) -> Plan {
         gangs: vec![],
         capacity: vec![],
         moves: vec![],
+        brought: vec![],
         boot_id: String::new(),
         checkpoints: vec![],
         pods: vec![],

@@ -188,6 +188,7 @@ pub(super) fn intent(plan: &Plan, step: &PlannedStep, look: &Look, now: Timestam
         (Action::Scale { .. }, Some(workload)) => Undo::Scale { replicas: workload.replicas },
         (Action::Suspend, _) if plan.suspends() => Undo::Resume,
         (Action::Provision { .. }, _) if !plan.capacity.is_empty() => Undo::GiveBack,
+        (Action::ReturnToSpot { .. }, _) if !plan.brought.is_empty() => Undo::GiveBack,
         (Action::Reschedule { .. }, _) if !plan.moves.is_empty() => Undo::MoveBack,
         (action, _) => node_change(action, &plan.incident, look.node.as_ref(), now).1,
     }

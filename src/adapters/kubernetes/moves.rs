@@ -7,12 +7,11 @@ mod templates;
 use super::answer::answer;
 use super::kept;
 use super::objects::named;
-use crate::model::{Answer, ClusterCall, Destination, MOVED_FROM, Mover, Refusal, label};
+use crate::model::{Answer, ClusterCall, Destination, MOVED, MOVED_FROM, Mover, Refusal, label};
 use kube::{
     Api, Client,
     api::{DynamicObject, Patch, PatchParams, PostParams},
 };
-use mark::MOVED;
 pub(super) use mark::Mark;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;

@@ -115,7 +115,7 @@ impl Saga {
         let owed = |undo: &Undo| match undo {
             Undo::Nothing => false,
             Undo::Resume => !resumed,
-            Undo::GiveBack => !self.journal.climbed.is_empty(),
+            Undo::GiveBack => !self.journal.climbed.is_empty() || !self.plan.brought.is_empty(),
             _ => all,
         };
         for step in self.plan.steps.iter().rev() {

@@ -10,9 +10,7 @@ mod spare;
 use super::super::Journal;
 use super::super::saga::Work;
 use super::Status;
-use crate::model::{
-    Answer, Climbed, Entry, Id, Look, Order, Plan, PlannedCapacity, PlannedRung, PlannedStep,
-};
+use crate::model::{Answer, Climbed, Entry, Look, Plan, PlannedCapacity, PlannedStep};
 use climb::Climb;
 use jiff::Timestamp;
 use spare::Spare;
@@ -23,20 +21,6 @@ const PLACE: &str = "medevac.dev/place";
 
 /// Machines that nobody needs are worth more than a step that is late: a cloud that is silent comes back.
 const OUTAGE: Duration = Duration::from_secs(30 * 60);
-
-/// The order of a rung: another one for each step, ladder, round and rung.
-fn order(plan: &Plan, step: &str, of: &PlannedCapacity, round: u32, rung: u32) -> Option<Order> {
-    let PlannedRung { source, machines, .. } = of.rungs.get(rung as usize)?.clone();
-    let (round, rung) = (round.to_string(), rung.to_string());
-    let key = Id::of(&["capacity", plan.id.as_str(), step, &of.ladder, &round, &rung]);
-    let tag = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    let tags = vec![
-        tag("medevac.dev/incident", &plan.incident),
-        tag("medevac.dev/rule", &plan.rule),
-        tag("medevac.dev/key", key.short(32)),
-    ];
-    Some(Order { key: key.short(32).to_owned(), source, machines, tags })
-}
 
 /// One climb for each ladder.
 #[derive(Debug)]
@@ -149,7 +133,7 @@ impl GiveBack {
         let until = now.checked_add(OUTAGE).unwrap_or(now);
         let spare = |of: &PlannedCapacity| {
             let Climbed { round, rung, .. } = journal.climbed.get(&of.ladder)?;
-            Some(Spare::new(order(plan, step, of, *round, *rung)?, now))
+            Some(Spare::new(plan.order(step, of, *round, *rung)?, now))
         };
         // Machines stay for what waits for one; a place that is held for it is free for it now.
         let (mut all, mut kept) = (vec![], false);
@@ -159,6 +143,7 @@ impl GiveBack {
             kept |= waited_for;
             all.extend(Some(spare).filter(|_| !waited_for));
         }
+        all.extend(plan.brought.iter().map(|order| Spare::new(order.clone(), now)));
         GiveBack { all, until, kept }
     }
 

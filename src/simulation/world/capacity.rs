@@ -2,7 +2,7 @@
 
 use super::{Due, Kind, Mark, Market, World};
 use crate::model::{
-    Answer, Destination, Extent, Granted, Joined, Mover, Order, Refusal, Resource, Source,
+    Answer, Destination, Extent, Granted, Joined, MOVED, Mover, Order, Refusal, Resource, Source,
 };
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -203,7 +203,10 @@ impl World {
             let kind = app.spec.kind.word() == what.kind.to_lowercase();
             kind && app.sent.as_ref().is_some_and(|sent| from.is_none_or(|from| sent.from == from))
         });
-        let shown = |app: &super::apps::AppState| json!({ "metadata": { "name": app.spec.name, "namespace": app.spec.namespace } });
+        let shown = |app: &super::apps::AppState| {
+            let by = app.sent.as_ref().map(|sent| json!({ "by": sent.by }).to_string());
+            json!({ "metadata": { "name": app.spec.name, "namespace": app.spec.namespace, "annotations": { MOVED: by } } })
+        };
         ours.map(shown).collect()
     }
 }

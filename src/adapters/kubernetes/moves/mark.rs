@@ -1,12 +1,10 @@
 //! What an object that was sent elsewhere remembers: what was before, what is now, and whose doing it is.
 
+use crate::model::MOVED;
 use kube::ResourceExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
-
-/// What was before, and what is now.
-pub(super) const MOVED: &str = "medevac.dev/moved";
 
 /// What the object remembers. Of each template, by name, the changed keys of its pods' `spec`.
 #[derive(Debug, Default, Serialize, Deserialize)]

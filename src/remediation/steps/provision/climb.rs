@@ -7,7 +7,7 @@ use super::super::super::Journal;
 use super::super::super::saga::Work;
 use super::super::turn::{Turn, Weighed};
 use super::spare::Spare;
-use super::{PLACE, order, place};
+use super::{PLACE, place};
 use crate::model::{
     Answer, Climbed, Climbing, CloudCall, ClusterCall, Granted, Joined, Order, Placeholders, Plan,
     PlannedCapacity, Question, Resource, Source,
@@ -79,7 +79,7 @@ impl Climb {
             return;
         }
         let Some(climbed) = recorded.cloned() else { return };
-        self.order = order(plan, step, &self.of, climbed.round, climbed.rung);
+        self.order = plan.order(step, &self.of, climbed.round, climbed.rung);
         self.end = None;
         self.left = false;
         self.turn.on(now);
