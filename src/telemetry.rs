@@ -2,6 +2,10 @@
 //!
 //! May import: `model`.
 
+mod logs;
+
+pub use logs::log;
+
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -11,7 +15,6 @@ use std::{
     sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
     time::Duration,
 };
-use tracing_subscriber::{EnvFilter, fmt};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct SourceLabels {
@@ -288,19 +291,5 @@ impl Metrics {
 
     pub fn rules_rejected(&self) {
         self.rejected.inc();
-    }
-}
-
-/// Starts logging: for people on a terminal, JSON elsewhere. `MEDEVAC_LOG` filters, for example `debug`.
-pub fn log(terminal: bool, default: &str) {
-    let filter = EnvFilter::try_from_env("MEDEVAC_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    let set = if terminal {
-        builder.compact().try_init().is_ok()
-    } else {
-        builder.json().with_current_span(true).with_span_list(false).try_init().is_ok()
-    };
-    if !set {
-        tracing::debug!("logging was set up before");
     }
 }

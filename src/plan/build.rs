@@ -1,6 +1,6 @@
 //! Building: every step resolved to what it acts on, in an order that can be run.
 
-use super::remarks::{movers, remarks};
+use super::remarks::{movers, remarks, too_slow};
 use super::{History, checkpoints, elsewhere, lint};
 use crate::model::{
     Action, Decision, Envelope, Hook, Id, Look, Mover, Order, Plan, PlannedStep, Profile, Reach,
@@ -118,25 +118,6 @@ fn tells_at_last(decision: &Decision, last: &[PlannedStep]) -> Option<StepSpec> 
     let told = last.iter().any(|step| matches!(step.action, Action::Escalate { .. }));
     let action = Action::Escalate { policy, level: 1 };
     (!told).then(|| StepSpec { name: "escalate".into(), action, needs: vec![] })
-}
-
-/// A job of AWS Backup may wait for an hour before it begins: where the deadline is nearer it is left out, and nothing waits
-/// for it. To empty a machine that goes is worth more.
-fn too_slow(steps: &mut Vec<PlannedStep>, until: Option<Timestamp>, now: Timestamp) -> Vec<String> {
-    let Some(left) = until.map(|until| until.duration_since(now)) else { return vec![] };
-    let late = |step: &PlannedStep| match &step.action {
-        Action::AwsBackup(of) => left < of.start_within.0.try_into().unwrap_or_default(),
-        _ => false,
-    };
-    let names: Vec<String> =
-        steps.iter().filter(|step| late(step)).map(|it| it.name.clone()).collect();
-    steps.retain(|step| !names.contains(&step.name));
-    for step in steps {
-        step.needs.retain(|need| !names.contains(need));
-    }
-    let told =
-        |name: String| format!("`{name}` is left out: the deadline is nearer than it may begin");
-    names.into_iter().map(told).collect()
 }
 
 pub(super) fn drains(step: &PlannedStep) -> bool {

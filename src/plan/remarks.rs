@@ -1,6 +1,7 @@
-//! What a reader of a plan wants to know about the pods that a drain meets.
+//! What a reader of a plan wants to know: about the pods that a drain meets, and about what is left out.
 
-use crate::model::{Look, PlannedMove, PlannedStep, Pod, Stay};
+use crate::model::{Action, Look, PlannedMove, PlannedStep, Pod, Stay};
+use jiff::Timestamp;
 use std::collections::BTreeSet;
 
 /// What makes the pods anew that have to move.
@@ -39,4 +40,27 @@ pub(super) fn remarks(steps: &[PlannedStep], moves: &[PlannedMove], look: &Look)
         remarks.push(format!("{} has no controller: it will not come back", pod.full_name()));
     }
     remarks
+}
+
+/// A job of AWS Backup may wait for an hour before it begins: where the deadline is nearer it is left out, and nothing waits
+/// for it. To empty a machine that goes is worth more.
+pub(super) fn too_slow(
+    steps: &mut Vec<PlannedStep>,
+    until: Option<Timestamp>,
+    now: Timestamp,
+) -> Vec<String> {
+    let Some(left) = until.map(|until| until.duration_since(now)) else { return vec![] };
+    let late = |step: &PlannedStep| match &step.action {
+        Action::AwsBackup(of) => left < of.start_within.0.try_into().unwrap_or_default(),
+        _ => false,
+    };
+    let names: Vec<String> =
+        steps.iter().filter(|step| late(step)).map(|it| it.name.clone()).collect();
+    steps.retain(|step| !names.contains(&step.name));
+    for step in steps {
+        step.needs.retain(|need| !names.contains(need));
+    }
+    let told =
+        |name: String| format!("`{name}` is left out: the deadline is nearer than it may begin");
+    names.into_iter().map(told).collect()
 }

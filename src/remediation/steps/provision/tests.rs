@@ -4,7 +4,7 @@ use super::super::super::fixture::plan;
 use super::*;
 use crate::model::{
     Bearing, Climbing, CloudCall, ClusterCall, Displaced, Granted, Group, Joined, Placeholders,
-    Question, Refusal, Source, Span, Waiting, Zone,
+    PlannedRung, Question, Refusal, Source, Span, Waiting, Zone,
 };
 use serde_json::json;
 
