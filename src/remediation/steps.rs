@@ -91,7 +91,7 @@ pub(super) fn start(plan: &Plan, step: &PlannedStep, look: &Look, now: Timestamp
             let made_anew = plan.moves.iter().filter_map(|of| of.mover.uid()).map(str::to_owned);
             Machine::Drain(Drain::new(name, limits, now).made_anew(made_anew.collect()))
         }
-        Action::Suspend => Machine::Suspend(Suspend::suspend()),
+        Action::Suspend => Machine::Suspend(Suspend::stop()),
         Action::Resume => Machine::Suspend(Suspend::resume()),
         Action::Provision { within, .. } => {
             let until = now.checked_add(within.0).unwrap_or(now);

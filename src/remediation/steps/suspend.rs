@@ -40,7 +40,7 @@ struct Task<'a> {
 }
 
 impl Suspend {
-    pub(super) fn suspend() -> Suspend {
+    pub(super) fn stop() -> Suspend {
         Suspend { way: Way::Suspend, calls: BTreeMap::new() }
     }
 

@@ -18,7 +18,7 @@ fn invalid() -> Answer {
 
 #[test]
 fn each_waits_for_its_own_checkpoint() {
-    let (plan, mut machine) = (two(), Suspend::suspend());
+    let (plan, mut machine) = (two(), Suspend::stop());
     let open = |unit: &str| unit == "training/Job/llm";
     let asked = machine.poll(&plan, &open, &|_| false, at(0));
     let [(tag, Work::Cluster(ClusterCall::Suspend { job, suspended: true, by }))] = &asked[..]
@@ -40,7 +40,7 @@ fn each_waits_for_its_own_checkpoint() {
 fn a_job_that_goes_on_fails_nobodys_drain_and_one_that_stays_suspended_does() {
     for (suspended, says) in [(true, "is not suspended"), (false, "is still suspended")] {
         let (plan, mut machine) =
-            (two(), if suspended { Suspend::suspend() } else { Suspend::resume() });
+            (two(), if suspended { Suspend::stop() } else { Suspend::resume() });
         let asked = machine.poll(&plan, &|_| false, &|_| false, at(0));
         assert_eq!(asked.len(), 2);
         machine.answer("0", Answer::Done, at(1));
@@ -56,7 +56,7 @@ fn a_job_that_goes_on_fails_nobodys_drain_and_one_that_stays_suspended_does() {
 
 #[test]
 fn where_no_gang_is_there_nothing_is_asked() {
-    let (plan, mut machine) = (plan(vec![]), Suspend::suspend());
+    let (plan, mut machine) = (plan(vec![]), Suspend::stop());
     assert!(machine.poll(&plan, &|_| false, &|_| false, at(0)).is_empty());
     assert_eq!(machine.status(&plan), Status::Done("no gang here can be suspended".into()));
 }
