@@ -40,6 +40,9 @@ networkPolicy:
 serviceMonitor: {enabled: true}
 externalSecret: {enabled: true, env: {PAGERDUTY_ROUTING_KEY: {key: pager, property: key}}}
 agent: {hostNetwork: true}
+extraVolumes: [{name: heart, secret: {secretName: heart}}]
+extraVolumeMounts: [{name: heart, mountPath: /etc/medevac/heart, readOnly: true}]
+extraArgs: [--basic-file=/etc/medevac/heart/basic]
 "#;
 
 pub(crate) async fn what_may_be_switched_on_says_what_it_should(plane: Arc<Plane>) {
@@ -58,6 +61,14 @@ pub(crate) async fn what_may_be_switched_on_says_what_it_should(plane: Arc<Plane
     assert_eq!((of("ServiceMonitor").len(), of("NetworkPolicy").len()), (1, 3));
     assert!(of("ExternalSecret").iter().any(|it| it["spec"].to_string().contains("medevac/token")));
     assert!(rendered.contains("PAGERDUTY_ROUTING_KEY") && rendered.contains("nats-user"));
+    let daemon = of("Deployment")[0]["spec"]["template"]["spec"].to_string();
+    for wanted in [
+        "--basic-file=/etc/medevac/heart/basic",
+        "/etc/medevac/heart\"",
+        "\"secretName\":\"heart\"",
+    ] {
+        assert!(daemon.contains(wanted), "{wanted} is missing in {daemon}");
+    }
     assert_eq!(of("DaemonSet")[0]["spec"]["template"]["spec"]["hostNetwork"], true);
     let policy = |name: &str| {
         of("NetworkPolicy").into_iter().find(|it| it["metadata"]["name"] == name).unwrap().clone()
