@@ -283,6 +283,24 @@ fn a_spot_notice_takes_over_from_a_drain_without_a_deadline_and_not_from_another
 }
 
 #[test]
+fn an_alert_a_condition_and_a_notice_of_one_node_are_one_incident() {
+    let mut room = Room {
+        rules: load(&format!(
+            "{RULES}  - {{name: ill-gpu, when: kubernetes.node.condition, then: [{{cordon: {{}}}}], escalate: p}}\n"
+        )),
+        ..Room::default()
+    };
+    room.alert("Tell", "n", Firing, 1, 1);
+    let payload = serde_json::json!({ "condition": "SysLogsXIDError", "status": "True" });
+    let data = Event { payload, ..Event::default() };
+    let condition = room.event(kind::NODE_CONDITION, Id::of(&["condition"]), "n", 2, data);
+    room.hear(&Input::Event(Box::new(condition)), 2);
+    room.spot("n", 3);
+    let incident = room.only();
+    assert_eq!((incident.target.to_string().as_str(), incident.epoch), ("node/n", 2));
+}
+
+#[test]
 fn without_alerts_a_good_end_resolves_and_a_bad_one_stays_open() {
     let mut room = Room::default();
     room.spot("a", 1);

@@ -1,5 +1,6 @@
-//! What a real API server tells: twenty thousand events and conditions, a server that dies and comes back, a daemon that dies
-//! and comes back, and a history that the server has forgotten. Nothing is lost, and nothing is told twice.
+//! What a real API server tells: twenty thousand events, half as many transitions of conditions, a server that dies and comes
+//! back, a daemon that dies and comes back, and a history that the server has forgotten. Nothing is lost, and nothing is told
+//! twice. And what becomes of pods and of objects that the configuration names.
 
 use crate::{
     plane::Plane,
@@ -8,10 +9,11 @@ use crate::{
         free_port, nats, until,
     },
 };
-use k8s_openapi::api::core::v1::{Event, Node};
+use k8s_openapi::api::core::v1::{Event, Node, Pod};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
     Api,
-    api::{Patch, PatchParams, PostParams},
+    api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams},
 };
 use medevac::adapters::nats::Nats;
 use medevac::log::{Log, Stream};
@@ -25,7 +27,7 @@ rules:
 "#;
 const EVENTS: usize = 20_000;
 /// Transitions, of so many nodes; and those over the server's death.
-const CONDITIONS: usize = 20_000;
+const CONDITIONS: usize = 10_000;
 const SHAKEN: usize = 2_000;
 const TURNING: usize = 40;
 /// Requests under way at the same time.
@@ -236,4 +238,85 @@ async fn away(plane: &Arc<Plane>, server: &nats::Server, log: &Nats) {
         each_once(log, reason, count).await;
     }
     assert!(told(log, "Before").await.is_empty());
+}
+
+const TOLD: &str = r#"
+rules:
+  - {name: pods, when: kubernetes.pod.phase, if: event.reason == "nobody", then: [{wait: {time: 1s}}]}
+  - {name: objects, when: kubernetes.object, if: event.reason == "nobody", then: [{wait: {time: 1s}}]}
+"#;
+
+/// Whether the log has that reason, told of that.
+async fn hears<L: Log>(log: &L, subject: &str, reason: &str) -> Option<()> {
+    let all = log.read(0, &[Stream::Events], 10_000).await.unwrap();
+    let is_it = |body: &[u8]| {
+        let body: serde_json::Value = serde_json::from_slice(body).unwrap();
+        body["subject"] == subject && body["data"]["payload"]["reason"] == reason
+    };
+    all.iter().any(|record| is_it(&record.body)).then_some(())
+}
+
+/// A pod that the real scheduler has no node for, until there is one; one that is deleted before; and an object of a kind that
+/// the configuration names.
+pub(crate) async fn pods_and_objects_tell_what_becomes_of_them(plane: Arc<Plane>) {
+    let kind = json!({
+        "metadata": { "name": "externalsecrets.external-secrets.io" },
+        "spec": { "group": "external-secrets.io", "scope": "Namespaced",
+            "names": { "kind": "ExternalSecret", "singular": "externalsecret", "plural": "externalsecrets" },
+            "versions": [{ "name": "v1", "served": true, "storage": true, "schema": { "openAPIV3Schema": {
+                "type": "object", "x-kubernetes-preserve-unknown-fields": true } } }] },
+    });
+    let kinds: Api<CustomResourceDefinition> = Api::all(plane.client.clone());
+    kinds.create(&PostParams::default(), &serde_json::from_value(kind).unwrap()).await.unwrap();
+    let gvk = GroupVersionKind::gvk("external-secrets.io", "v1", "ExternalSecret");
+    let of = ApiResource::from_gvk(&gvk);
+    let secrets: Api<DynamicObject> = Api::namespaced_with(plane.client.clone(), "default", &of);
+    until("the kind is served", || async { secrets.list(&Default::default()).await.ok() }).await;
+    let mut orders = Orders::new(&plane.directory.path().join("told"), 0, TOLD);
+    orders.kubeconfig = Some(plane.kubeconfig.clone());
+    orders.objects =
+        vec![("external-secrets.io/v1".into(), "ExternalSecret".into(), "externalsecrets".into())];
+    let daemon = daemon::start(&orders, daemon::Door::default()).await;
+    let pod = |name: String, case: &str| {
+        plane.create::<Pod>(json!({ "metadata": { "name": name },
+            "spec": { "nodeSelector": { "case": case }, "containers": [{ "name": "c", "image": "i" }] } }))
+    };
+    // What is there when it comes for the first time is history: the first that is told tells that it listens.
+    let mut tries = 0;
+    let waits = until("a pod without a node is told", || {
+        tries += 1;
+        let (name, log) = (format!("told-{tries}"), &daemon.log);
+        let made = pod(name.clone(), "told");
+        async move {
+            made.await;
+            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+            let subject = format!("pod/default/{name}");
+            hears(log, &subject, "Unschedulable").await.map(|()| subject)
+        }
+    })
+    .await;
+    pod("untold".into(), "nowhere").await;
+    until("the other one is told", || hears(&daemon.log, "pod/default/untold", "Unschedulable"))
+        .await;
+    let pods: Api<Pod> = Api::namespaced(plane.client.clone(), "default");
+    pods.delete("untold", &Default::default()).await.unwrap();
+    until("it is gone", || hears(&daemon.log, "pod/default/untold", "Deleted")).await;
+    plane.node("told-node", "told").await;
+    until("it has a node", || hears(&daemon.log, &waits, "Scheduled")).await;
+    let mut tries = 0;
+    until("a secret that does not come is told", || {
+        tries += 1;
+        let (name, log, secrets) = (format!("db-{tries}"), &daemon.log, &secrets);
+        let condition = json!({ "type": "Ready", "status": "False", "reason": "SecretSyncedError",
+            "message": "denied", "lastTransitionTime": jiff::Timestamp::now() });
+        let object = json!({ "apiVersion": "external-secrets.io/v1", "kind": "ExternalSecret",
+            "metadata": { "name": name }, "status": { "conditions": [condition] } });
+        async move {
+            let object = serde_json::from_value(object).unwrap();
+            secrets.create(&PostParams::default(), &object).await.unwrap();
+            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+            hears(log, &format!("externalsecret/default/{name}"), "SecretSyncedError").await
+        }
+    })
+    .await;
 }

@@ -63,6 +63,7 @@ async fn main() -> ExitCode {
     case!(jobs::the_jobs_of_other_operators_are_stopped_by_their_own_field);
     case!(jobs::karpenter_has_its_claim_back_with_the_moment_it_ends);
     case!(feeds::twenty_thousand_events_are_told_once_over_every_restart);
+    case!(feeds::pods_and_objects_tell_what_becomes_of_them);
     case!(velero::a_backup_is_made_followed_through_its_phases_and_relied_on);
     case!(leases::a_write_over_what_has_changed_is_refused);
     case!(leases::of_two_daemons_one_is_active_and_the_other_follows);
