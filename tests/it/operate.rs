@@ -104,6 +104,37 @@ async fn guards_say_who_holds_what_and_pauses_keep_the_robot_still() {
 }
 
 #[tokio::test]
+async fn an_incident_that_is_put_off_is_owned_until_then() {
+    let directory = tempfile::tempdir().unwrap();
+    let daemon = daemon(&directory).await;
+    ill(&daemon, "1", "n1").await;
+    ill(&daemon, "2", "n2").await;
+    verdicts(&daemon, "storm/gpu-nodes/training").await;
+    let all = incidents(&daemon.url).await;
+    let storm = all.iter().find(|one| one["target"] == "storm/gpu-nodes/training").unwrap();
+    let id = storm["id"].as_str().unwrap();
+    let put_off = medevac(&daemon, &["snooze", id, "--for", "2h", "--note", "known"]).await;
+    assert!(put_off.status.success(), "{}", text(&put_off));
+    let owned = until("somebody owns it", || async {
+        let all = incidents(&daemon.url).await;
+        all.into_iter().find(|one| one["id"] == id && one["state"] == "acknowledged")
+    })
+    .await;
+    assert_eq!(owned["acknowledged_by"], "ada");
+    let chain = get(&format!("{}/api/v1/incidents/{id}", daemon.url)).await.unwrap();
+    let until_when = chain["chain"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find_map(|link| link["record"]["data"]["move"]["until"].as_str().map(str::to_owned));
+    let until_when: jiff::Timestamp = until_when.unwrap().parse().unwrap();
+    let left = until_when.duration_since(jiff::Timestamp::now()).as_secs();
+    assert!((7000..=7200).contains(&left), "{left}");
+    let never = medevac(&daemon, &["snooze", "inc-0000000000"]).await;
+    assert_eq!(never.status.code(), Some(1), "{}", text(&never));
+}
+
+#[tokio::test]
 async fn a_pause_without_a_reason_or_an_end_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let daemon = daemon(&directory).await;
