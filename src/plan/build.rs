@@ -358,8 +358,15 @@ mod tests {
             timeout: Span::seconds(9000),
         }));
         let names = |after: u64| {
-            let steps =
-                vec![spec("backup", backup.clone(), &[]), spec("drain", drain(), &["backup"])];
+            let hook = Action::CompleteLifecycleAction {
+                result: crate::model::HookResult::Continue,
+                after: vec![],
+            };
+            let steps = vec![
+                spec("backup", backup.clone(), &[]),
+                spec("drain", drain(), &["backup"]),
+                spec("hook", hook, &["backup", "drain"]),
+            ];
             let now = Timestamp::UNIX_EPOCH;
             let decision = decision(steps, Some(now + Duration::from_secs(after)));
             let plan = build(&decision, &look, &History::new(), (&[], &[]), Duration::ZERO, now);
@@ -368,9 +375,9 @@ mod tests {
             (names, plan.remarks.join("; "))
         };
         let (near, told) = names(120);
-        assert_eq!(near, ["drain"]);
+        assert_eq!(near, ["drain", "hook"], "and nothing waits for it");
         assert!(told.contains("`backup` is left out"), "{told}");
-        assert_eq!(names(9000).0, ["backup", "drain"]);
+        assert_eq!(names(9000).0, ["backup", "drain", "hook"]);
     }
 
     #[test]

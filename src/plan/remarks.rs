@@ -59,6 +59,9 @@ pub(super) fn too_slow(
     steps.retain(|step| !names.contains(&step.name));
     for step in steps {
         step.needs.retain(|need| !names.contains(need));
+        if let Action::CompleteLifecycleAction { after, .. } = &mut step.action {
+            after.retain(|need| !names.contains(need));
+        }
     }
     let told =
         |name: String| format!("`{name}` is left out: the deadline is nearer than it may begin");
