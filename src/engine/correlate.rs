@@ -209,8 +209,22 @@ fn over<T>(state: &mut State, cause: &Envelope<T>, incident: &str, now: Timestam
         (true, note) => format!("its alerts have cleared; {note}"),
         (false, note) => note.to_owned(),
     };
+    let incident = incident.id.clone();
+    ends(state, cause, &incident, "resolved", note, now)
+}
+
+/// Nobody has to say that it is over: said by the daemon itself.
+fn ends<T>(
+    state: &mut State,
+    cause: &Envelope<T>,
+    incident: &str,
+    salt: &str,
+    note: String,
+    now: Timestamp,
+) -> Option<Said> {
+    let open = state.incidents.get(incident)?;
     let resolved = Move::Resolved { by: "medevac".into(), note };
-    let said = change(cause, &incident.id, &incident.target, "resolved", resolved, now);
+    let said = change(cause, &open.id, &open.target, salt, resolved, now);
     state.said(None, &said);
     Some(said)
 }
@@ -222,12 +236,8 @@ fn well_again(
     incident: &str,
     now: Timestamp,
 ) -> Option<Said> {
-    let open = state.incidents.get(incident).filter(|open| open.running.is_none())?;
-    let note = "what was watched for is over".to_owned();
-    let resolved = Move::Resolved { by: "medevac".into(), note };
-    let said = change(event, &open.id, &open.target, "well", resolved, now);
-    state.said(None, &said);
-    Some(said)
+    state.incidents.get(incident).filter(|open| open.running.is_none())?;
+    ends(state, event, incident, "well", "what was watched for is over".into(), now)
 }
 
 /// A person acknowledges or resolves. A request for what is not open is no news.

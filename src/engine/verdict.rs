@@ -76,7 +76,11 @@ pub(super) fn verdict(
 
 /// What a guard with `storm` holds back is one incident, however much it is: nobody is called for each.
 pub(super) fn storm(state: &State, case: &Case<'_>) -> Option<Target> {
-    let Case { rule, facts: Facts { event, now }, .. } = *case;
+    let Case { rules, rule, facts: Facts { event, now }, .. } = *case;
+    let mut guards = rule.guards.iter().filter_map(|name| rules.guards.get(name));
+    if guards.all(|guard| guard.storm.is_none()) {
+        return None;
+    }
     let quiet = throttle(case).is_some_and(|(key, _)| state.quiet_until(&key, now).is_some());
     if rule.then.is_empty() || case.outside.is_some() || quiet {
         return None;

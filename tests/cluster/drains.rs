@@ -55,10 +55,7 @@ async fn start(plane: &Plane, name: &str, observe: bool) -> daemon::Running {
     orders.kubeconfig = Some(plane.kubeconfig.clone());
     orders.observe = observe;
     let running = daemon::start(&orders, Door::default()).await;
-    until("the caches are complete", || async {
-        get(&format!("{}/readyz", running.url)).await.filter(|body| body["ready"] == true)
-    })
-    .await;
+    running.ready().await;
     running
 }
 

@@ -1,11 +1,11 @@
-//! A training Job sent from a spot pool to an on-demand pool by the real scheduler, with a place held for it and its checkpoint
-//! in hand; and back, with nothing left on it of the journey.
+//! What is sent from a spot pool to an on-demand pool by the real scheduler, and comes back with nothing left on it of the
+//! journey: a training Job, with a place held for it and its checkpoint in hand; and each other kind.
 
 use crate::{
     plane::{Plane, incident_when},
     support::{
         client,
-        daemon::{self, Door, Orders},
+        daemon::{self, Door, Orders, Running},
         get, incidents, until,
     },
 };
@@ -17,7 +17,8 @@ use serde_json::{Value, json};
 use std::{collections::BTreeSet, sync::Arc};
 
 const TYPE: &str = "karpenter.sh/capacity-type";
-const RULES: &str = r#"
+/// Who is called, and what the rules of each case go by.
+const LADDER: &str = r"
 contacts: [{name: c, console: {}}]
 escalations: [{name: p, levels: [{contacts: c}]}]
 capacity:
@@ -25,6 +26,8 @@ capacity:
     labels: {medevac.dev/fallback: on-demand}
     nodes: {labels: {karpenter.sh/capacity-type: on-demand}}
     rungs: [{karpenter: {namespace: default}, within: 1m}]
+";
+const GANG: &str = r"
 rules:
   - name: goes
     when: demo.goes
@@ -42,13 +45,46 @@ rules:
     when: demo.returns
     then: [{checkpoint: {}}, {return_to_spot: {pool: moves}}]
     escalate: p
-"#;
+";
 
-async fn node(plane: &Plane, name: &str, market: &str) {
-    plane.node(name, "moves").await;
+async fn node(plane: &Plane, case: &str, name: &str, market: &str) {
+    plane.node(name, case).await;
     let nodes: Api<core::Node> = Api::all(plane.client.clone());
     let label = json!({ "metadata": { "labels": { TYPE: market } } });
     nodes.patch(name, &PatchParams::default(), &Patch::Merge(&label)).await.unwrap();
+}
+
+/// A daemon with these rules, whose caches are complete.
+async fn start(plane: &Plane, case: &str, rules: &str) -> Running {
+    let mut orders =
+        Orders::new(&plane.directory.path().join(case), 0, &format!("{LADDER}{rules}"));
+    orders.kubeconfig = Some(plane.kubeconfig.clone());
+    let daemon = daemon::start(&orders, Door::default()).await;
+    daemon.ready().await;
+    daemon
+}
+
+/// A notice for the node, and what became of it.
+async fn goes(daemon: &Running, node: &str) {
+    post(&daemon.url, "demo.goes", &format!("node/{node}")).await;
+    let gone =
+        incident_when(&daemon.url, node, "has ended", |one| !one["last_end"].is_null()).await;
+    assert_eq!(gone["last_end"], "succeeded", "{gone:#}");
+}
+
+/// The machine is back, and a person opens it; what left the pool is let go back.
+async fn returns(plane: &Plane, daemon: &Running, node: &str, pool: &str) {
+    let nodes: Api<core::Node> = Api::all(plane.client.clone());
+    let open = json!({ "spec": { "unschedulable": false } });
+    nodes.patch(node, &PatchParams::default(), &Patch::Merge(&open)).await.unwrap();
+    let target = format!("pool/{pool}");
+    post(&daemon.url, "demo.returns", &target).await;
+    let back = until("they have been let go back", || async {
+        let all = incidents(&daemon.url).await;
+        all.into_iter().find(|one| one["target"] == *target && !one["last_end"].is_null())
+    })
+    .await;
+    assert_eq!(back["last_end"], "succeeded", "{back:#}");
 }
 
 pub(crate) async fn post(url: &str, kind: &str, subject: &str) {
@@ -121,8 +157,8 @@ fn as_written(mut all: Value) -> Value {
 }
 
 pub(crate) async fn a_job_goes_to_on_demand_and_comes_back_as_it_was(plane: Arc<Plane>) {
-    node(&plane, "mspot", "spot").await;
-    node(&plane, "mdemand", "on-demand").await;
+    node(&plane, "moves", "mspot", "spot").await;
+    node(&plane, "moves", "mdemand", "on-demand").await;
     let classes: Api<scheduling::PriorityClass> = Api::all(plane.client.clone());
     let class = json!({ "metadata": { "name": "medevac-placeholder" }, "value": -10 });
     classes.create(&PostParams::default(), &serde_json::from_value(class).unwrap()).await.unwrap();
@@ -142,17 +178,8 @@ pub(crate) async fn a_job_goes_to_on_demand_and_comes_back_as_it_was(plane: Arc<
     ranks(&plane, "mspot").await;
     let before = written(&jobs.get("mover").await.unwrap());
     answers(&plane);
-    let mut orders = Orders::new(&plane.directory.path().join("moves"), 0, RULES);
-    orders.kubeconfig = Some(plane.kubeconfig.clone());
-    let daemon = daemon::start(&orders, Door::default()).await;
-    until("the caches are complete", || async {
-        get(&format!("{}/readyz", daemon.url)).await.filter(|body| body["ready"] == true)
-    })
-    .await;
-    post(&daemon.url, "demo.goes", "node/mspot").await;
-    let gone =
-        incident_when(&daemon.url, "mspot", "has ended", |one| !one["last_end"].is_null()).await;
-    assert_eq!(gone["last_end"], "succeeded", "{gone:#}");
+    let daemon = start(&plane, "moves", GANG).await;
+    goes(&daemon, "mspot").await;
     ranks(&plane, "mdemand").await;
     let moved = jobs.get("mover").await.unwrap();
     let template = serde_json::to_value(&moved.spec.as_ref().unwrap().template).unwrap();
@@ -172,17 +199,7 @@ pub(crate) async fn a_job_goes_to_on_demand_and_comes_back_as_it_was(plane: Arc<
         held.items.iter().all(|pod| pod.metadata.deletion_timestamp.is_some()).then_some(())
     })
     .await;
-    // The machine is back, and a person opens it.
-    let nodes: Api<core::Node> = Api::all(plane.client.clone());
-    let open = json!({ "spec": { "unschedulable": false } });
-    nodes.patch("mspot", &PatchParams::default(), &Patch::Merge(&open)).await.unwrap();
-    post(&daemon.url, "demo.returns", "pool/moves").await;
-    let back = until("it has been let go back", || async {
-        let all = incidents(&daemon.url).await;
-        all.into_iter().find(|one| one["target"] == "pool/moves" && !one["last_end"].is_null())
-    })
-    .await;
-    assert_eq!(back["last_end"], "succeeded", "{back:#}");
+    returns(&plane, &daemon, "mspot", "moves").await;
     ranks(&plane, "mspot").await;
     let after = written(&jobs.get("mover").await.unwrap());
     assert_eq!(after, before, "nothing is left of the journey");
@@ -200,14 +217,7 @@ pub(crate) async fn a_job_goes_to_on_demand_and_comes_back_as_it_was(plane: Arc<
     jobs.delete("mover", &Default::default()).await.unwrap();
 }
 
-const EACH: &str = r#"
-contacts: [{name: c, console: {}}]
-escalations: [{name: p, levels: [{contacts: c}]}]
-capacity:
-  - name: on-demand
-    labels: {medevac.dev/fallback: on-demand}
-    nodes: {labels: {karpenter.sh/capacity-type: on-demand}}
-    rungs: [{karpenter: {namespace: default}, within: 1m}]
+const EACH: &str = r"
 rules:
   - name: goes
     when: demo.goes
@@ -222,7 +232,7 @@ rules:
     when: demo.returns
     then: [{return_to_spot: {pool: each}}, {verify: {expect: pods_running, for: 1s, within: 2m}}]
     escalate: p
-"#;
+";
 
 /// Where each pod of a kind of mover runs now, by its name.
 async fn homes(plane: &Plane, app: &str) -> BTreeSet<String> {
@@ -249,12 +259,8 @@ async fn all_on(plane: &Plane, apps: &[&str], node: &str) {
 /// A Deployment, a StatefulSet and a pod that no controller makes anew leave one node together, through the daemon and the
 /// real scheduler. The first two come back as they were; the pod has its name, its containers and its labels.
 pub(crate) async fn each_kind_goes_elsewhere_and_what_can_comes_back(plane: Arc<Plane>) {
-    for (name, market) in [("espot", "spot"), ("edemand", "on-demand")] {
-        plane.node(name, "each").await;
-        let nodes: Api<core::Node> = Api::all(plane.client.clone());
-        let label = json!({ "metadata": { "labels": { TYPE: market } } });
-        nodes.patch(name, &PatchParams::default(), &Patch::Merge(&label)).await.unwrap();
-    }
+    node(&plane, "each", "espot", "spot").await;
+    node(&plane, "each", "edemand", "on-demand").await;
     let spec = json!({ "nodeSelector": { "case": "each", TYPE: "spot" }, "terminationGracePeriodSeconds": 1,
         "containers": [{ "name": "c", "image": "registry.example/none", "env": [{ "name": "A", "value": "1" }] }] });
     let labels = |app: &str| json!({ "app": app, "medevac.dev/fallback": "on-demand" });
@@ -280,17 +286,8 @@ pub(crate) async fn each_kind_goes_elsewhere_and_what_can_comes_back(plane: Arc<
         [deployment, set].map(as_written)
     };
     let (before, bare) = (state().await, pods.get("ebare").await.unwrap());
-    let mut orders = Orders::new(&plane.directory.path().join("each"), 0, EACH);
-    orders.kubeconfig = Some(plane.kubeconfig.clone());
-    let daemon = daemon::start(&orders, Door::default()).await;
-    until("the caches are complete", || async {
-        get(&format!("{}/readyz", daemon.url)).await.filter(|body| body["ready"] == true)
-    })
-    .await;
-    post(&daemon.url, "demo.goes", "node/espot").await;
-    let gone =
-        incident_when(&daemon.url, "espot", "has ended", |one| !one["last_end"].is_null()).await;
-    assert_eq!(gone["last_end"], "succeeded", "{gone:#}");
+    let daemon = start(&plane, "each", EACH).await;
+    goes(&daemon, "espot").await;
     all_on(&plane, &kinds, "edemand").await;
     let anew = pods.get("ebare").await.unwrap();
     assert_ne!(anew.metadata.uid, bare.metadata.uid, "it is another one of that name");
@@ -300,16 +297,7 @@ pub(crate) async fn each_kind_goes_elsewhere_and_what_can_comes_back(plane: Arc<
     assert_eq!(env(&anew), env(&bare));
     let kept: Api<core::PodTemplate> = Api::namespaced(plane.client.clone(), "default");
     assert!(kept.list(&ListParams::default()).await.unwrap().items.is_empty(), "nothing is kept");
-    let nodes: Api<core::Node> = Api::all(plane.client.clone());
-    let open = json!({ "spec": { "unschedulable": false } });
-    nodes.patch("espot", &PatchParams::default(), &Patch::Merge(&open)).await.unwrap();
-    post(&daemon.url, "demo.returns", "pool/each").await;
-    let back = until("they have been let go back", || async {
-        let all = incidents(&daemon.url).await;
-        all.into_iter().find(|one| one["target"] == "pool/each" && !one["last_end"].is_null())
-    })
-    .await;
-    assert_eq!(back["last_end"], "succeeded", "{back:#}");
+    returns(&plane, &daemon, "espot", "each").await;
     all_on(&plane, &["edep", "ests"], "espot").await;
     assert_eq!(state().await, before, "nothing is left of the journey");
     assert_eq!(homes(&plane, "ebare").await, BTreeSet::from(["edemand".to_owned()]));

@@ -210,10 +210,7 @@ async fn the_daemon_itself(plane: &Plane) {
     let mut orders = Orders::new(&plane.directory.path().join("packs"), 0, daemon::PACKS);
     orders.kubeconfig = Some(plane.limited.clone());
     let daemon = daemon::start(&orders, Door::default()).await;
-    until("the caches are complete", || async {
-        get(&format!("{}/readyz", daemon.url)).await.filter(|body| body["ready"] == true)
-    })
-    .await;
+    daemon.ready().await;
     let nodes: Api<core::Node> = Api::all(plane.client.clone());
     let open = Patch::Merge(json!({ "spec": { "unschedulable": false } }));
     for name in ["rights1", "rights2"] {

@@ -150,10 +150,7 @@ pub(crate) async fn a_gang_has_its_checkpoint_before_any_of_it_is_told_to_go(pla
     orders.kubeconfig = Some(plane.kubeconfig.clone());
     orders.queues = vec![(moto.url.clone(), queue.url.clone())];
     let daemon = daemon::start(&orders, Door::default()).await;
-    until("the caches are complete", || async {
-        get(&format!("{}/readyz", daemon.url)).await.filter(|body| body["ready"] == true)
-    })
-    .await;
+    daemon.ready().await;
     let least = watch_budget(&plane);
     let given = jiff::Timestamp::now();
     for node in &nodes[..2] {

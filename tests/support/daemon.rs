@@ -158,6 +158,16 @@ pub(crate) struct Running<L = Dying> {
     _stop: watch::Sender<bool>,
 }
 
+impl<L> Running<L> {
+    /// Waits until its caches are complete.
+    pub(crate) async fn ready(&self) {
+        super::until("the caches are complete", || async {
+            super::get(&format!("{}/readyz", self.url)).await.filter(|body| body["ready"] == true)
+        })
+        .await;
+    }
+}
+
 #[derive(Default)]
 pub(crate) struct Door {
     pub(crate) auth: Auth,

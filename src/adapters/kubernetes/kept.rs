@@ -3,8 +3,8 @@
 
 use super::answer::answer;
 use super::control::MANAGER;
-use super::moves::{Mark, REFERENCE};
-use crate::model::{Answer, Destination, Id, MOVED_FROM, REQUEST, Refusal, STATE, label};
+use super::moves::{Mark, REFERENCE, pool};
+use crate::model::{Answer, Destination, Id, MOVED, MOVED_FROM, REQUEST, Refusal, STATE};
 use k8s_openapi::api::core::v1 as core;
 use kube::{
     Api, Client, ResourceExt,
@@ -97,10 +97,8 @@ fn made(
     for (key, value) in to.bearing.change(&pod["spec"], to.extent) {
         pod["spec"][key] = value;
     }
-    let from = label(&to.from);
-    let from = if from.is_empty() { "unknown" } else { &from };
-    pod["metadata"]["labels"][MOVED_FROM] = json!(from);
-    pod["metadata"]["annotations"][Mark::KEY] = json!(Mark::bare(by, &to.from));
+    pod["metadata"]["labels"][MOVED_FROM] = json!(pool(&to.from));
+    pod["metadata"]["annotations"][MOVED] = json!(Mark::bare(by, &to.from));
     if let Some(reference) = reference {
         pod["metadata"]["annotations"][REFERENCE] = json!(reference);
     }

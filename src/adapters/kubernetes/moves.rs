@@ -7,12 +7,12 @@ mod templates;
 use super::answer::answer;
 use super::kept;
 use super::objects::named;
-use crate::model::{Answer, ClusterCall, Destination, MOVED, MOVED_FROM, Mover, Refusal, label};
+use crate::model::{Answer, ClusterCall, Destination, MOVED, MOVED_FROM, Mover, Refusal};
 use kube::{
     Api, Client,
     api::{DynamicObject, Patch, PatchParams, PostParams},
 };
-pub(super) use mark::Mark;
+pub(super) use mark::{Mark, pool};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 pub(super) use templates::REFERENCE;
@@ -172,10 +172,7 @@ fn applied(mover: &Mover, object: &DynamicObject, mark: &Mark, reference: Option
             json!({ "replicatedJobs": parts.iter().map(part).collect::<Vec<_>>() })
         }
     };
-    let from = match label(&mark.from) {
-        from if from.is_empty() => "unknown".to_owned(),
-        from => from,
-    };
+    let from = pool(&mark.from);
     json!({
         "apiVersion": api_version, "kind": kind,
         "metadata": {

@@ -1,10 +1,18 @@
 //! What an object that was sent elsewhere remembers: what was before, what is now, and whose doing it is.
 
-use crate::model::MOVED;
+use crate::model::{MOVED, label};
 use kube::ResourceExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+
+/// The pool that was left, as the value of a label: never an empty one.
+pub(in crate::adapters::kubernetes) fn pool(from: &str) -> String {
+    match label(from) {
+        from if from.is_empty() => "unknown".to_owned(),
+        from => from,
+    }
+}
 
 /// What the object remembers. Of each template, by name, the changed keys of its pods' `spec`.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -18,8 +26,6 @@ pub(in crate::adapters::kubernetes) struct Mark {
 }
 
 impl Mark {
-    pub(in crate::adapters::kubernetes) const KEY: &str = MOVED;
-
     pub(in crate::adapters::kubernetes) fn on(object: &impl ResourceExt) -> Option<Mark> {
         serde_json::from_str(object.annotations().get(MOVED)?).ok()
     }
